@@ -1,0 +1,40 @@
+"""Install the servers and programs that the service tests need, where this machine allows it; say why where not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+#: Program to look for -> Debian package that brings it.
+PROGRAMS = {"chromium": "chromium"}
+
+
+def main() -> int:
+    """Install what is missing with apt, as root on Debian; elsewhere print what the tests will skip."""
+    missing = {program: package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    if not missing:
+        print("services: all programs are here:", ", ".join(PROGRAMS))
+        return 0
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        print(
+            f"services: missing {', '.join(missing)}; not installed, since this is not root on Debian. Their tests skip."
+        )
+        return 0
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing.values()],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            print(f"services: {' '.join(command)} failed, so the tests that need {', '.join(missing)} skip:")
+            print(done.stderr.strip()[-2000:])
+            return 0
+    print("services: installed", ", ".join(missing.values()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

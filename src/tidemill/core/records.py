@@ -1,0 +1,188 @@
+"""The records of the ground: what the store keeps. Frozen, without behaviour, times in UTC microseconds.
+
+Four nouns and their bookkeeping: an *execution* used and produced *artifacts* (each use is an *event*), inside a run,
+which stands in *contexts* (project, pipeline, release).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RunStatus = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
+StepStatus = Literal["running", "succeeded", "cached", "failed", "skipped", "cancelled", "interrupted"]
+Direction = Literal["input", "output"]
+ContextKind = Literal["project", "pipeline", "release", "study"]
+
+#: Values up to this many bytes of JSON live in the metadata store; larger ones are blobs.
+INLINE_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An immutable, content-addressed value.
+
+    `digest` identifies the *value* (for a table: schema and canonical values), `blob` the *stored bytes*; a value small
+    enough to live in the metadata store has `inline` JSON text instead of a blob.
+    """
+
+    id: str
+    digest: str
+    type: str
+    materialiser: str
+    size: int
+    created_at: int
+    inline: str | None = None
+    blob: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Something that runs belong to: a project, a pipeline, a release, a tuning study."""
+
+    id: str
+    kind: ContextKind
+    name: str
+    created_at: int
+    parent_id: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a pipeline, or a notebook session (`pipeline` is then ``"notebook"``)."""
+
+    id: str
+    project: str
+    pipeline: str
+    status: RunStatus
+    started_at: int
+    ended_at: int | None = None
+    parent_id: str | None = None
+    resumed_from: str | None = None
+    user: str = ""
+    host: str = ""
+    commit: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution of a step in a run.
+
+    Parameters
+    ----------
+    node
+        Its place in the run: the step's name, with a suffix where the step is called more than once
+        (``fit``, ``fit#2``, ``fit[3f9a…]`` for an item of a map).
+    key
+        The cache key, empty for effects and uncacheable steps.
+    code
+        Digest of the code fingerprint in the `fingerprints` table.
+    key_parts
+        Digests by name of everything else in the key: ``{"param:trials": …, "input:data": …, "env:TZ": …}``.
+    cached_from
+        The execution whose outputs were reused.
+    log
+        Blob digest of the captured log, if it is large; a short one is `log_text`.
+    seconds, cpu_seconds, max_rss
+        Wall and CPU seconds; peak memory in bytes where it is known.
+    """
+
+    id: str
+    run_id: str
+    step: str
+    node: str
+    status: StepStatus
+    started_at: int
+    ended_at: int | None = None
+    attempt: int = 1
+    key: str = ""
+    code: str = ""
+    key_parts: Mapping[str, str] = field(default_factory=dict)
+    cached_from: str | None = None
+    executor: str = "inline"
+    error: str | None = None
+    log_text: str = ""
+    log: str | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    max_rss: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An execution used or produced an artifact under a name."""
+
+    execution_id: str
+    artifact_id: str
+    direction: Direction
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measured number of a run: at a step, at a time, in a context such as ``"validation"``."""
+
+    run_id: str
+    name: str
+    value: float
+    step: int = 0
+    time: int = 0
+    context: str = ""
+    execution_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to act for a resource until a moment of real time; `epoch` grows with each new owner (fencing)."""
+
+    resource: str
+    owner: str
+    epoch: int
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Who did what to what, and when."""
+
+    id: str
+    at: int
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """An entry in the registry: a packaged model and the record of how it earned its place."""
+
+    id: str
+    model: str
+    version: int
+    created_at: int
+    run_id: str | None
+    execution_id: str | None
+    package: str  # artifact id of the model folder
+    stage: str = "registered"
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A movable name of a model version, such as ``champion``."""
+
+    model: str
+    alias: str
+    version: int
+    updated_at: int

@@ -1,0 +1,33 @@
+"""What every test stands on: which rooms are fast, and how a test finds its own project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+#: Rooms whose unmarked tests are quick enough for `make check`.
+FAST_ROOMS = {
+    "core",
+    "house",
+    "measures",
+    "design",
+    "project",
+    "store",
+    "engine",
+    "data",
+    "features",
+    "cli",
+    "registry",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick rooms and the doctests as fast, unless a test says that it is slow."""
+    for item in items:
+        path = Path(item.path)
+        room = path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else "src"
+        if (room in FAST_ROOMS or room == "src") and item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.fast)
