@@ -19,7 +19,7 @@ def main() -> int:
         return 0
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         print(
-            f"services: missing {', '.join(missing)}; not installed, since this is not root on Debian. Their tests skip."
+            f"services: {', '.join(missing)} missing; this is not root on Debian, so nothing is installed; tests skip."
         )
         return 0
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -1,0 +1,55 @@
+"""The options that every command shares."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tidemill.project import Project, load_project, open_project_store
+from tidemill.store import Store
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the shared options say: how to speak and where the project is."""
+
+    json: bool
+    debug: bool
+    directory: Path | None
+    profile: str | None
+
+    def project(self) -> Project:
+        """The project that this command works on."""
+        return load_project(self.directory, profile=self.profile)
+
+    def store(self) -> Store:
+        """The project's store, opened."""
+        return open_project_store(self.project())
+
+
+def shared(function: Callable[..., R]) -> Callable[..., R]:
+    """Add ``--json``, ``--debug``, ``--project`` and ``--profile``; the function gets them as a `Setup` first."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object per line; the last is the summary.")
+    @click.option("--debug", is_flag=True, help="Show the full traceback of an error.")
+    @click.option(
+        "--project",
+        "directory",
+        type=click.Path(path_type=Path),
+        help="Folder of tidemill.toml (default: here or above).",
+    )
+    @click.option("--profile", help="Profile of tidemill.toml to apply, such as production.")
+    @functools.wraps(function)
+    def wrapper(
+        *args: Any, as_json: bool, debug: bool, directory: Path | None, profile: str | None, **options: Any
+    ) -> R:
+        return function(Setup(as_json, debug, directory, profile), *args, **options)
+
+    return wrapper
