@@ -1,0 +1,1 @@
+"""One run as one HTML file: stages, findings, measures, gate, drift. In: the record; out: a page under 1 MB."""
