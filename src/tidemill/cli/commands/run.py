@@ -1,0 +1,106 @@
+"""`tidemill run PIPELINE`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tidemill.cli.options import Setup, shared
+from tidemill.cli.output import emit
+from tidemill.cli.pipelines import find_pipeline, parse_settings
+from tidemill.cli.progress import listener
+from tidemill.core.errors import NotFoundError, UsageError
+from tidemill.core.records import Execution
+from tidemill.engine import RunResult
+from tidemill.engine.rerun import rerun_step
+from tidemill.project import import_modules, use_project
+from tidemill.store import Store, executions, runs
+
+
+@click.command(name="run")
+@click.argument("pipeline", required=False)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the pipeline.")
+@click.option(
+    "--resume", is_flag=False, flag_value="last", metavar="[RUN]", help="Go on from a run (default: the last)."
+)
+@click.option("--no-cache", is_flag=True, help="Run every step, also what has not changed.")
+@click.option("--only", metavar="STEP", help="One step again, on the inputs recorded for it in --run or its last run.")
+@click.option("--run", "run_id", metavar="RUN", help="With --only: the run whose inputs are taken.")
+@shared
+def command(
+    setup: Setup,
+    pipeline: str | None,
+    settings: tuple[str, ...],
+    resume: str | None,
+    only: str | None,
+    run_id: str | None,
+    *,
+    no_cache: bool,
+) -> None:
+    """Run PIPELINE of this project: plan, run, record; skip what has not changed and say why.
+
+    With --only STEP, nothing is recorded; add --debug to stop in the debugger.
+    """
+    project = setup.project()
+    if only is not None:
+        _again(setup, only, run_id)
+        return
+    with use_project(project):
+        found = find_pipeline(project, pipeline)
+        arguments = found.bind_text(parse_settings(settings))
+        with listener(as_json=setup.json) as on_event:
+            result = found.using(listeners=[on_event], cache=not no_cache).run(resume=resume, **arguments)
+        if setup.json:
+            emit(summary_of(result))
+        else:
+            _show(result)
+    if result.error is not None:
+        raise result.error
+
+
+def summary_of(result: RunResult) -> dict[str, Any]:
+    """The last line of ``--json``."""
+    return {
+        "status": result.status,
+        "run": result.id,
+        "pipeline": result.pipeline,
+        "seconds": round(result.seconds, 4),
+        "resumed_from": result.resumed_from,
+        "steps": result.steps,
+        "error": None if result.error is None else str(result.error),
+    }
+
+
+def _show(result: RunResult) -> None:
+    counts = [
+        f"{result.count(kind)} {kind}" for kind in ("succeeded", "cached", "failed", "skipped") if result.count(kind)
+    ]
+    click.echo(f"  {', '.join(counts)}; see: tidemill show {result.id}")
+
+
+def _again(setup: Setup, step: str, run_id: str | None) -> None:
+    project = setup.project()
+    with use_project(project), setup.store() as store:
+        import_modules(project)
+        execution = _recorded(store, project.name, step, run_id)
+        done = rerun_step(store, execution.id, debug=setup.debug)
+        same = {True: "the same result", False: "another result", None: "no recorded result to compare"}[done.is_same]
+        if setup.json:
+            emit({"status": "succeeded", "execution": execution.id, "same": done.is_same, "seconds": done.seconds})
+        else:
+            click.echo(f"{execution.node} of run {execution.run_id} again in {done.seconds:.2f} s: {same}")
+            click.echo(str(done.value)[:2000])
+
+
+def _recorded(store: Store, project: str, step: str, run_id: str | None) -> Execution:
+    with store.metadata.reading() as tx:
+        chosen = [runs.get(tx, run_id)] if run_id else runs.list_runs(tx, project=project, limit=20)
+        for run in chosen:
+            for execution in executions.of_run(tx, run.id):
+                if step in (execution.node, execution.step) and execution.status in ("succeeded", "failed", "cached"):
+                    return execution
+        nodes = sorted({execution.node for run in chosen for execution in executions.of_run(tx, run.id)})
+    if not chosen:
+        raise UsageError("there is no run to take inputs from", hint="Run the pipeline once: tidemill run")
+    raise NotFoundError("no run has executed this step", value=step, hint=f"Steps are: {', '.join(nodes)}.")

@@ -1,0 +1,45 @@
+"""`tidemill runs`."""
+
+from __future__ import annotations
+
+import click
+
+from tidemill.cli.options import Setup, shared
+from tidemill.cli.output import duration, emit, moment, table
+from tidemill.store import runs
+
+
+@click.command(name="runs")
+@click.option("--pipeline", help="Only runs of this pipeline.")
+@click.option(
+    "--status",
+    type=click.Choice(["running", "succeeded", "failed", "cancelled", "interrupted"]),
+    help="Only runs with this status.",
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most this many.")
+@click.option("--before", metavar="RUN", help="Go on after this run of an earlier list.")
+@shared
+def command(setup: Setup, pipeline: str | None, status: str | None, limit: int, before: str | None) -> None:
+    """List runs, newest first."""
+    with setup.store() as store, store.metadata.reading() as tx:
+        found = runs.list_runs(tx, pipeline=pipeline, status=status, limit=limit, before=before)  # type: ignore[arg-type]
+    if setup.json:
+        for run in found:
+            emit({"run": run})
+        emit({"status": "listed", "runs": len(found), "next": found[-1].id if len(found) == limit else None})
+        return
+    if not found:
+        click.echo("no runs yet; start one with: tidemill run")
+        return
+    rows = [
+        (
+            run.id,
+            run.pipeline,
+            run.status,
+            moment(run.started_at),
+            "" if run.ended_at is None else duration((run.ended_at - run.started_at) / 1e6),
+            run.commit[:10],
+        )
+        for run in found
+    ]
+    click.echo(table(["run", "pipeline", "status", "started (UTC)", "took", "commit"], rows, right=["took"]))

@@ -1,0 +1,60 @@
+"""Finding the pipeline that a command names, among the project's modules."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from tidemill.core.errors import NotFoundError, UsageError
+from tidemill.engine import Pipeline
+from tidemill.project import Project, import_modules
+
+
+def all_pipelines(modules: Sequence[ModuleType]) -> dict[str, Pipeline[Any, Any]]:
+    """Every pipeline that the modules define, by name; one that another module only imports counts once."""
+    found: dict[str, Pipeline[Any, Any]] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if not isinstance(value, Pipeline):
+                continue
+            known = found.setdefault(value.name, value)
+            if known.function is not value.function:
+                places = [f"{p.function.__module__}.{p.function.__qualname__}" for p in (known, value)]
+                raise UsageError(
+                    f"two pipelines are called {value.name!r}",
+                    value=places,
+                    hint='Rename one, or name it: @pipeline(name="…").',
+                )
+    return found
+
+
+def find_pipeline(project: Project, name: str | None) -> Pipeline[Any, Any]:
+    """The pipeline of this name, or the only one when no name is given."""
+    found = all_pipelines(import_modules(project))
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    known = ", ".join(sorted(found)) or f"none: write one with @tm.pipeline in a module under {project.root}"
+    if name is None:
+        raise UsageError("which pipeline is meant?", hint=f"Pipelines here: {known}.")
+    if name not in found:
+        near = difflib.get_close_matches(name, found, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Pipelines here: {known}."
+        raise NotFoundError("there is no pipeline of this name", value=name, hint=hint)
+    return found[name]
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """``name=value`` pairs of ``--set`` as a mapping.
+
+    >>> parse_settings(["trials=5", "until=2014-01-01"])
+    {'trials': '5', 'until': '2014-01-01'}
+    """
+    out: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError("--set takes name=value", value=pair, hint="For example: --set trials=5")
+        out[name.strip()] = value
+    return out

@@ -1,0 +1,27 @@
+"""A project: a folder with `tidemill.toml` and Python modules.
+
+In: a folder, a profile, flags and the environment; out: a `Project` record with its settings and where each came from,
+its modules, and its store.
+"""
+
+from tidemill.project.current import current_project, open_project_store, use_project
+from tidemill.project.loading import FILE, find_project, load_project
+from tidemill.project.modules import import_modules
+from tidemill.project.project import Project
+from tidemill.project.secrets import redact, reveal
+from tidemill.project.settings import SETTINGS, Setting
+
+__all__ = [
+    "FILE",
+    "SETTINGS",
+    "Project",
+    "Setting",
+    "current_project",
+    "find_project",
+    "import_modules",
+    "load_project",
+    "open_project_store",
+    "redact",
+    "reveal",
+    "use_project",
+]

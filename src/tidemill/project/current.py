@@ -1,0 +1,55 @@
+"""The project that is being worked on, and its store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from tidemill.project.loading import load_project
+from tidemill.project.project import Project
+from tidemill.store import Store, open_store
+
+_current: ContextVar[Project | None] = ContextVar("tidemill_project", default=None)
+_stores: dict[tuple[int, str, str], Store] = {}
+
+
+def current_project() -> Project:
+    """The project in use: that of `use_project`, else the one of the working directory, here or above."""
+    project = _current.get()
+    return load_project() if project is None else project
+
+
+@contextmanager
+def use_project(project: Project) -> Iterator[Project]:
+    """Make `project` the current one in this context."""
+    token = _current.set(project)
+    try:
+        yield project
+    finally:
+        _current.reset(token)
+
+
+def open_project_store(project: Project) -> Store:
+    """The project's store, opened once per process and place; made if there is none.
+
+    A folder ``.tidemill`` in the project is told to git as something to ignore.
+    """
+    url, artifacts = project.store, project.artifacts
+    key = (os.getpid(), url, artifacts)
+    store = _stores.get(key)
+    if store is None:
+        _ignore(project.hidden, url, artifacts)
+        store = _stores[key] = open_store(url, artifacts)
+    return store
+
+
+def _ignore(hidden: Path, url: str, artifacts: str) -> None:
+    if str(hidden) not in url and str(hidden) not in artifacts:
+        return
+    note = hidden / ".gitignore"
+    if not note.exists():
+        hidden.mkdir(parents=True, exist_ok=True)
+        note.write_text("*\n", encoding="utf-8")

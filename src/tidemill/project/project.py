@@ -1,0 +1,64 @@
+"""The record of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tidemill.project.secrets import reveal
+from tidemill.project.settings import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder with a purpose.
+
+    Parameters
+    ----------
+    root
+        The folder, absolute.
+    profile
+        The profile that was applied, if any.
+    settings
+        Every setting with its origin.
+    canvas, requirements, sources
+        The tables of ``tidemill.toml`` as written, the profile merged in; the design and data rooms read them.
+    file
+        The ``tidemill.toml``, or None for a folder without one.
+    """
+
+    root: Path
+    profile: str | None
+    settings: Mapping[str, Setting]
+    canvas: Mapping[str, Any] = field(default_factory=dict)
+    requirements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    file: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return str(self.settings["name"].value)
+
+    @property
+    def store(self) -> str:
+        """URL of the metadata store, secrets revealed, a relative path made absolute."""
+        url = reveal(str(self.settings["store"].value), root=self.root)
+        scheme, separator, path = url.partition(":///")
+        if scheme == "sqlite" and separator and not path.startswith("/"):
+            return f"sqlite:///{quote(str(self.root / path))}"
+        return url
+
+    @property
+    def artifacts(self) -> str:
+        """Folder or URL of the artifact store, secrets revealed, a relative path made absolute."""
+        place = reveal(str(self.settings["artifacts"].value), root=self.root)
+        return place if "://" in place else str(self.root / Path(place).expanduser())
+
+    @property
+    def hidden(self) -> Path:
+        """The project's own folder for what Tidemill keeps: ``.tidemill``."""
+        return self.root / ".tidemill"

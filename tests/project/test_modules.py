@@ -1,0 +1,64 @@
+"""A project's own modules are found; what is wrong in one is shown with its line and does not hide the others."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tidemill.core.errors import ConfigError
+from tidemill.project import import_modules, load_project
+
+
+@pytest.fixture(autouse=True)
+def forget_modules(monkeypatch):
+    """What a test imports is forgotten after it."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_every_module_beside_the_file_is_imported_but_tests_and_private_ones(tmp_path):
+    (tmp_path / "flows.py").write_text("import helpers_of_flows\nVALUE = helpers_of_flows.ONE\n")
+    (tmp_path / "helpers_of_flows.py").write_text("ONE = 1\n")
+    (tmp_path / "test_flows.py").write_text("raise RuntimeError\n")
+    (tmp_path / "_scratch.py").write_text("raise RuntimeError\n")
+    modules = import_modules(load_project(tmp_path))
+    assert [module.__name__ for module in modules] == ["flows", "helpers_of_flows"]
+    assert modules[0].VALUE == 1
+
+
+def test_the_named_modules_are_imported_and_no_others(tmp_path):
+    (tmp_path / "tidemill.toml").write_text('[project]\nmodules = ["chosen_one"]\n')
+    (tmp_path / "chosen_one.py").write_text("")
+    (tmp_path / "other_one.py").write_text("raise RuntimeError\n")
+    assert [module.__name__ for module in import_modules(load_project(tmp_path))] == ["chosen_one"]
+
+
+def test_a_broken_module_is_shown_with_its_line_and_the_others_are_imported(tmp_path):
+    (tmp_path / "broken_a.py").write_text("x = 1\ny = x / 0\n")
+    (tmp_path / "broken_b.py").write_text("def f(:\n")
+    (tmp_path / "whole_c.py").write_text("VALUE = 3\n")
+    with pytest.raises(ConfigError) as caught:
+        import_modules(load_project(tmp_path))
+    assert "broken_a.py, line 2: ZeroDivisionError" in str(caught.value)
+    assert "broken_b.py, line 1: SyntaxError" in str(caught.value)
+    assert sys.modules["whole_c"].VALUE == 3
+
+
+def test_two_projects_may_have_modules_of_the_same_name(tmp_path):
+    found = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "same_name.py").write_text(f"NAME = {name!r}\n")
+        found.append(import_modules(load_project(folder))[0].NAME)
+    assert found == ["one", "two"]
+
+
+def test_a_module_may_not_shadow_one_of_python(tmp_path):
+    (tmp_path / "statistics.py").write_text("")
+    with pytest.raises(ConfigError, match="name of a module of Python"):
+        import_modules(load_project(tmp_path))
