@@ -1,6 +1,159 @@
 """Tidemill runs the whole life of a machine-learning model in one package.
 
+>>> import tidemill as tm
+>>> @tm.step
+... def double(number: int) -> int:
+...     return 2 * number
+>>> double(21)
+42
+
 Public names are loaded when they are first used, so that ``import tidemill`` costs nothing.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tidemill.core.model import Model as Model
+    from tidemill.core.records import ModelVersion as ModelVersion
+    from tidemill.core.schema import Column as Column
+    from tidemill.core.schema import TableSchema as TableSchema
+    from tidemill.data.availability import leaks as leaks
+    from tidemill.data.clean import clean as clean
+    from tidemill.data.contract import TableContract as TableContract
+    from tidemill.data.enrich import asof_join as asof_join
+    from tidemill.data.enrich import key_join as key_join
+    from tidemill.data.explore import explore as explore
+    from tidemill.data.infer import infer_contract as infer_contract
+    from tidemill.data.operations import CleaningPlan as CleaningPlan
+    from tidemill.data.read import read as read
+    from tidemill.data.split import Splits as Splits
+    from tidemill.data.split import by_group as by_group
+    from tidemill.data.split import by_share as by_share
+    from tidemill.data.split import by_time as by_time
+    from tidemill.data.split import split as split
+    from tidemill.data.validate import validate as validate
+    from tidemill.engine.pipeline import pipeline as pipeline
+    from tidemill.engine.step import step as step
+    from tidemill.evaluation.assessment import evaluate as evaluate
+    from tidemill.evaluation.examination import examine as test  # noqa: F401
+    from tidemill.evaluation.promises import gate as gate
+    from tidemill.features.aggregations import count as count
+    from tidemill.features.aggregations import last as last
+    from tidemill.features.aggregations import maximum as maximum
+    from tidemill.features.aggregations import mean as mean
+    from tidemill.features.aggregations import minimum as minimum
+    from tidemill.features.aggregations import share as share
+    from tidemill.features.aggregations import total as total
+    from tidemill.features.point_in_time import point_in_time as point_in_time
+    from tidemill.features.training_set import training_set as training_set
+    from tidemill.features.view import FeatureView as FeatureView
+    from tidemill.monitoring.comparing import drift as drift
+    from tidemill.monitoring.comparing import drift_between as drift_between
+    from tidemill.packaging.build import package as package
+    from tidemill.packaging.package import Package as Package
+    from tidemill.project import current_project as current_project
+    from tidemill.project import load_project as load_project
+    from tidemill.project import open_project_store as open_project_store
+    from tidemill.registry.verbs import promote as promote
+    from tidemill.registry.verbs import register as register
+    from tidemill.registry.verbs import rollback as rollback
+    from tidemill.serving.loading import load as load
+    from tidemill.serving.log.reading import predictions as predictions
+    from tidemill.serving.running import serve as serve
+    from tidemill.serving.starting import start_server as start_server
+    from tidemill.training.fitting import train as train
+    from tidemill.training.prediction import predict as predict
+    from tidemill.training.space import choice as choice
+    from tidemill.training.space import integers as integers
+    from tidemill.training.space import uniform as uniform
+    from tidemill.training.tuning import tune as tune
+
+#: Where each public name lives; the one table of the public surface.
+_HOMES: dict[str, str] = {
+    # values
+    "Column": "core.schema",
+    "TableSchema": "core.schema",
+    "Model": "core.model",
+    "ModelVersion": "core.records",
+    # engine and project
+    "step": "engine.step",
+    "pipeline": "engine.pipeline",
+    "current_project": "project",
+    "load_project": "project",
+    "open_project_store": "project",
+    # data
+    "asof_join": "data.enrich",
+    "by_group": "data.split",
+    "by_share": "data.split",
+    "by_time": "data.split",
+    "clean": "data.clean",
+    "explore": "data.explore",
+    "infer_contract": "data.infer",
+    "key_join": "data.enrich",
+    "leaks": "data.availability",
+    "read": "data.read",
+    "split": "data.split",
+    "validate": "data.validate",
+    "CleaningPlan": "data.operations",
+    "Splits": "data.split",
+    "TableContract": "data.contract",
+    # features
+    "FeatureView": "features.view",
+    "count": "features.aggregations",
+    "last": "features.aggregations",
+    "maximum": "features.aggregations",
+    "mean": "features.aggregations",
+    "minimum": "features.aggregations",
+    "point_in_time": "features.point_in_time",
+    "share": "features.aggregations",
+    "total": "features.aggregations",
+    "training_set": "features.training_set",
+    # training and evaluation
+    "choice": "training.space",
+    "integers": "training.space",
+    "predict": "training.prediction",
+    "train": "training.fitting",
+    "tune": "training.tuning",
+    "uniform": "training.space",
+    "evaluate": "evaluation.assessment",
+    "gate": "evaluation.promises",
+    # packaging, registry, serving, monitoring
+    "package": "packaging.build",
+    "Package": "packaging.package",
+    "register": "registry.verbs",
+    "promote": "registry.verbs",
+    "rollback": "registry.verbs",
+    "load": "serving.loading",
+    "predictions": "serving.log.reading",
+    "serve": "serving.running",
+    "start_server": "serving.starting",
+    "drift": "monitoring.comparing",
+    "drift_between": "monitoring.comparing",
+}
+
+#: Public names that are called otherwise at home.
+_ALIASES = {"test": "evaluation.examination:examine"}
+
+__all__ = list(_HOMES) + list(_ALIASES)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is not None:
+        value = getattr(import_module(f"tidemill.{home}"), name)
+    elif name in _ALIASES:
+        module, _, other = _ALIASES[name].partition(":")
+        value = getattr(import_module(f"tidemill.{module}"), other)
+    else:
+        raise AttributeError(f"module 'tidemill' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
+from tidemill.core.errors import NotFoundError
 from tidemill.project import Project, load_project, open_project_store
 from tidemill.store import Store
+from tidemill.store.database import connect
 
 R = TypeVar("R")
 
@@ -30,8 +32,13 @@ class Setup:
         return load_project(self.directory, profile=self.profile)
 
     def store(self) -> Store:
-        """The project's store, opened."""
-        return open_project_store(self.project())
+        """The project's store, opened; to look at a project does not make one."""
+        project = self.project()
+        if not connect(project.store).exists():
+            raise NotFoundError(
+                "this project has no store yet", value=str(project.root), hint="Start with: tidemill run"
+            )
+        return open_project_store(project)
 
 
 def shared(function: Callable[..., R]) -> Callable[..., R]:

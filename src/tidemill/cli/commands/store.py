@@ -1,4 +1,4 @@
-"""`tidemill store backup|upgrade`."""
+"""`tidemill store backup|restore|upgrade`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from tidemill.store import backup as backups
 from tidemill.store import migrations
 
 
-@click.group(name="store", help="Back up or upgrade the store.")
+@click.group(name="store", help="Back up, restore or upgrade the store.")
 def command() -> None:
-    """Hold the two subcommands."""
+    """Hold the subcommands."""
 
 
 @command.command(name="backup")
 @click.argument("target", type=click.Path(path_type=Path))
+@click.option("--portable", is_flag=True, help="Write the metadata as text that any database can take: see restore.")
 @shared
-def backup(setup: Setup, target: Path) -> None:
+def backup(setup: Setup, target: Path, *, portable: bool) -> None:
     """Copy the store's metadata and artifacts to TARGET, consistently, while runs go on."""
     with setup.store() as store:
-        report = backups.backup(store, target)
+        report = backups.backup(store, target, portable=portable)
     if setup.json:
         emit({"status": "succeeded", "report": report})
         return
-    click.echo(f"backed up {report.records:,} records and {report.blobs:,} blobs ({size(report.bytes)}) to {target}")
+    click.echo(f"backed up {report.metadata.name} and {report.blobs:,} blobs ({size(report.bytes)}) to {target}")
+    if report.metadata.suffix == ".db":
+        place = f"TIDEMILL_STORE=sqlite:///{target}/store.db TIDEMILL_ARTIFACTS={target}/artifacts"
+        click.echo(f"it is a store; to open it: {place}")
 
 
 @command.command(name="upgrade")
@@ -42,3 +46,16 @@ def upgrade(setup: Setup) -> None:
         click.echo(f"the store is at version {after} already")
     else:
         click.echo(f"upgraded the store from version {before} to {after}")
+
+
+@command.command(name="restore")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("url")
+@shared
+def restore(setup: Setup, source: Path, url: str) -> None:
+    """Read the metadata of a portable backup into the new, empty database at URL; also from SQLite to PostgreSQL."""
+    count = backups.restore(source, url)
+    if setup.json:
+        emit({"status": "succeeded", "records": count})
+    else:
+        click.echo(f"restored {count:,} records")
