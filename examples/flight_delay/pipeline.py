@@ -63,6 +63,7 @@ class Served:
     endpoint: str
     asked: int
     answered: int
+    refused: int
     flagged: int
     logged: int
     median_ms: float
@@ -77,29 +78,32 @@ def ask(alias: Alias, model: tm.Model, rows: pl.DataFrame, count: int) -> Served
     inputs = list(model.signature.inputs.names)
     sample = rows.sample(count, seed=7)
     reference = f"{alias.model}@{alias.alias}"
-    answers, milliseconds = [], []
-    with tm.start_server(reference) as server, httpx.Client(base_url=server.url) as client:
+    answers, scores, milliseconds = [], [], []
+    with (
+        tm.start_server(reference, project=tm.current_project().root) as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
         url = f"/v1/models/{alias.model}/predict"
         for row in sample.select(inputs).iter_rows(named=True):
             response = client.post(url, json={"rows": [row]})
-            response.raise_for_status()
-            answers.append(response.json())
+            answers.append(response.json())  # a row that the model cannot score is refused with the reason
+            scores.append(answers[-1]["predictions"][0].get("probability"))
             milliseconds.append(response.elapsed.total_seconds() * 1000)
     ids = [answer["request_id"] for answer in answers]
     logged = tm.predictions(tm.current_project().hidden / "predictions", alias.model)
     found = logged.filter(pl.col("request_id").is_in(ids)).collect()
-    served = [answer["predictions"][0]["probability"] for answer in answers]
-    native = tm.predict(model, sample)
+    pairs = [(score, own) for score, own in zip(scores, tm.predict(model, sample), strict=True) if score is not None]
     times = pl.Series(milliseconds)
     return Served(
         endpoint=f"POST {url}",
         asked=count,
-        answered=len(answers),
-        flagged=sum(bool(answer["predictions"][0]["late"]) for answer in answers),
+        answered=len(pairs),
+        refused=count - len(pairs),
+        flagged=sum(bool(answer["predictions"][0].get("late")) for answer in answers),
         logged=found.height,
         median_ms=float(times.median()),
         p99_ms=float(times.quantile(0.99)),
-        differing=sum(abs(a - b) > 1e-5 for a, b in zip(served, native, strict=True)),
+        differing=sum(abs(score - own) > 1e-5 for score, own in pairs),
         example=answers[0],
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tidemill.core.errors import ConfigError
 from tidemill.project import current_project, find_project, load_project, open_project_store, use_project
+from tidemill.store import runs
 
 TOML = """
 [project]
@@ -96,6 +98,13 @@ def test_the_profile_can_come_from_the_environment(folder, monkeypatch):
         (('name = "flight-delay"', "name = 5"), r"'name' \(from tidemill\.toml\) must be text: 5"),
         (("[requirements.ranking]", "[requirements]\nranking = 3\n[x]"), "unknown key|must be a table"),
         (('"flight-delay"', '"flight-delay'), r"not valid TOML: .*line 3"),
+        (("at_least = 0.65", ""), r"\[requirements\.ranking\] in tidemill\.toml, line 8 needs at_least or at_most"),
+        (("at_least = 0.65", "at_least = 'high'"), r"needs at_least or at_most with a number"),
+        (('metric = "roc_auc"', ""), r"\[requirements\.ranking\] .* names no metric"),
+        (('uri = "data/flights.csv"', ""), r"\[sources\.flights\] in tidemill\.toml, line 12 says not where"),
+        (("[profiles.production.project]", "[profiles.production.projects]"), r"line 16.*Did you mean 'project'"),
+        (('name = "flight-delay"', "modules = [1]"), r"'modules' .* must be a list of names"),
+        (('name = "flight-delay"', "threads = -1"), r"'threads' .* whole number of zero or more"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(folder, change, message):
@@ -128,3 +137,36 @@ def test_its_store_is_opened_once_and_hidden_from_git(folder):
         assert open_project_store(load_project(folder)) is store
     assert (folder / ".tidemill" / ".gitignore").read_text() == "*\n"
     assert (folder / ".tidemill" / "store.db").exists()
+
+
+def test_a_misspelt_variable_is_not_ignored_in_silence(folder, monkeypatch):
+    monkeypatch.setenv("TIDEMILL_STOER", "sqlite:///x.db")
+    with pytest.raises(ConfigError, match="Did you mean TIDEMILL_STORE"):
+        load_project(folder)
+
+
+def test_a_variable_of_somebody_else_is_left_alone(folder, monkeypatch):
+    monkeypatch.setenv("TIDEMILL_TEST_VALUE", "1")
+    monkeypatch.setenv("TIDEMILL_THREADS", "4")
+    assert load_project(folder).settings["threads"].value == 4
+
+
+def test_a_store_that_was_deleted_is_made_again(folder):
+    project = load_project(folder)
+    open_project_store(project).close()
+    shutil.rmtree(folder / ".tidemill")
+    with open_project_store(project) as store, store.metadata.reading() as tx:
+        assert runs.list_runs(tx) == []
+
+
+def test_a_folder_with_a_space_or_percent_sign_can_hold_a_store(tmp_path):
+    folder = tmp_path / "my mill 50%20"
+    folder.mkdir()
+    with open_project_store(load_project(folder)):
+        assert (folder / ".tidemill" / "store.db").exists()
+
+
+def test_the_file_is_kept_as_written(folder):
+    project = load_project(folder, "production")
+    assert project.raw["sources"]["flights"]["uri"] == "data/flights.csv"
+    assert "profiles" in project.raw

@@ -62,3 +62,39 @@ def test_a_module_may_not_shadow_one_of_python(tmp_path):
     (tmp_path / "statistics.py").write_text("")
     with pytest.raises(ConfigError, match="name of a module of Python"):
         import_modules(load_project(tmp_path))
+
+
+def test_helpers_of_another_project_are_not_used_by_this_one(tmp_path):
+    found = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "same_pkg").mkdir(parents=True)
+        (folder / "same_pkg" / "__init__.py").write_text("")
+        (folder / "same_pkg" / "conf.py").write_text(f"NAME = {name!r}\n")
+        (folder / "a_same_flow.py").write_text("from same_helper import NAME\nfrom same_pkg.conf import NAME as N\n")
+        (folder / "same_helper.py").write_text(f"NAME = {name!r}\n")
+        module = import_modules(load_project(folder))[0]
+        found.append((module.NAME, module.N))
+    assert found == [("one", "one"), ("two", "two")]
+
+
+def test_every_module_of_a_named_package_is_imported_from_src_too(tmp_path):
+    (tmp_path / "tidemill.toml").write_text('[project]\nmodules = ["mill_pkg"]\n')
+    package = tmp_path / "src" / "mill_pkg"
+    (package / "deep").mkdir(parents=True)
+    for path in ("__init__.py", "flows.py", "deep/__init__.py", "deep/more.py", "test_flows.py"):
+        (package / path).write_text("raise RuntimeError" if path.startswith("test") else "")
+    names = [module.__name__ for module in import_modules(load_project(tmp_path))]
+    assert sorted(names) == ["mill_pkg", "mill_pkg.deep", "mill_pkg.deep.more", "mill_pkg.flows"]
+
+
+def test_a_module_that_exits_is_a_broken_module(tmp_path):
+    (tmp_path / "exits_mill.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(ConfigError, match=r"exits_mill\.py, line 2: SystemExit: 3"):
+        import_modules(load_project(tmp_path))
+
+
+def test_a_missing_named_module_is_an_error(tmp_path):
+    (tmp_path / "tidemill.toml").write_text('[project]\nmodules = ["no_such_mill"]\n')
+    with pytest.raises(ConfigError, match="no_such_mill: ModuleNotFoundError"):
+        import_modules(load_project(tmp_path))

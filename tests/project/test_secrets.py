@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tidemill.core.errors import ConfigError
-from tidemill.project import load_project, reveal
-from tidemill.project.secrets import reveal_all
+from tidemill.project import load_project, redact, reveal, reveal_all
 
 
 def test_secrets_are_read_when_they_are_used(tmp_path, monkeypatch):
@@ -32,3 +31,16 @@ def test_settings_show_the_reference_and_not_the_secret(tmp_path, monkeypatch):
     assert project.store == "postgresql://ann:s3cret@db/x"
     assert "s3cret" not in repr(project)
     assert project.settings["store"].value == "postgresql://ann:${env:DB_PASSWORD}@db/x"
+
+
+def test_a_secret_that_was_read_is_redacted_wherever_it_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("DB_PASSWORD", "p@ss word")
+    url = reveal("postgresql://bob:${env:DB_PASSWORD}@db/x", root=tmp_path)
+    assert redact(f"no answer from {url}") == "no answer from postgresql://bob:${env:DB_PASSWORD}@db/x"
+    assert redact("postgresql://bob:p%40ss%20word@db") == "postgresql://bob:${env:DB_PASSWORD}@db"
+
+
+@pytest.mark.parametrize("text", ["${DB_PASSWORD}", "${env:}", "x${vault:a}", "${env:A"])
+def test_a_malformed_reference_is_not_taken_for_a_password(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"Write \$\{env:NAME\}"):
+        reveal(text, root=tmp_path)

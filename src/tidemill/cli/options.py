@@ -48,15 +48,15 @@ def shared(function: Callable[..., R]) -> Callable[..., R]:
     @click.option("--debug", is_flag=True, help="Show the full traceback of an error.")
     @click.option(
         "--project",
-        "directory",
+        "project_folder",
         type=click.Path(path_type=Path),
         help="Folder of tidemill.toml (default: here or above).",
     )
     @click.option("--profile", help="Profile of tidemill.toml to apply, such as production.")
     @functools.wraps(function)
     def wrapper(
-        *args: Any, as_json: bool, debug: bool, directory: Path | None, profile: str | None, **options: Any
+        *args: Any, as_json: bool, debug: bool, project_folder: Path | None, profile: str | None, **options: Any
     ) -> R:
-        return function(Setup(as_json, debug, directory, profile), *args, **options)
+        return function(Setup(as_json, debug, project_folder, profile), *args, **options)
 
     return wrapper

@@ -8,7 +8,7 @@ from tidemill.project.current import current_project, open_project_store, use_pr
 from tidemill.project.loading import FILE, find_project, load_project
 from tidemill.project.modules import import_modules
 from tidemill.project.project import Project
-from tidemill.project.secrets import redact, reveal
+from tidemill.project.secrets import redact, reveal, reveal_all
 from tidemill.project.settings import SETTINGS, Setting
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "open_project_store",
     "redact",
     "reveal",
+    "reveal_all",
     "use_project",
 ]

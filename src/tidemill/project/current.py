@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from urllib.parse import unquote
 
 from tidemill.project.loading import load_project
 from tidemill.project.project import Project
@@ -40,14 +41,15 @@ def open_project_store(project: Project) -> Store:
     url, artifacts = project.store, project.artifacts
     key = (os.getpid(), url, artifacts)
     store = _stores.get(key)
-    if store is None:
+    # The folder may have been deleted since, by hand in a notebook's session for one.
+    if store is None or (url.startswith("sqlite:") and not store.metadata.exists()):
         _ignore(project.hidden, url, artifacts)
         store = _stores[key] = open_store(url, artifacts)
     return store
 
 
 def _ignore(hidden: Path, url: str, artifacts: str) -> None:
-    if str(hidden) not in url and str(hidden) not in artifacts:
+    if str(hidden) not in unquote(url) and str(hidden) not in artifacts:
         return
     note = hidden / ".gitignore"
     if not note.exists():

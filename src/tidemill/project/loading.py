@@ -42,8 +42,8 @@ def load_project(
     Raises
     ------
     ConfigError
-        For what cannot be read, an unknown key (with the nearest known one and its line), a wrong type, or a profile
-        that is not declared.
+        For what cannot be read, an unknown key (with the nearest known one and its line), a wrong type, a requirement
+        without metric or bound, a source without URI, or a profile that is not declared.
     """
     file = _file(path)
     root = file.parent if file is not None else Path(path or Path.cwd()).resolve()
@@ -52,10 +52,11 @@ def load_project(
     extra = _profile(raw, chosen, file)
     base = {section: raw.get(section, {}) for section in _SECTIONS}
     merged = _merged(base, extra)
+    _check_shapes(merged, file)
     settings = resolve_settings(
         base["project"], extra.get("project", {}), overrides or {}, folder_name=root.name, profile_name=chosen
     )
-    return Project(root, chosen, settings, merged["canvas"], merged["requirements"], merged["sources"], file)
+    return Project(root, chosen, settings, merged["canvas"], merged["requirements"], merged["sources"], file, raw)
 
 
 def _file(path: Path | str | None) -> Path | None:
@@ -71,7 +72,7 @@ def _file(path: Path | str | None) -> Path | None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         raw = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{FILE} cannot be read: {error}", value=str(file), hint="Check the file.") from error
@@ -98,6 +99,24 @@ def _check_sections(raw: Mapping[str, Any], known: tuple[str, ...], text: str, p
         for name, body in raw.get(section, {}).items():
             if not isinstance(body, dict):
                 raise _wrong(text, f"{prefix}{section}.{name}", f"must be a table: [{section}.{name}]", body)
+
+
+def _check_shapes(merged: Mapping[str, Any], file: Path | None) -> None:
+    """What a requirement and a source cannot do without; their own rooms read the rest."""
+    for name, body in merged["requirements"].items():
+        if not isinstance(body.get("metric"), str):
+            raise _incomplete(file, f"requirements.{name}", 'names no metric: write metric = "…"', body)
+        bounds = [body[key] for key in ("at_least", "at_most") if key in body]
+        if not bounds or not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in bounds):
+            raise _incomplete(file, f"requirements.{name}", "needs at_least or at_most with a number", body)
+    for name, body in merged["sources"].items():
+        if not isinstance(body.get("uri"), str) or not body["uri"]:
+            raise _incomplete(file, f"sources.{name}", 'says not where the data is: write uri = "…"', body)
+
+
+def _incomplete(file: Path | None, section: str, problem: str, body: Mapping[str, Any]) -> ConfigError:
+    text = "" if file is None else file.read_text(encoding="utf-8")
+    return ConfigError(f"[{section}] in {FILE}{_line(text, section)} {problem}", value=dict(body))
 
 
 def _profile(raw: Mapping[str, Any], name: str | None, file: Path | None) -> Mapping[str, Any]:
@@ -130,9 +149,18 @@ def _wrong(text: str, key: str, expected: str, value: Any) -> ConfigError:
 
 def _line(text: str, key: str) -> str:
     """Where a key is probably written, as ``, line 7``; nothing if it cannot be found."""
-    last = re.escape(key.rpartition(".")[2])
-    pattern = re.compile(rf'^\s*(\[.*\b{last}\b.*\]|"?{last}"?\s*[=.].*)$')
+    table, _, last = key.rpartition(".")
+    header = re.compile(r"^\s*\[+\s*([^\]]+?)\s*\]+")
+    assigned = re.compile(rf"""^\s*["']?{re.escape(last)}["']?\s*[=.]""")
+    current, likely = "", ""
     for number, line in enumerate(text.splitlines(), start=1):
-        if pattern.match(line):
-            return f", line {number}"
-    return ""
+        opened = header.match(line)
+        if opened is not None:
+            current = re.sub(r"[\s\"']", "", opened[1])
+            if current == key or current.startswith(f"{key}."):
+                return f", line {number}"
+        elif assigned.match(line):
+            if current == table:
+                return f", line {number}"
+            likely = likely or f", line {number}"
+    return likely

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import pkgutil
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -18,26 +19,28 @@ _SKIPPED = ("_", "test_", "conftest", "setup", "noxfile")
 def import_modules(project: Project) -> list[ModuleType]:
     """Import the modules that the project names, or every ``*.py`` beside ``tidemill.toml``.
 
-    The project's folder is put first on ``sys.path``, so that its modules find each other.
+    The project's folder (and ``src`` in it, if there is one) is put first on ``sys.path``, so that its modules find
+    each other. Of a package that is named, every module is imported.
 
     Raises
     ------
     ConfigError
         When modules cannot be imported: for each its file, line and error. The others are imported all the same.
     """
-    root = str(project.root)
-    if root not in sys.path:
-        sys.path.insert(0, root)
+    places = [str(place) for place in (project.root / "src", project.root) if place.is_dir()]
+    for place in places:
+        if place in sys.path:
+            sys.path.remove(place)
+        sys.path.insert(0, place)
+    importlib.invalidate_caches()  # a file written a moment ago is found
+    _make_way(places)
     named = project.settings["modules"].value
     names = list(named) if named else [path.stem for path in sorted(project.root.glob("*.py")) if _is_part(path)]
-    modules, failures = [], []
+    modules: list[ModuleType] = []
+    failures: list[str] = []
     for name in names:
-        try:
-            modules.append(_import(name, project.root))
-        except ConfigError:
-            raise
-        except Exception as error:  # whatever a user's module raises is shown, with its place
-            failures.append(_described(name, error, project.root))
+        _refuse_shadowing(name, project.root)
+        modules += _imported(name, project.root, failures)
     if failures:
         raise ConfigError(
             f"{len(failures)} of the project's modules cannot be imported: {'; '.join(failures)}",
@@ -50,38 +53,49 @@ def _is_part(path: Path) -> bool:
     return not path.stem.startswith(_SKIPPED) and path.stem.isidentifier()
 
 
-def _import(name: str, root: Path) -> ModuleType:
-    """Import by name; a module of another project that has the same name makes way."""
-    expected = root / f"{name.replace('.', '/')}.py"
-    if name in sys.stdlib_module_names and expected.exists():
+def _make_way(places: list[str]) -> None:
+    """Forget modules of another project that have the name of one of this project's."""
+    for place in places:
+        for path in Path(place).iterdir():
+            loaded = sys.modules.get(path.stem)
+            is_module = path.suffix == ".py" or (path / "__init__.py").exists()
+            if loaded is None or not is_module or path.stem in sys.stdlib_module_names:
+                continue
+            expected = path if path.suffix == ".py" else path / "__init__.py"
+            file = getattr(loaded, "__file__", None)
+            if file is not None and Path(file).resolve() != expected.resolve() and not _is_installed(Path(file)):
+                for name in [name for name in sys.modules if name == path.stem or name.startswith(f"{path.stem}.")]:
+                    del sys.modules[name]
+
+
+def _is_installed(file: Path) -> bool:
+    return any(part in ("site-packages", "dist-packages") for part in file.parts)
+
+
+def _refuse_shadowing(name: str, root: Path) -> None:
+    file = root / f"{name}.py"
+    if name in sys.stdlib_module_names and file.exists():
         raise ConfigError(
-            "a module of the project has the name of a module of Python", value=str(expected), hint="Rename it."
+            "a module of the project has the name of a module of Python", value=str(file), hint="Rename it."
         )
-    loaded = sys.modules.get(name)
-    if loaded is not None and expected.exists():
-        file = getattr(loaded, "__file__", None)
-        if file is None or Path(file).resolve() != expected.resolve():
-            del sys.modules[name]
-            importlib.invalidate_caches()
-            return _from_file(name, expected)
-    return importlib.import_module(name)
 
 
-def _from_file(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError("this module cannot be loaded", value=str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+def _imported(name: str, root: Path, failures: list[str]) -> Iterator[ModuleType]:
+    """A module, and those in it if it is a package; what cannot be imported is described in `failures`."""
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(name, None)
+        module = importlib.import_module(name)
+    except KeyboardInterrupt:
         raise
-    return module
+    except BaseException as error:  # whatever a user's module raises, SystemExit too, is shown with its place
+        failures.append(_described(name, error, root))
+        return
+    yield module
+    for inner in pkgutil.iter_modules(getattr(module, "__path__", [])):
+        if not inner.name.startswith(_SKIPPED):
+            yield from _imported(f"{name}.{inner.name}", root, failures)
 
 
-def _described(name: str, error: Exception, root: Path) -> str:
+def _described(name: str, error: BaseException, root: Path) -> str:
     """The module, the last line of the project in the traceback, and the error."""
     place = name
     if isinstance(error, SyntaxError) and error.filename:

@@ -26,8 +26,11 @@ class Project:
         Every setting with its origin.
     canvas, requirements, sources
         The tables of ``tidemill.toml`` as written, the profile merged in; the design and data rooms read them.
+        References to secrets in them stay references until `reveal_all`.
     file
         The ``tidemill.toml``, or None for a folder without one.
+    raw
+        The whole file as written.
     """
 
     root: Path
@@ -37,6 +40,7 @@ class Project:
     requirements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     file: Path | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -48,8 +52,8 @@ class Project:
         """URL of the metadata store, secrets revealed, a relative path made absolute."""
         url = reveal(str(self.settings["store"].value), root=self.root)
         scheme, separator, path = url.partition(":///")
-        if scheme == "sqlite" and separator and not path.startswith("/"):
-            return f"sqlite:///{quote(str(self.root / path))}"
+        if scheme == "sqlite" and separator and path and not path.startswith(("/", "~", ":")):
+            return f"sqlite:///{quote(str(self.root))}/{path}"
         return url
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, TypeVar
 
 from tidemill.core.records import Artifact, Execution, Run
@@ -77,9 +77,17 @@ def summarise(store: Store, run_id: str, stage_names: Mapping[str, str] | None =
             outputs = lineage.outputs(tx, execution.id)
             inputs = lineage.inputs(tx, execution.id)
             stages.append(_stage(execution, names.get(execution.node, execution.step), inputs, outputs))
-            found += [(execution.node, name, artifact) for name, artifact in outputs if artifact.type == "record"]
-    records = tuple((node, name, materialisers.load(artifact, None, store.artifacts)) for node, name, artifact in found)
-    return RunSummary(run, tuple(stages), records)
+            plain = [(name, artifact) for name, artifact in outputs if artifact.type in ("record", "json")]
+            found += [(execution.node, name, artifact) for name, artifact in plain]
+    loaded = [(node, name, materialisers.load(artifact, None, store.artifacts)) for node, name, artifact in found]
+    return RunSummary(run, tuple(stages), tuple(item for item in loaded if _is_record(item[2])))
+
+
+def _is_record(value: Any) -> bool:
+    """Whether a value is a record, or a list of records."""
+    if isinstance(value, list):
+        return bool(value) and all(is_dataclass(item) for item in value)
+    return is_dataclass(value)
 
 
 def _stage(

@@ -1,0 +1,62 @@
+"""``python -m benchmarks [--only NAME] [--peers | --no-peers] [--runs N] [--json]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+
+from benchmarks.measuring import Figure, MeasurementError
+from benchmarks.report import show
+
+#: Name of the benchmark: the module with ``run(runs, peers)``, and what it measures.
+BENCHMARKS = {
+    "step_overhead": ("benchmarks.step_overhead.compare", "what a step costs beyond its work, beside orchestrators"),
+    "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
+}
+
+Run = Callable[[int, bool], list[Figure]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Each hot path beside a peer's, in one run."
+    )
+    parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS), help="run these; all by default")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="install and run peers")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each figure, of which the median is shown")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--list", action="store_true", help="show what there is")
+    given = parser.parse_args()
+    if given.list:
+        for name, (_, about) in BENCHMARKS.items():
+            print(f"{name:16} {about}")
+        return 0
+    figures: dict[str, list[Figure]] = {}
+    failed = False
+    for name in given.only or BENCHMARKS:
+        run: Run = importlib.import_module(BENCHMARKS[name][0]).run
+        try:
+            figures[name] = run(given.runs, given.peers)
+        except (MeasurementError, subprocess.CalledProcessError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        if not given.json:
+            print(show(name, BENCHMARKS[name][1], figures[name]))
+    if given.json:
+        machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.platform()}
+        print(
+            json.dumps(
+                {"machine": machine, **{name: [one.to_dict() for one in all_] for name, all_ in figures.items()}}
+            )
+        )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""What is said at the end of a run of the whole life of a model: stages, gate, findings, and where to look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tidemill.cli.output import duration, relative, table
+from tidemill.core.records import Alias, ModelVersion
+from tidemill.data.availability import Leak
+from tidemill.data.explore import Exploration
+from tidemill.engine import RunResult
+from tidemill.evaluation import Evaluation, Examination
+from tidemill.measures.intervals import Estimate
+from tidemill.monitoring import DriftReport
+from tidemill.project import current_project, open_project_store
+from tidemill.server.report import write_report
+from tidemill.server.summary import RunSummary, summarise
+
+
+def conclude(result: RunResult, path: Path) -> dict[str, Any]:
+    """Read a finished run back from the current project's store, write its report, and return the summary."""
+    store = open_project_store(current_project())
+    summary = summarise(store, result.id, {step.node: step.stage for step in result.steps})
+    write_report(summary, path)
+    version = summary.last(ModelVersion)
+    drift = summary.last(DriftReport)
+    return {
+        "status": result.status,
+        "run": result.id,
+        "seconds": round(result.seconds, 3),
+        "model": None if version is None else version.model,
+        "version": None if version is None else version.version,
+        "aliases": [alias.alias for alias in summary.records_of(Alias)],
+        "metrics": _metrics(summary),
+        "gate": None if version is None else _gate(version),
+        "stages": [
+            {
+                "name": stage.name,
+                "step": stage.node,
+                "status": stage.status,
+                "seconds": round(stage.seconds, 3),
+                "rows_in": stage.rows_in,
+                "rows_out": stage.rows_out,
+            }
+            for stage in summary.stages
+        ],
+        "leaks": [_leak(leak) for leak in _leaks(summary)],
+        "errors_found": _errors(summary),
+        "drifted": [] if drift is None else list(drift.drifted),
+        "report": str(path),
+        "error": None if result.error is None else str(result.error),
+    }
+
+
+def _metrics(summary: RunSummary) -> dict[str, dict[str, float | None]]:
+    out: dict[str, dict[str, float | None]] = {}
+    for report in summary.records_of(Evaluation, Examination):
+        metrics: dict[str, Estimate] = dict(report.metrics)
+        out[report.moment] = {name: estimate.value for name, estimate in metrics.items()}
+    return out
+
+
+def _gate(version: ModelVersion) -> dict[str, Any]:
+    kept = ("name", "statement", "moment", "bound", "value", "status", "margin")
+    promises = [{key: promise.get(key) for key in kept} for promise in version.gate.get("promises", ())]
+    return {"passed": bool(version.gate.get("passed")), "promises": promises}
+
+
+def _leaks(summary: RunSummary) -> list[Leak]:
+    lists = [value for _, _, value in summary.records if isinstance(value, list)]
+    return [leak for found in lists for leak in found if isinstance(leak, Leak)]
+
+
+def _leak(leak: Leak) -> dict[str, Any]:
+    return {"column": leak.column, "known_at": leak.available_at, "late": leak.late, "auc_alone": leak.auc}
+
+
+def _errors(summary: RunSummary) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": finding.kind,
+            "column": finding.column,
+            "severity": finding.severity,
+            "rows": finding.count,
+            "examples": list(finding.examples[:3]),
+            "explanation": finding.explanation,
+        }
+        for exploration in summary.records_of(Exploration)
+        for finding in exploration.findings
+        if finding.severity != "note"
+    ]
+
+
+def screen(shown: dict[str, Any]) -> str:
+    """The summary on one screen."""
+    rows = [
+        (
+            stage["name"],
+            stage["status"],
+            "" if stage["status"] == "cached" else duration(stage["seconds"]),
+            _count(stage["rows_in"]),
+            _count(stage["rows_out"]),
+        )
+        for stage in shown["stages"]
+    ]
+    right = ["seconds", "rows in", "rows out"]
+    parts = [table(["stage", "", *right], rows, right=right), ""]
+    graves = [error for error in shown["errors_found"] if error["severity"] == "error"]
+    parts += [f"found    {error['column']}: {error['explanation']}" for error in graves]
+    parts += [f"leak     {leak['column']}, known only at {leak['known_at']}{_alone(leak)}" for leak in shown["leaks"]]
+    parts += [f"{moment:<8} " + ", ".join(_some(metrics)) for moment, metrics in shown["metrics"].items()]
+    if shown["gate"] is not None:
+        word = "passed" if shown["gate"]["passed"] else "did not pass"
+        parts.append(f"gate     {word}: " + "; ".join(_promise(promise) for promise in shown["gate"]["promises"]))
+        names = "".join(f", {shown['model']}@{alias}" for alias in shown["aliases"])
+        parts.append(f"model    {shown['model']} version {shown['version']}{names}")
+    if shown["drifted"]:
+        parts.append(f"drift    {len(shown['drifted'])} columns, most of all {', '.join(shown['drifted'][:4])}")
+    folder = Path(shown["report"]).parent
+    parts.append(f"\nlook at  {relative(Path(shown['report']))}")
+    parts.append(f"next     cd {relative(folder)} && tidemill serve {shown['model'] or 'MODEL'}")
+    return "\n".join(parts)
+
+
+def _count(rows: int | None) -> str:
+    return "" if rows is None else f"{rows:,}"
+
+
+def _alone(leak: dict[str, Any]) -> str:
+    return "" if leak["auc_alone"] is None else f"; alone it would reach AUC {leak['auc_alone']:.2f}"
+
+
+def _some(metrics: dict[str, float | None]) -> list[str]:
+    return [f"{name} {value:.4f}" for name, value in list(metrics.items())[:3] if value is not None]
+
+
+def _promise(promise: dict[str, Any]) -> str:
+    value = "not measured" if promise["value"] is None else f"{promise['value']:.4g}"
+    return f"{promise['bound']} at {promise['moment']}: {value}"

@@ -1,0 +1,134 @@
+"""Carry out a cleaning plan: each repair is done in order, counted, and loses no row without a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tidemill.core.errors import ConfigError, TidemillError, UsageError
+from tidemill.data import repair_steps
+from tidemill.data.operations import LEARNED, CleaningPlan, Operation
+from tidemill.data.repair_steps import Effect
+from tidemill.data.types import Tabular, collected
+from tidemill.engine.step import step
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReport:
+    """What one operation did.
+
+    Parameters
+    ----------
+    operation
+        Its kind.
+    columns
+        The columns it worked on.
+    changed
+        Values it changed (or columns it dropped, renamed or made).
+    nulls_before, nulls_after
+        Missing values in these columns before and after.
+    removed
+        Rows it sent to quarantine.
+    """
+
+    operation: str
+    columns: tuple[str, ...]
+    changed: int
+    nulls_before: int
+    nulls_after: int
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningReport:
+    """Rows before and after, and what each operation did."""
+
+    rows_before: int
+    rows_after: int
+    operations: tuple[OperationReport, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cleaned:
+    """The repaired rows, the rows set aside with a ``reasons`` column, and the report."""
+
+    table: pl.DataFrame
+    quarantined: pl.DataFrame
+    report: CleaningReport
+
+
+@step(stage="clean")
+def clean(table: Tabular, plan: CleaningPlan) -> Cleaned:
+    """Carry out the stateless repairs of a plan.
+
+    Parameters
+    ----------
+    table
+        A lazy or eager frame, or a result that holds one (`Validated`).
+    plan
+        Operations from `tidemill.data.operations`, in order.
+
+    Raises
+    ------
+    UsageError
+        If the plan holds an operation that learns from rows: before the split, it would learn from test rows too.
+    ConfigError
+        If an operation does not fit the table; the message names it.
+
+    Examples
+    --------
+    >>> from tidemill.data.operations import CleaningPlan, NullOutside
+    >>> weather = pl.DataFrame({"wind_speed": [10.4, 1048.4, 7.0]})
+    >>> out = clean(weather, CleaningPlan((NullOutside("wind_speed", maximum=200),)))
+    >>> out.table["wind_speed"].to_list(), out.report.operations[0].changed
+    ([10.4, None, 7.0], 1)
+    """
+    learned = [operation.kind for operation in plan.operations if isinstance(operation, LEARNED)]
+    if learned:
+        raise UsageError(
+            "clean() takes repairs that do not learn from rows",
+            value=learned,
+            hint="Give them to train(…, cleaning=…): they are fitted on training rows and travel in the model.",
+        )
+    frame = collected(table)
+    reports, aside = [], []
+    rows = frame.height
+    for operation in plan.operations:
+        effect = _done(frame, operation)
+        reports.append(_report(frame, effect, operation.kind))
+        if effect.removed is not None and effect.removed.height:
+            reason = pl.lit([effect.reason], dtype=pl.List(pl.String))
+            aside.append(effect.removed.with_columns(reasons=reason))
+        frame = effect.table
+    empty = frame.clear().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))
+    quarantined = pl.concat(aside, how="diagonal_relaxed") if aside else empty
+    return Cleaned(frame, quarantined, CleaningReport(rows, frame.height, tuple(reports)))
+
+
+def _done(frame: pl.DataFrame, operation: Operation) -> Effect:
+    step: Callable[[pl.DataFrame, Any], Effect] = repair_steps.STEPS[operation.kind]
+    try:
+        return step(frame, operation)
+    except TidemillError:
+        raise
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the cleaning operation {operation.kind!r} does not fit the table: {str(error).splitlines()[0]}",
+            value=operation,
+            hint="Check its columns and their types.",
+        ) from error
+
+
+def _report(before: pl.DataFrame, effect: Effect, kind: str) -> OperationReport:
+    after = effect.table
+    return OperationReport(
+        kind,
+        effect.columns,
+        effect.changed,
+        sum(before[name].null_count() for name in effect.columns if name in before.columns),
+        sum(after[name].null_count() for name in effect.columns if name in after.columns),
+        0 if effect.removed is None else effect.removed.height,
+    )

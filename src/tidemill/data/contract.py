@@ -1,0 +1,170 @@
+"""What a table must be: a contract is data, written in Python or TOML, inferred from a table, stored as JSON."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar
+
+from tidemill.core.errors import ConfigError
+
+#: What a broken rule means: noted; the row goes to quarantine; the step fails.
+Severity = Literal["warn", "quarantine", "fail"]
+
+_SEVERITIES = ("warn", "quarantine", "fail")
+Rule = TypeVar("Rule", bound="ColumnRule | Unique | ForeignKey | Check")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRule:
+    """What one column must be.
+
+    Parameters
+    ----------
+    name
+        The column.
+    type
+        Its physical type as the schema names it (``"int64"``), or ``"number"`` or ``"timestamp"`` for any such; None
+        for any type. A wrong type always fails: no row of it can be trusted.
+    required
+        Whether the column must be there; absence always fails.
+    nullable
+        Whether a value may be missing.
+    minimum, maximum
+        The closed range of values: numbers, or ISO text for dates and times.
+    values
+        The allowed values.
+    pattern
+        A regular expression (of Rust's syntax) that the whole text must match.
+    severity
+        What a value that breaks one of the above means.
+    """
+
+    name: str
+    type: str | None = None
+    required: bool = True
+    nullable: bool = True
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    values: tuple[Any, ...] | None = None
+    pattern: str | None = None
+    severity: Severity = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """No two rows share their values in these columns; the first row of each key is good. Missing keys do not count."""
+
+    columns: tuple[str, ...]
+    severity: Severity = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """The values of `columns` are in the columns `to` of the reference table `table`; missing ones do not count."""
+
+    columns: tuple[str, ...]
+    table: str
+    to: tuple[str, ...]
+    severity: Severity = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A SQL condition that must hold in every row (``"arr_time >= dep_time"``); where it is null, it holds."""
+
+    name: str
+    condition: str
+    severity: Severity = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class TableContract:
+    """What a table must be.
+
+    Parameters
+    ----------
+    name
+        For messages.
+    columns, unique, foreign_keys, checks
+        The rules.
+    min_rows, max_rows
+        Bounds of the number of rows; outside them the validation fails.
+    extra_columns
+        Whether columns without a rule may be there; if not, they fail.
+    max_quarantined
+        The largest share of rows that may go to quarantine before the validation fails.
+
+    Examples
+    --------
+    >>> contract = TableContract("weather", (ColumnRule("wind_speed", "number", minimum=0, maximum=200),))
+    >>> TableContract.from_dict(contract.to_dict()) == contract
+    True
+    """
+
+    name: str
+    columns: tuple[ColumnRule, ...] = ()
+    unique: tuple[Unique, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[Check, ...] = ()
+    min_rows: int = 1
+    max_rows: int | None = None
+    extra_columns: bool = True
+    max_quarantined: float = 0.5
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able mapping without what is at its default."""
+        out = _without_defaults(self)
+        for key in ("columns", "unique", "foreign_keys", "checks"):
+            if out.get(key):
+                out[key] = [_without_defaults(rule) for rule in getattr(self, key)]
+        return out
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> TableContract:
+        """Read what `to_dict` wrote, or a table of a TOML file; an unknown key is an error."""
+        given = _known(cls, raw, "the contract")
+        for key, kind in (("columns", ColumnRule), ("unique", Unique), ("foreign_keys", ForeignKey), ("checks", Check)):
+            if key in given:
+                given[key] = _rules(kind, given[key])
+        if "name" not in given:
+            raise ConfigError("a contract needs a name", value=dict(raw), hint='Write name = "flights".')
+        return cls(**given)
+
+
+def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Rules from a list of tables; columns and checks may also be a table by name."""
+    if isinstance(raw, Mapping):
+        raw = [{"name": name, **rule} for name, rule in raw.items()]
+    out = []
+    for entry in raw:
+        given = _known(kind, entry, f"a {kind.__name__} rule")
+        for key in ("values", "columns", "to"):
+            if isinstance(given.get(key), str):
+                given[key] = (given[key],)
+            elif given.get(key) is not None:
+                given[key] = tuple(given[key])
+        if given.get("severity", "warn") not in _SEVERITIES:
+            raise ConfigError("not a severity", value=given["severity"], hint=f"Use one of {', '.join(_SEVERITIES)}.")
+        try:
+            out.append(kind(**given))
+        except TypeError as error:
+            raise ConfigError(f"a {kind.__name__} rule is incomplete: {error}", value=dict(entry)) from None
+    return tuple(out)
+
+
+def _known(kind: type, raw: Mapping[str, Any], where: str) -> dict[str, Any]:
+    names = [field.name for field in fields(kind)]
+    for key in raw:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(names)}."
+            raise ConfigError(f"{where} has an unknown key", value=key, hint=hint)
+    return dict(raw)
+
+
+def _without_defaults(record: Any) -> dict[str, Any]:
+    full = asdict(record)
+    out = {field.name: full[field.name] for field in fields(record) if full[field.name] != field.default}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in out.items()}

@@ -1,0 +1,55 @@
+"""A contract from a table that is believed to be good."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tidemill.data.contract import ColumnRule, TableContract, Unique
+from tidemill.data.types import Tabular, collected, physical_type, plain
+
+_MOST_VALUES = 50
+_VALUES_SHARE = 0.01
+
+
+def infer_contract(table: Tabular, name: str = "table", *, slack: float = 0.1) -> TableContract:
+    """The contract that the table keeps, to be edited.
+
+    Types are taken as they are; a column without missing values is not nullable; numbers get their range widened by
+    `slack` of its width (a non-negative one stays so); text with few distinct values gets its set; a column of text
+    without gaps and repeats becomes a unique key.
+
+    Examples
+    --------
+    >>> contract = infer_contract(pl.DataFrame({"faa": ["EWR", "JFK"], "alt": [18, 13]}), "airports")
+    >>> contract.unique[0].columns, contract.columns[1].minimum, contract.columns[1].maximum
+    (('faa',), 12.5, 18.5)
+    """
+    frame = collected(table)
+    rules = tuple(_column_rule(frame[column], slack) for column in frame.columns)
+    unique = tuple(
+        Unique((column,))
+        for column, kind in frame.schema.items()
+        if frame.height > 1
+        and kind == pl.String
+        and frame[column].is_not_null().all()
+        and frame[column].is_unique().all()
+    )
+    return TableContract(name, rules, unique=unique)
+
+
+def _column_rule(column: pl.Series, slack: float) -> ColumnRule:
+    kind = column.dtype
+    nullable = column.is_empty() or column.null_count() > 0
+    minimum = maximum = values = None
+    if kind.is_numeric() and column.null_count() < column.len():
+        low, high = plain(column.min()), plain(column.max())
+        if isinstance(low, int | float) and isinstance(high, int | float):
+            margin = slack * (high - low)
+            minimum, maximum = (max(0, low - margin) if low >= 0 else low - margin), high + margin
+    elif kind == pl.String:
+        distinct = column.drop_nulls().unique()
+        if 0 < distinct.len() <= min(_MOST_VALUES, max(2, column.len() * _VALUES_SHARE)):
+            values = tuple(sorted(distinct.to_list()))
+    return ColumnRule(
+        column.name, physical_type(kind), nullable=nullable, minimum=minimum, maximum=maximum, values=values
+    )

@@ -1,0 +1,210 @@
+"""How each stateless repair is done with Polars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tidemill.core.errors import SchemaError
+from tidemill.data import operations as ops
+from tidemill.data.types import physical_type, polars_type, require_columns, time_zone_of
+
+_HALF_A_DAY = pl.duration(hours=12)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effect:
+    """A repaired table, the columns it concerned, how many values changed, and the rows taken out with the reason."""
+
+    table: pl.DataFrame
+    columns: tuple[str, ...]
+    changed: int
+    removed: pl.DataFrame | None = None
+    reason: str = ""
+
+
+def _replaced(frame: pl.DataFrame, columns: dict[str, pl.Expr], purpose: str) -> Effect:
+    """Replace columns by expressions, counting the values that change."""
+    require_columns(frame, columns, purpose=purpose)
+    table = frame.with_columns(**columns)
+    changed = sum(int(frame[name].ne_missing(table[name]).sum()) for name in columns)
+    return Effect(table, tuple(columns), changed)
+
+
+def _added(frame: pl.DataFrame, into: str, expression: pl.Expr) -> Effect:
+    table = frame.with_columns(expression.alias(into))
+    return Effect(table, (into,), table[into].count())
+
+
+def _parse_hhmm(frame: pl.DataFrame, operation: ops.ParseHhmm) -> Effect:
+    date = (operation.date,) if isinstance(operation.date, str) else operation.date
+    after = () if operation.after is None else (operation.after,)
+    require_columns(frame, [operation.column, *date, *after], purpose="parse_hhmm")
+    clock = pl.col(operation.column).cast(pl.Int64, strict=False)
+    hours, minutes = clock // 100, clock % 100
+    midnight = clock == 2400
+    is_clock = ((hours < 24) & (minutes < 60) & (clock >= 0)) | midnight
+    day = pl.col(date[0]).cast(pl.Date) if len(date) == 1 else pl.date(*(pl.col(name) for name in date))
+    # Built from the calendar day and not by adding hours, so that days of 23 and 25 hours come out right.
+    next_day = day + pl.duration(days=pl.when(midnight).then(1).otherwise(0))
+    local = next_day.cast(pl.Datetime("us")) + pl.duration(hours=hours % 24, minutes=minutes)
+    moment = pl.when(is_clock).then(local)
+    table = frame.with_columns(_localised(moment, operation.zone).alias(operation.into))
+    if operation.after is not None:
+        here, other = pl.col(operation.into), pl.col(operation.after)
+        tomorrow = _localised(pl.when(is_clock).then(local + pl.duration(days=1)), operation.zone)
+        table = table.with_columns(
+            pl.when(here < other - _HALF_A_DAY).then(tomorrow).otherwise(here).alias(operation.into)
+        )
+    return Effect(table, (operation.column, operation.into), table[operation.into].count())
+
+
+def _localised(local: pl.Expr, zone: str | None, ambiguous: ops.Ambiguous = "earliest") -> pl.Expr:
+    """A clock time of a zone as a moment in UTC; without a zone, as it is."""
+    if zone is None:
+        return local
+    return local.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null").dt.convert_time_zone("UTC")
+
+
+def _parse_time(frame: pl.DataFrame, operation: ops.ParseTime) -> Effect:
+    require_columns(frame, [operation.column], purpose="parse_time")
+    column = pl.col(operation.column)
+    if operation.zone is not None:
+        parsed = column.str.to_datetime(operation.format, strict=False, time_unit="us")
+        return _retyped(frame, operation.column, _localised(parsed, operation.zone))
+    if operation.format is not None and not any(
+        code in operation.format for code in ("%H", "%I", "%T", "%+", "%R", "%s")
+    ):
+        return _retyped(frame, operation.column, column.str.to_date(operation.format, strict=False))
+    return _retyped(frame, operation.column, column.str.to_datetime(operation.format, strict=False, time_unit="us"))
+
+
+def _retyped(frame: pl.DataFrame, column: str, expression: pl.Expr) -> Effect:
+    table = frame.with_columns(expression.alias(column))
+    return Effect(table, (column,), table[column].count())
+
+
+def _to_timezone(frame: pl.DataFrame, operation: ops.ToTimezone) -> Effect:
+    require_columns(frame, [operation.column], purpose="to_timezone")
+    dtype = frame.schema[operation.column]
+    if not isinstance(dtype, pl.Datetime):
+        raise SchemaError(
+            f"to_timezone needs a time; column {operation.column!r} is {physical_type(dtype)}", hint="Parse it first."
+        )
+    column = pl.col(operation.column)
+    if time_zone_of(dtype) is None:
+        if operation.assume is None:
+            raise SchemaError(
+                f"column {operation.column!r} has no time zone", hint='Say which clock wrote it: assume="UTC".'
+            )
+        column = _localised(column, operation.assume, operation.ambiguous)
+    return _retyped_into(frame, operation, column.dt.convert_time_zone(operation.zone))
+
+
+def _retyped_into(frame: pl.DataFrame, operation: ops.ToTimezone, expression: pl.Expr) -> Effect:
+    into = operation.into or operation.column
+    table = frame.with_columns(expression.alias(into))
+    return Effect(table, tuple(dict.fromkeys((operation.column, into))), table[into].count())
+
+
+def _drop_columns(frame: pl.DataFrame, operation: ops.DropColumns) -> Effect:
+    require_columns(frame, operation.columns, purpose="drop_columns")
+    return Effect(frame.drop(operation.columns), operation.columns, len(operation.columns))
+
+
+def _rename(frame: pl.DataFrame, operation: ops.Rename) -> Effect:
+    require_columns(frame, operation.names, purpose="rename")
+    return Effect(frame.rename(dict(operation.names)), tuple(operation.names), len(operation.names))
+
+
+def _cast(frame: pl.DataFrame, operation: ops.Cast) -> Effect:
+    require_columns(frame, [operation.column], purpose="cast")
+    return _retyped(frame, operation.column, pl.col(operation.column).cast(polars_type(operation.type), strict=False))
+
+
+def _null_outside(frame: pl.DataFrame, operation: ops.NullOutside) -> Effect:
+    column = pl.col(operation.column)
+    inside = pl.lit(value=True)
+    if operation.minimum is not None:
+        inside &= column >= operation.minimum
+    if operation.maximum is not None:
+        inside &= column <= operation.maximum
+    return _replaced(frame, {operation.column: pl.when(inside).then(column)}, "null_outside")
+
+
+def _null_values(frame: pl.DataFrame, operation: ops.NullValues) -> Effect:
+    require_columns(frame, operation.columns, purpose="null_values")
+    changes: dict[str, pl.Expr] = {}
+    for name in operation.columns:
+        dtype = frame.schema[name]
+        values = [value for value in operation.values if isinstance(value, str) == (dtype == pl.String)]
+        if values:
+            changes[name] = pl.when(~pl.col(name).is_in(values)).then(pl.col(name))
+    return _replaced(frame, changes, "null_values") if changes else Effect(frame, operation.columns, 0)
+
+
+def _fill_constant(frame: pl.DataFrame, operation: ops.FillConstant) -> Effect:
+    require_columns(frame, [operation.column], purpose="fill_constant")
+    value = pl.lit(operation.value).cast(frame.schema[operation.column])
+    return _replaced(frame, {operation.column: pl.col(operation.column).fill_null(value)}, "fill_constant")
+
+
+def _normalise_text(frame: pl.DataFrame, operation: ops.NormaliseText) -> Effect:
+    changes = {}
+    for name in operation.columns:
+        text = pl.col(name).str.strip_chars().str.replace_all(r"\s+", " ")
+        if operation.case != "keep":
+            text = text.str.to_lowercase() if operation.case == "lower" else text.str.to_uppercase()
+        changes[name] = text
+    return _replaced(frame, changes, "normalise_text")
+
+
+def _merge_categories(frame: pl.DataFrame, operation: ops.MergeCategories) -> Effect:
+    column = pl.col(operation.column).cast(pl.String)
+    merged = column.replace(dict(operation.names)) if operation.names else column
+    if operation.keep is not None:
+        known = [*operation.keep, *operation.names.values()]
+        merged = pl.when(merged.is_null() | merged.is_in(known)).then(merged).otherwise(pl.lit(operation.other))
+    return _replaced(frame.with_columns(column), {operation.column: merged}, "merge_categories")
+
+
+def _derive(frame: pl.DataFrame, operation: ops.Derive) -> Effect:
+    return _added(frame, operation.into, pl.sql_expr(operation.expression))
+
+
+def _filter_rows(frame: pl.DataFrame, operation: ops.FilterRows) -> Effect:
+    condition = pl.sql_expr(operation.condition)
+    used = tuple(dict.fromkeys(condition.meta.root_names()))
+    require_columns(frame, used, purpose="filter_rows")
+    keep = frame.select(condition.fill_null(value=False).alias("keep"))["keep"]
+    return Effect(frame.filter(keep), used, 0, frame.filter(~keep), operation.reason)
+
+
+def _deduplicate(frame: pl.DataFrame, operation: ops.Deduplicate) -> Effect:
+    require_columns(frame, operation.columns, purpose="deduplicate")
+    key = pl.struct(operation.columns)
+    chosen = key.is_first_distinct() if operation.keep == "first" else key.is_last_distinct()
+    keep = frame.select(chosen.alias("keep"))["keep"]
+    reason = f"({', '.join(operation.columns)}) repeats"
+    return Effect(frame.filter(keep), operation.columns, 0, frame.filter(~keep), reason)
+
+
+STEPS: dict[str, Callable[[pl.DataFrame, Any], Effect]] = {
+    "parse_hhmm": _parse_hhmm,
+    "parse_time": _parse_time,
+    "to_timezone": _to_timezone,
+    "drop_columns": _drop_columns,
+    "rename": _rename,
+    "cast": _cast,
+    "null_outside": _null_outside,
+    "null_values": _null_values,
+    "fill_constant": _fill_constant,
+    "normalise_text": _normalise_text,
+    "merge_categories": _merge_categories,
+    "derive": _derive,
+    "filter_rows": _filter_rows,
+    "deduplicate": _deduplicate,
+}

@@ -1,0 +1,176 @@
+"""Check a table against its contract in one scan; rows that break a rule go aside with the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tidemill.core.errors import ConfigError, ContractError, shorten
+from tidemill.data.contract import Severity, TableContract
+from tidemill.data.rules import RowRule, row_rules, structure_breaks
+from tidemill.data.types import Tabular, collected, plain
+from tidemill.engine.step import step
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """What a rule found: how many of the rows that it checked break it, and some of their values."""
+
+    rule: str
+    kind: str
+    columns: tuple[str, ...]
+    severity: Severity
+    checked: int
+    broken: int
+    examples: tuple[Any, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Broken rows as a share of those checked."""
+        return self.broken / self.checked if self.checked else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """The outcome of every rule, and where the rows went."""
+
+    contract: str
+    rows: int
+    valid: int
+    quarantined: int
+    outcomes: tuple[RuleOutcome, ...]
+
+    @property
+    def broken(self) -> tuple[RuleOutcome, ...]:
+        """The outcomes of the rules that some row breaks, the worst first."""
+        return tuple(sorted((item for item in self.outcomes if item.broken), key=lambda item: -item.broken))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validated:
+    """The good rows in their order, the others with a ``reasons`` column, and the report."""
+
+    valid: pl.DataFrame
+    quarantined: pl.DataFrame
+    report: ValidationReport
+
+
+@step(stage="validate")
+def validate(
+    table: Tabular,
+    contract: TableContract,
+    references: Mapping[str, Tabular] | None = None,
+    *,
+    fail: bool = True,
+) -> Validated:
+    """Check every rule of a contract in one scan.
+
+    Parameters
+    ----------
+    table
+        A lazy or eager frame, or a result that holds one.
+    contract
+        What it must be.
+    references
+        The tables that foreign keys point into, by the name that the contract gives them.
+    fail
+        Whether a broken rule of severity ``fail`` raises; if not, its rows go to quarantine.
+
+    Raises
+    ------
+    ContractError
+        If a column is missing or of the wrong type, the number of rows is out of bounds, a failing rule is broken, or
+        more rows would go to quarantine than the contract allows. The message has counts and sample values.
+
+    Examples
+    --------
+    >>> from tidemill.data.contract import ColumnRule
+    >>> contract = TableContract("weather", (ColumnRule("wind_speed", "number", minimum=0, maximum=200),))
+    >>> checked = validate(pl.DataFrame({"wind_speed": [10.4, 1048.4, None]}), contract)
+    >>> checked.valid.height, checked.quarantined["reasons"].to_list()
+    (2, [['wind_speed > 200']])
+    """
+    frame = collected(table)
+    breaks = structure_breaks(frame, contract)
+    if breaks:
+        raise ContractError(
+            f"table {contract.name!r} is not what its contract says: {'; '.join(breaks)}",
+            hint="Correct the source, or change the contract if this is the new normal.",
+        )
+    tables = {name: collected(reference) for name, reference in (references or {}).items()}
+    rules = row_rules(frame, contract, tables)
+    marks = _marks(frame, rules)
+    outcomes = tuple(_outcome(frame, rule, marks[f"rule:{index}"]) for index, rule in enumerate(rules))
+    if fail:
+        _raise_if_failed(contract, outcomes)
+    sorting = [index for index, rule in enumerate(rules) if rule.severity != "warn" and outcomes[index].broken]
+    bad = pl.select(pl.any_horizontal(marks[f"rule:{index}"] for index in sorting)).to_series() if sorting else None
+    valid = frame if bad is None else frame.filter(~bad)
+    quarantined = _quarantine(frame, rules, marks, sorting, bad)
+    report = ValidationReport(contract.name, frame.height, valid.height, quarantined.height, outcomes)
+    if quarantined.height > contract.max_quarantined * frame.height:
+        worst = report.broken[0]
+        raise ContractError(
+            f"{quarantined.height:,} of {frame.height:,} rows of {contract.name!r} would go to quarantine, mostly for "
+            f"{worst.rule!r} (such as {shorten(list(worst.examples))})",
+            hint=f"More than max_quarantined = {contract.max_quarantined:g} of the table: correct source or contract.",
+        )
+    return Validated(valid, quarantined, report)
+
+
+def _marks(frame: pl.DataFrame, rules: list[RowRule]) -> pl.DataFrame:
+    """One flag per rule and row: true where the rule is broken."""
+    try:
+        marked = frame.lazy().select(
+            rule.broken.fill_null(value=False).alias(f"rule:{index}") for index, rule in enumerate(rules)
+        )
+        return marked.collect()
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(
+            f"a rule of the contract does not fit the table: {str(error).splitlines()[0]}",
+            value=[rule.name for rule in rules if rule.kind == "check"],
+            hint="Check the conditions, ranges and sets against the columns' types.",
+        ) from error
+
+
+def _outcome(frame: pl.DataFrame, rule: RowRule, marks: pl.Series) -> RuleOutcome:
+    broken = int(marks.sum())
+    examples: tuple[Any, ...] = ()
+    if broken:
+        sample = frame.select(rule.columns).filter(marks).unique(maintain_order=True).head(_EXAMPLES)
+        rows = sample.rows() if len(rule.columns) > 1 else sample.to_series().to_list()
+        examples = tuple(plain(row) for row in rows)
+    return RuleOutcome(rule.name, rule.kind, rule.columns, rule.severity, frame.height, broken, examples)
+
+
+def _quarantine(
+    frame: pl.DataFrame, rules: list[RowRule], marks: pl.DataFrame, sorting: list[int], bad: pl.Series | None
+) -> pl.DataFrame:
+    if bad is None:
+        return frame.clear().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))
+    reasons = marks.filter(bad).select(
+        pl.concat_list(
+            pl.when(pl.col(f"rule:{index}")).then(pl.lit(rules[index].name)).otherwise(None) for index in sorting
+        )
+        .list.drop_nulls()
+        .alias("reasons")
+    )
+    return frame.filter(bad).with_columns(reasons["reasons"])
+
+
+def _raise_if_failed(contract: TableContract, outcomes: tuple[RuleOutcome, ...]) -> None:
+    failed = [item for item in outcomes if item.severity == "fail" and item.broken]
+    if failed:
+        what = "; ".join(
+            f"{item.rule!r} in {item.broken:,} of {item.checked:,} rows, such as {shorten(list(item.examples), 80)}"
+            for item in failed
+        )
+        raise ContractError(
+            f"table {contract.name!r} breaks its contract: {what}",
+            hint='Correct the data, or give the rule the severity "quarantine" to set such rows aside.',
+        )

@@ -1,0 +1,54 @@
+"""Steps in warm worker processes that are used again and again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from tidemill.engine.executors.jobs import OnLine
+from tidemill.engine.executors.pool import ForkPool
+from tidemill.engine.tasks import StepResult, StepTask
+from tidemill.store.artifacts import ArtifactStore
+
+
+class WorkerExecutor:
+    """Runs steps in a pool of processes that live as long as the executor.
+
+    A step that declares `memory` or `gpu` gets a fresh process all the same, so that what earlier steps left behind
+    is not counted against it.
+
+    Parameters
+    ----------
+    workers
+        How many steps run at the same time; by default one per core.
+    preload
+        Modules to import once, before the first fork, besides those that the steps are in.
+    on_line
+        Called with the task and each line that it prints, as it is printed.
+    """
+
+    name = "worker"
+
+    def __init__(
+        self, workers: int | None = None, *, preload: Sequence[str] = (), on_line: OnLine | None = None
+    ) -> None:
+        self._pool = ForkPool(workers or os.cpu_count() or 1, is_reused=True, preload=preload, on_line=on_line)
+
+    def submit(self, task: StepTask, artifacts: ArtifactStore) -> Future[StepResult]:
+        """Run a step in the next free worker.
+
+        Raises
+        ------
+        PipelineError
+            The function or an argument cannot travel, or the machine has not what the step declares.
+        """
+        return self._pool.submit(task, artifacts)
+
+    def cancel(self, execution_id: str) -> None:
+        """Stop a step: its process group is killed if it runs."""
+        self._pool.cancel(execution_id)
+
+    def close(self) -> None:
+        """Cancel what is left and end every process."""
+        self._pool.close()

@@ -1,0 +1,263 @@
+"""`evaluate`: a model measured on labelled rows, with intervals, against its baselines and another model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tidemill.core.errors import DataError, UsageError
+from tidemill.core.model import Model
+from tidemill.data.types import Tabular, collected, require_columns
+from tidemill.design.requirements import Moment
+from tidemill.engine.step import step
+from tidemill.evaluation.curves import precision_recall_points, roc_points, score_histogram
+from tidemill.evaluation.importance import permutation_importance
+from tidemill.evaluation.records import Comparison, CostReport, Curve, Evaluation
+from tidemill.evaluation.slices import slices_of
+from tidemill.measures.calibration import calibration_curve
+from tidemill.measures.classification import confusion
+from tidemill.measures.inputs import Floats
+from tidemill.measures.intervals import Estimate, bootstrap, delong_difference
+from tidemill.measures.registry import METRICS, estimate, estimate_difference, metric
+from tidemill.training.baselines import baseline_scores
+from tidemill.training.defaults import from_project
+from tidemill.training.estimators import Matrix
+from tidemill.training.frames import target_values
+from tidemill.training.prediction import encoded, predict, predict_encoded
+from tidemill.training.threshold import cheapest_threshold, checked_costs
+
+#: From this many rows on, areas under ROC curves are compared by DeLong's formula instead of resampling.
+DELONG_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Labelled rows with a model's predictions: the table, its encoded rows, truth and scores, all in one order."""
+
+    model: Model
+    frame: pl.DataFrame
+    matrix: Matrix
+    truth: Floats
+    scores: Floats
+    unlabelled: int
+
+    @property
+    def are_probabilities(self) -> bool:
+        """Whether the scores lie between 0 and 1."""
+        return not len(self.scores) or bool(self.scores.min() >= 0 and self.scores.max() <= 1)
+
+
+@step(stage="evaluate", resolve=from_project)
+def evaluate(
+    model: Model,
+    table: Tabular,
+    *,
+    moment: Moment = "evaluation",
+    against: Model | None = None,
+    slices: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    costs: Mapping[str, float] | None = None,
+    bootstrap: int = 200,
+    importance: bool = True,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure a model on labelled rows.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    table
+        Rows with the model's inputs and its target; rows without a label are left out and counted.
+    moment
+        The moment of the model's life that this is, for the gate.
+    against
+        Another model, such as the champion, compared on the same rows with a paired interval.
+    slices
+        Columns, or parts of time columns such as ``"month of sched_dep"``, whose values are measured apart.
+    metrics
+        Metrics beside those of the task, such as ``"recall_at_10pct"``.
+    costs
+        Costs of errors, which add the metric ``cost_per_1000``. If left out, those of the project's canvas, but not
+        inside another step.
+    bootstrap
+        How many resamples the intervals come from; 0 for none.
+    importance
+        Whether to shuffle columns to see which matter.
+    seed
+        For resamples and shuffles.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    SchemaError
+        When the table lacks the target or an input.
+    DataError
+        When no row has a label, or labels are of another kind than in training.
+    """
+    scored = score(model, table)
+    resamples = bootstrap
+    names = (*leading_metrics(scored), *(name for name in metrics if name not in METRICS[model.signature.task]))
+    task, threshold = model.signature.task, model.signature.threshold
+    found = estimate(scored.truth, scored.scores, names, task, threshold=threshold, resamples=resamples, seed=seed)
+    report = _costs(scored, costs, resamples, seed)
+    if report is not None:
+        found["cost_per_1000"] = report.per_1000
+    binary = task == "binary"
+    return Evaluation(
+        model=model.name,
+        task=task,
+        target=model.signature.target,
+        moment=moment,
+        rows=len(scored.truth),
+        base_rate=None if task == "multiclass" else float(scored.truth.mean()),
+        threshold=threshold,
+        metrics=found,
+        comparisons=_comparisons(scored, against, resamples, seed),
+        roc=roc_points(scored.truth, scored.scores) if binary else Curve(),
+        precision_recall=precision_recall_points(scored.truth, scored.scores) if binary else Curve(),
+        calibration=calibration_curve(scored.truth, scored.scores) if binary and scored.are_probabilities else (),
+        histogram=score_histogram(_one_score(scored), scored.truth if binary else None, unit=scored.are_probabilities),
+        confusion=confusion(scored.truth, scored.scores, threshold) if binary else None,
+        confusion_matrix=_confusion_matrix(scored) if task == "multiclass" else (),
+        classes=model.signature.classes,
+        costs=report,
+        slices=slices_of(
+            scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, resamples=resamples, seed=seed
+        ),
+        importance=permutation_importance(model, scored.matrix, scored.truth, metric(names[0], task), seed=seed)
+        if importance
+        else (),
+        unlabelled=scored.unlabelled,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def score(model: Model, table: Tabular) -> Scored:
+    """Ask a model about the labelled rows of a table."""
+    frame, target = collected(table), model.signature.target
+    require_columns(frame, [target], purpose="the evaluation")
+    labels = frame[target]
+    known = labels.is_not_null() & labels.is_not_nan() if labels.dtype.is_float() else labels.is_not_null()
+    labelled = frame.filter(known)
+    if not labelled.height:
+        raise DataError(
+            f"none of {frame.height} rows has a label in {target!r}",
+            hint="Wait for the labels, or evaluate rows that have them.",
+        )
+    signature = model.signature
+    truth = target_values(labelled, target, signature.task, signature.classes, "evaluated")
+    matrix = encoded(model, labelled)
+    scores = predict_encoded(model, matrix)
+    return Scored(model, labelled, matrix, truth, scores, frame.height - labelled.height)
+
+
+def leading_metrics(scored: Scored) -> tuple[str, ...]:
+    """The metrics of the task that fit these predictions; those of probabilities only for probabilities."""
+    table = METRICS[scored.model.signature.task]
+    fits = scored.are_probabilities or scored.model.signature.task != "binary"
+    return tuple(name for name, found in table.items() if fits or found.needs != "probability")
+
+
+def compare(
+    scored: Scored, other: str, kind: str, other_scores: Floats, threshold: float, resamples: int, seed: int
+) -> Comparison:
+    """Compare with another model's predictions for the same rows in the leading metric."""
+    task, signature = scored.model.signature.task, scored.model.signature
+    leading = metric(leading_metrics(scored)[0], task)
+    difference = _difference(scored, other_scores, leading.name, (signature.threshold, threshold), resamples, seed)
+    mine, theirs = (
+        leading.prepare(scored.truth, scores, limit)(None)
+        for scores, limit in ((scored.scores, signature.threshold), (other_scores, threshold))
+    )
+    better = _better(difference, greater_is_better=leading.greater_is_better)
+    return Comparison(other, kind, leading.name, _known(mine), _known(theirs), difference, better)
+
+
+def _difference(
+    scored: Scored, other: Floats, name: str, thresholds: tuple[float, float], resamples: int, seed: int
+) -> Estimate:
+    """The paired difference; of many rows' areas by DeLong's formula, which agrees with resampling and is quicker."""
+    if name == "roc_auc" and len(other) >= DELONG_ROWS and resamples:
+        return delong_difference(scored.truth, scored.scores, other)
+    task = scored.model.signature.task
+    return estimate_difference(
+        scored.truth, scored.scores, other, name, task, thresholds=thresholds, resamples=resamples, seed=seed
+    )
+
+
+def _better(difference: Estimate, *, greater_is_better: bool) -> bool | None:
+    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
+        return None
+    return (difference.low > 0) is greater_is_better
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _comparisons(scored: Scored, against: Model | None, resamples: int, seed: int) -> tuple[Comparison, ...]:
+    threshold = scored.model.signature.threshold
+    found = [
+        compare(scored, entry["name"], "baseline", baseline_scores(entry, scored.matrix), threshold, resamples, seed)
+        for entry in scored.model.metadata.get("baselines", ())
+    ]
+    if against is not None:
+        mine, theirs = scored.model.signature, against.signature
+        if (mine.task, mine.classes) != (theirs.task, theirs.classes):
+            raise UsageError(
+                f"model {against.name!r} answers another question",
+                value=(theirs.task, theirs.classes),
+                hint="Compare models of the same task and classes.",
+            )
+        scores = predict(against, scored.frame)
+        found.append(compare(scored, against.name, "model", scores, theirs.threshold, resamples, seed))
+    return tuple(found)
+
+
+def _costs(scored: Scored, costs: Mapping[str, float] | None, resamples: int, seed: int) -> CostReport | None:
+    if not costs:
+        return None
+    if scored.model.signature.task != "binary":
+        raise UsageError("costs are of binary decisions", value=scored.model.signature.task, hint="Leave costs out.")
+    threshold = scored.model.signature.threshold
+    cheapest = cheapest_threshold(scored.truth, scored.scores, costs)
+    rows = cost_rows(scored.truth, scored.scores, threshold, costs)
+
+    def per_1000(weights: Floats | None) -> float:
+        return 1000 * float(np.average(rows, weights=weights))
+
+    return CostReport(
+        costs=dict(costs),
+        per_1000=bootstrap({"cost": per_1000}, len(rows), resamples=resamples, seed=seed)["cost"],
+        threshold=threshold,
+        cheapest_threshold=cheapest,
+        cheapest_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, cheapest, costs).mean()),
+        never_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, np.inf, costs).mean()),
+        always_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, -np.inf, costs).mean()),
+    )
+
+
+def cost_rows(truth: Floats, scores: Floats, threshold: float, costs: Mapping[str, float]) -> Floats:
+    """What the decision about each row costs."""
+    fp, fn, tp, tn = checked_costs(costs)
+    called = scores >= threshold
+    return np.where(truth == 1, np.where(called, tp, fn), np.where(called, fp, tn)).astype(np.float64)
+
+
+def _one_score(scored: Scored) -> Floats:
+    return scored.scores.max(axis=1) if scored.scores.ndim == 2 else scored.scores
+
+
+def _confusion_matrix(scored: Scored) -> tuple[tuple[int, ...], ...]:
+    many = len(scored.model.signature.classes)
+    pairs = scored.truth.astype(np.int64) * many + scored.scores.argmax(axis=1)
+    table = np.bincount(pairs, minlength=many * many).reshape(many, many)
+    return tuple(tuple(line) for line in table.tolist())

@@ -1,0 +1,97 @@
+"""Measures of predictions and of populations: arrays come in, numbers and intervals go out; NumPy only, no I/O.
+
+Public names: the metrics by name (`metric`, `measure`, `estimate`, `estimate_difference`), each measure as a function,
+intervals (`bootstrap`, `delong`, `wilson`, `Estimate`), distances, population profiles and `benjamini_hochberg`.
+"""
+
+from __future__ import annotations
+
+from tidemill.measures.calibration import CalibrationBin, calibration_curve, ece
+from tidemill.measures.classification import (
+    Confusion,
+    accuracy,
+    brier,
+    class_accuracy,
+    class_log_loss,
+    confusion,
+    f1,
+    log_loss,
+    macro_f1,
+    precision,
+    recall,
+)
+from tidemill.measures.distances import (
+    Significance,
+    chi2_survival,
+    chi2_two_sample,
+    jensen_shannon,
+    ks,
+    ks_from_counts,
+    psi,
+    wasserstein,
+)
+from tidemill.measures.intervals import Estimate, bootstrap, delong, delong_difference, wilson
+from tidemill.measures.multiplicity import benjamini_hochberg
+from tidemill.measures.population import count_like, profile_categories, profile_numbers
+from tidemill.measures.ranking import (
+    average_precision,
+    lift_at_share,
+    precision_at_share,
+    precision_recall_curve,
+    recall_at_share,
+    roc_auc,
+    roc_curve,
+)
+from tidemill.measures.registry import METRICS, Metric, estimate, estimate_difference, measure, metric
+from tidemill.measures.regression import mae, pinball, r2, rmse
+
+__all__ = [
+    "METRICS",
+    "CalibrationBin",
+    "Confusion",
+    "Estimate",
+    "Metric",
+    "Significance",
+    "accuracy",
+    "average_precision",
+    "benjamini_hochberg",
+    "bootstrap",
+    "brier",
+    "calibration_curve",
+    "chi2_survival",
+    "chi2_two_sample",
+    "class_accuracy",
+    "class_log_loss",
+    "confusion",
+    "count_like",
+    "delong",
+    "delong_difference",
+    "ece",
+    "estimate",
+    "estimate_difference",
+    "f1",
+    "jensen_shannon",
+    "ks",
+    "ks_from_counts",
+    "lift_at_share",
+    "log_loss",
+    "macro_f1",
+    "mae",
+    "measure",
+    "metric",
+    "pinball",
+    "precision",
+    "precision_at_share",
+    "precision_recall_curve",
+    "profile_categories",
+    "profile_numbers",
+    "psi",
+    "r2",
+    "recall",
+    "recall_at_share",
+    "rmse",
+    "roc_auc",
+    "roc_curve",
+    "wasserstein",
+    "wilson",
+]

@@ -1,0 +1,133 @@
+"""The profile of a column: bins fixed on a reference population, in which later windows are counted.
+
+A profile is JSON-able, of one of two kinds::
+
+    {
+        "kind": "number",
+        "rows": 8,
+        "missing": 1,
+        "edges": [2.0, 5.0],
+        "counts": [2, 3, 2],
+        "minimum": 1.0,
+        "maximum": 9.0,
+        "mean": 4.1,
+        "std": 2.2,
+    }
+    {"kind": "category", "rows": 8, "missing": 0, "categories": ["UA", "B6"], "counts": [5, 2], "other": 1}
+
+`edges` are the inner edges of the bins: bin i holds ``edges[i-1] <= x < edges[i]``, the first and the last are open, so
+that every number has a bin. The counts of a category profile cover the most frequent ones; all the rest are `other`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tidemill.core.errors import DataError
+
+
+def profile_numbers(values: ArrayLike, bins: int = 20, *, edges: Iterable[float] | None = None) -> dict[str, Any]:
+    """The profile of numbers; NaN is missing.
+
+    Parameters
+    ----------
+    values
+        Shape (rows,).
+    bins
+        How many bins of about equally many rows; fewer where values repeat.
+    edges
+        Inner edges to use instead, ascending, such as tenths for probabilities.
+
+    Examples
+    --------
+    >>> profile_numbers([1, 2, 3, 4, float("nan")], bins=2)["counts"]
+    [2, 2]
+    """
+    array = np.asarray(values, dtype=np.float64)
+    known = array[np.isfinite(array)]
+    if edges is not None:
+        inner = np.asarray(list(edges), dtype=np.float64)
+    elif len(known):
+        inner = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
+        inner = inner[inner > known.min()]
+    else:
+        inner = np.empty(0)
+    out: dict[str, Any] = {
+        "kind": "number",
+        "rows": len(array),
+        "missing": int(np.isnan(array).sum()),
+        "edges": inner.tolist(),
+        "counts": _count_numbers(array, inner).tolist(),
+    }
+    if len(known):
+        out |= {
+            "minimum": float(known.min()),
+            "maximum": float(known.max()),
+            "mean": float(known.mean()),
+            "std": float(known.std()),
+        }
+    return out
+
+
+def profile_categories(values: Iterable[Any], top: int = 50) -> dict[str, Any]:
+    """The profile of categories by their text; None is missing.
+
+    >>> profile_categories(["UA", "B6", "UA", None], top=1)
+    {'kind': 'category', 'rows': 4, 'missing': 1, 'categories': ['UA'], 'counts': [2], 'other': 1}
+    """
+    counts = _count_texts(values)
+    missing = counts.pop(None, 0)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    return {
+        "kind": "category",
+        "rows": sum(counts.values()) + missing,
+        "missing": missing,
+        "categories": [text for text, _ in ranked[:top]],
+        "counts": [count for _, count in ranked[:top]],
+        "other": sum(count for _, count in ranked[top:]),
+    }
+
+
+def count_like(profile: Mapping[str, Any], values: Any) -> dict[str, Any]:
+    """Count a window in the bins of a reference profile.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``missing``, ``counts`` as in the profile, and ``other``: for categories the rows outside the
+        profile's, for numbers always 0.
+
+    Examples
+    --------
+    >>> count_like(profile_categories(["UA", "B6"]), ["UA", "XX", None])
+    {'rows': 3, 'missing': 1, 'counts': [0, 1], 'other': 1}
+    """
+    if profile["kind"] == "number":
+        array = np.asarray(values, dtype=np.float64)
+        counts = _count_numbers(array, np.asarray(profile["edges"]))
+        return {"rows": len(array), "missing": int(np.isnan(array).sum()), "counts": counts.tolist(), "other": 0}
+    if profile["kind"] == "category":
+        seen = _count_texts(values)
+        missing = seen.pop(None, 0)
+        counted = [seen.pop(category, 0) for category in profile["categories"]]
+        other = sum(seen.values())
+        return {"rows": sum(counted) + other + missing, "missing": missing, "counts": counted, "other": other}
+    raise DataError("a profile of an unknown kind", value=profile["kind"], hint="Known kinds: number, category.")
+
+
+def _count_numbers(array: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.int64]:
+    known = array[~np.isnan(array)]
+    return np.bincount(np.searchsorted(inner, known, side="right"), minlength=len(inner) + 1).astype(np.int64)
+
+
+def _count_texts(values: Iterable[Any]) -> Counter[str | None]:
+    items = values.tolist() if isinstance(values, np.ndarray) else values
+    counts: Counter[str | None] = Counter()
+    for value, count in Counter(items).items():
+        counts[None if value is None or value != value else str(value)] += count
+    return counts

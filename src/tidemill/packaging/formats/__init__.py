@@ -1,0 +1,81 @@
+"""Native model formats that are safe to read: one module per framework, found by name, none of them pickle.
+
+In comes a fitted estimator, out come named bytes, and back. `FORMATS` is a static table, so that reading a LightGBM
+model does not load scikit-learn.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.errors import ModelError, UnsafeModelError
+from tidemill.core.model import Task
+
+#: Framework name -> module that reads and writes its native format.
+FORMATS: Mapping[str, str] = {
+    "lightgbm": "tidemill.packaging.formats.lightgbm_text",
+    "sklearn": "tidemill.packaging.formats.sklearn_skops",
+}
+
+#: Framework name -> module that writes ONNX; apart from the above, since a server reads models and writes none.
+ONNX_WRITERS: Mapping[str, str] = {
+    "lightgbm": "tidemill.packaging.formats.lightgbm_onnx",
+    "sklearn": "tidemill.packaging.formats.sklearn_onnx",
+}
+
+
+class NativeFormat(Protocol):
+    """What a module of this folder has."""
+
+    def save(self, estimator: Any) -> dict[str, bytes]:
+        """File names and bytes; equal estimators give equal bytes."""
+        ...
+
+    def load(self, files: Mapping[str, bytes]) -> Any:
+        """The estimator; raises `UnsafeModelError` for anything but the format."""
+        ...
+
+    def predict(self, estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
+        """[n] values or probabilities of the positive class, or [n, classes] probabilities."""
+        ...
+
+
+class OnnxWriter(Protocol):
+    """What a module that writes ONNX has."""
+
+    def to_onnx(self, estimator: Any, features: int) -> bytes:
+        """A model from ``rows`` [n, features] float32 to ``output``; `ModelError` if there is no exact form."""
+        ...
+
+
+def native_format(framework: str) -> NativeFormat:
+    """The reader and writer of a framework's models."""
+    if framework not in FORMATS:
+        raise UnsafeModelError(
+            "a model of an unknown framework cannot be written or read safely",
+            value=framework,
+            hint=f"Known frameworks: {', '.join(FORMATS)}.",
+        )
+    return cast("NativeFormat", importlib.import_module(FORMATS[framework]))
+
+
+def onnx_writer(framework: str) -> OnnxWriter:
+    """The ONNX writer of a framework's models."""
+    if framework not in ONNX_WRITERS:
+        raise ModelError(f"models of {framework!r} have no ONNX form here", hint="They are served by their own engine.")
+    return cast("OnnxWriter", importlib.import_module(ONNX_WRITERS[framework]))
+
+
+def only_file(files: Mapping[str, bytes], name: str) -> bytes:
+    """The bytes of the one native file; anything else beside it is refused."""
+    if set(files) != {name}:
+        raise UnsafeModelError(f"expected the native file {name!r}", value=sorted(files), hint="Package it again.")
+    return files[name]
+
+
+__all__ = ["FORMATS", "ONNX_WRITERS", "NativeFormat", "OnnxWriter", "native_format", "only_file", "onnx_writer"]

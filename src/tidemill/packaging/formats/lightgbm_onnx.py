@@ -1,0 +1,20 @@
+"""LightGBM models as ONNX, by an own writer: thresholds, missing values and category sets decide as LightGBM does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemill.core.errors import ModelError
+from tidemill.packaging.formats.lightgbm_text import booster_of
+from tidemill.packaging.onnx_trees import lightgbm_to_onnx
+
+
+def to_onnx(estimator: Any, features: int) -> bytes:
+    """The ONNX form of a booster that takes `features` columns."""
+    booster = booster_of(estimator)
+    trained = int(booster.num_feature())
+    if trained != features:
+        raise ModelError(
+            f"the model takes {trained} features and its encoding makes {features}", hint="Train the model again."
+        )
+    return lightgbm_to_onnx(booster)

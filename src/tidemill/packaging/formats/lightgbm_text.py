@@ -1,0 +1,47 @@
+"""LightGBM models as LightGBM's own text format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.errors import UnsafeModelError
+from tidemill.core.model import Task
+from tidemill.packaging.formats import only_file
+
+FILE = "model.lightgbm.txt"
+
+
+def booster_of(estimator: Any) -> Any:
+    """The booster inside an `LGBMModel`, or the booster itself."""
+    return estimator if isinstance(estimator, lightgbm.Booster) else estimator.booster_
+
+
+def save(estimator: Any) -> dict[str, bytes]:
+    """The text of the model, as it predicts: up to its best iteration."""
+    booster = booster_of(estimator)
+    return {FILE: booster.model_to_string(num_iteration=_iterations(booster)).encode()}
+
+
+def load(files: Mapping[str, bytes]) -> Any:
+    """A `lightgbm.Booster`."""
+    text = only_file(files, FILE).decode("utf-8", errors="replace")
+    if not text.startswith("tree\n"):
+        raise UnsafeModelError("this is not a LightGBM text model", value=text[:40], hint="Package the model again.")
+    return lightgbm.Booster(model_str=text)
+
+
+def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
+    """[n] values or probabilities of the positive class, or [n, classes]; one thread."""
+    del task  # the booster's objective decides
+    booster = booster_of(estimator)
+    scores = booster.predict(matrix, num_iteration=_iterations(booster), num_threads=1, validate_features=False)
+    return np.asarray(scores, dtype=np.float64)
+
+
+def _iterations(booster: Any) -> int:
+    return int(booster.best_iteration) if booster.best_iteration > 0 else -1

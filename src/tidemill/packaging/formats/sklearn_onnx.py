@@ -1,0 +1,51 @@
+"""scikit-learn estimators as ONNX: through skl2onnx, or an own writer where it has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import skl2onnx
+from onnx import helper
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.tree import BaseDecisionTree
+
+from tidemill.core.errors import ModelError
+from tidemill.packaging.onnx_forests import forest_to_onnx, histogram_boosting_to_onnx
+
+_FORESTS = (
+    BaseDecisionTree,
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+
+
+def to_onnx(estimator: Any, features: int) -> bytes:
+    """The ONNX form; `ModelError` says why there is none."""
+    if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return histogram_boosting_to_onnx(estimator)
+    if isinstance(estimator, _FORESTS):
+        return forest_to_onnx(estimator)
+    rows = [("rows", FloatTensorType([None, features]))]
+    options = {"zipmap": False} if hasattr(estimator, "classes_") else None
+    try:
+        model = skl2onnx.convert_sklearn(estimator, initial_types=rows, options=options, target_opset={"": 15})
+    except (RuntimeError, ValueError, NameError, TypeError, NotImplementedError) as error:
+        raise ModelError(
+            f"skl2onnx cannot write a {type(estimator).__name__}: {error}", hint="It is served by its native engine."
+        ) from error
+    wanted = model.graph.output[-1]  # after the label come the probabilities
+    model.graph.node.append(helper.make_node("Identity", [wanted.name], ["output"]))
+    wanted.name = "output"
+    del model.graph.output[:-1]
+    model.graph.name = "tidemill"
+    return bytes(model.SerializeToString(deterministic=True))

@@ -1,0 +1,135 @@
+"""scikit-learn estimators as skops files, read through an allow-list."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+
+from tidemill.core.errors import UnsafeModelError
+from tidemill.core.model import Task
+from tidemill.packaging.formats import only_file
+from tidemill.packaging.zips import read_zip, write_zip
+
+FILE = "model.skops"
+
+#: Types beyond the ones that skops trusts itself, each read and found to run nothing of the file's choosing when it is
+#: rebuilt: containers of arrays and numbers. Patterns match whole class paths.
+ALLOWED = (
+    "numpy.dtype",
+    "sklearn._loss.*",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.*Optimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+)
+
+
+def save(estimator: Any) -> dict[str, bytes]:
+    """A skops file; types outside the allow-list are refused now rather than when it is served.
+
+    Raises
+    ------
+    UnsafeModelError
+        For an estimator with types that `load` would refuse.
+    """
+    raw = skops.io.dumps(estimator)
+    _refuse_foreign(raw)
+    return {FILE: _canonical(raw)}
+
+
+def load(files: Mapping[str, bytes]) -> Any:
+    """The estimator.
+
+    Raises
+    ------
+    UnsafeModelError
+        If the file names a type outside the allow-list, or is no skops file.
+    """
+    raw = only_file(files, FILE)
+    return skops.io.loads(raw, trusted=_refuse_foreign(raw))
+
+
+def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
+    """[n] values or probabilities of the positive class, or [n, classes]."""
+    if task == "regression":
+        return np.asarray(estimator.predict(matrix), dtype=np.float64)
+    scores = np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
+    return scores[:, 1] if task == "binary" else scores
+
+
+def _refuse_foreign(raw: bytes) -> list[str]:
+    """The types in a file beyond those that skops trusts, when all of them are allowed."""
+    try:
+        unknown = skops.io.get_untrusted_types(data=raw)
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise UnsafeModelError(f"this is not a skops file: {error}", hint="Package the model again.") from error
+    foreign = [name for name in unknown if not any(fnmatch.fnmatchcase(name, pattern) for pattern in ALLOWED)]
+    if foreign:
+        raise UnsafeModelError(
+            "the estimator holds types that are not on the allow-list",
+            value=foreign,
+            hint="Use scikit-learn's own estimators, or register a format for yours.",
+        )
+    return list(unknown)
+
+
+def _canonical(raw: bytes) -> bytes:
+    """The same file without moments and memory addresses: equal estimators give equal bytes."""
+    members = read_zip(raw)
+    schema = json.loads(members["schema.json"])
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+    _renumber(schema, numbers, names)
+    out = {names[name]: _without_padding(data) for name, data in members.items() if name in names}
+    out |= {name: data for name, data in members.items() if name not in names and name != "schema.json"}
+    return write_zip({**out, "schema.json": json.dumps(schema).encode()})
+
+
+def _renumber(node: Any, numbers: dict[int, int], names: dict[str, str]) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _renumber(item, numbers, names)
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get("__id__"), int):
+        # Whether two equal plain values are one object is chance, and nothing refers to them.
+        shared = node.get("__loader__") != "JsonNode"
+        fresh = len(numbers) + 1
+        key = node["__id__"] if shared else -fresh
+        node["__id__"] = numbers.setdefault(key, fresh)
+    if isinstance(node.get("file"), str):
+        stem, _, suffix = node["file"].rpartition(".")
+        if stem.isdigit():
+            names[node["file"]] = names.get(node["file"], f"{len(names)}.{suffix}")
+            node["file"] = names[node["file"]]
+    for key in node:
+        _renumber(node[key], numbers, names)
+
+
+def _without_padding(data: bytes) -> bytes:
+    """A .npy file whose structured records have zeros between their fields instead of what memory held."""
+    if data[:6] != b"\x93NUMPY":
+        return data
+    array = np.load(io.BytesIO(data), allow_pickle=False)
+    if array.dtype.names is None:
+        return data
+    clean = np.zeros_like(array)
+    clean.view(np.uint8)[...] = 0
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
+    return out.getvalue()

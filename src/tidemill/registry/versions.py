@@ -1,0 +1,183 @@
+"""Register packages as numbered versions, find them, and load them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tidemill.core import clock
+from tidemill.core.errors import ModelError, NotFoundError
+from tidemill.core.ids import new_id
+from tidemill.core.records import Alias, Artifact, ModelVersion
+from tidemill.design.requirements import Requirement
+from tidemill.engine.materialisers import Draft
+from tidemill.evaluation.promises import Measurement
+from tidemill.packaging.materialiser import PackageMaterialiser
+from tidemill.packaging.package import Package
+from tidemill.registry.gates import gate_record, has_passed, measurements_in, recorded_measurements
+from tidemill.registry.names import Reference, check_name, parse_reference
+from tidemill.store import Store, audit, executions, lineage, models
+from tidemill.store.database import Transaction
+
+_materialiser = PackageMaterialiser()
+
+
+def register_version(
+    store: Store,
+    package: Package,
+    reports: Iterable[Any] = (),
+    *,
+    name: str | None = None,
+    requirements: Sequence[Requirement] = (),
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+    execution_id: str | None = None,
+    actor: str | None = None,
+) -> ModelVersion:
+    """Store a package as the next version of a model; the same package from the same run is registered once.
+
+    Parameters
+    ----------
+    store
+        Where.
+    package
+        The verified folder; what was measured on it counts as a report.
+    reports
+        Evaluations, examinations, gate results: what the gate reads.
+    name
+        The model's name; the package's by default.
+    requirements
+        The promises of the project, for the gate's record.
+    description, tags
+        For people.
+    run_id, execution_id
+        Who made it.
+    actor
+        For the audit; the user of the process by default.
+
+    Returns
+    -------
+    ModelVersion
+        With its number, its metrics by moment (``"test.roc_auc"``) and the gate's record; registering it again gives
+        the same version, with what the new reports add.
+    """
+    model = check_name(name or package.name, "model")
+    draft = _materialiser.save(package, store.artifacts)
+    measured = measurements_in([package, *reports])
+    with store.metadata.transaction() as tx:
+        artifact = _artifact(tx, draft)
+        known = _known(tx, model, artifact.id, run_id)
+        if known is not None:
+            return _brought_up_to_date(tx, known, measured, requirements)
+        version = models.insert_version(
+            tx,
+            ModelVersion(
+                id=new_id(),
+                model=model,
+                version=0,
+                created_at=clock.now_us(),
+                run_id=run_id,
+                execution_id=execution_id,
+                package=artifact.id,
+                description=description,
+                tags=dict(tags or {}),
+                metrics=_metrics(measured),
+                gate=gate_record(measured, requirements),
+            ),
+        )
+        details = {"run": run_id, "package": draft.digest, "passed": has_passed(version.gate)}
+        audit.record(tx, "model.register", f"model:{model}@{version.version}", details, actor)
+    return version
+
+
+def resolve(store: Store, reference: str | Reference) -> ModelVersion:
+    """The version that ``flight-delay@champion`` or ``flight-delay@3`` names now.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none; it says which there are.
+    """
+    wanted = parse_reference(reference) if isinstance(reference, str) else reference
+    with store.metadata.reading() as tx:
+        return models.get_version(tx, wanted.model, wanted.version)
+
+
+def load_package(store: Store, version: ModelVersion) -> Package:
+    """The package of a version, every digest verified.
+
+    Raises
+    ------
+    UnsafeModelError, CorruptArtifactError
+        When what is stored is not what was registered.
+    """
+    with store.metadata.reading() as tx:
+        artifact = lineage.get_artifact(tx, version.package)
+    if artifact.type != "package":
+        raise ModelError(
+            f"version {version.version} of {version.model!r} is a {artifact.type}, not a package",
+            hint="Register what tm.package returned.",
+        )
+    return _materialiser.load(artifact, Package, store.artifacts)
+
+
+def list_models(store: Store) -> dict[str, list[Alias]]:
+    """Every model with its aliases."""
+    with store.metadata.reading() as tx:
+        return {name: models.aliases(tx, name) for name in models.list_models(tx)}
+
+
+def list_versions(
+    store: Store, model: str | None = None, *, limit: int = 50, before: str | None = None
+) -> list[ModelVersion]:
+    """Versions of one model or of all, newest first; `before` (a version's id) goes on after an earlier list."""
+    with store.metadata.reading() as tx:
+        return models.list_versions(tx, model, limit=limit, before=before)
+
+
+def _artifact(tx: Transaction, draft: Draft) -> Artifact:
+    """The stored artifact of a package: the one that a step made, if a step did."""
+    try:
+        found = lineage.get_artifact(tx, draft.digest)
+    except NotFoundError:
+        found = None
+    if found is not None and found.type == draft.type:
+        return found
+    artifact = Artifact(
+        id=new_id(),
+        digest=draft.digest,
+        type=draft.type,
+        materialiser=draft.materialiser,
+        size=draft.size,
+        created_at=clock.now_us(),
+        inline=draft.inline,
+        blob=draft.blob,
+        metadata=draft.metadata,
+    )
+    executions.put_artifacts(tx, [artifact])
+    return artifact
+
+
+def _known(tx: Transaction, model: str, package: str, run_id: str | None) -> ModelVersion | None:
+    """The version that this run has registered from this package before: a retry, or a resumed run."""
+    found = models.list_versions(tx, model, package=package)
+    return next((version for version in found if version.run_id == run_id), None)
+
+
+def _brought_up_to_date(
+    tx: Transaction, known: ModelVersion, measured: tuple[Measurement, ...], requirements: Sequence[Requirement]
+) -> ModelVersion:
+    """The version with what is measured now in place of what was measured at the same moments before."""
+    moments = {found.moment for found in measured}
+    kept = tuple(found for found in recorded_measurements(known.gate) if found.moment not in moments)
+    everything = (*kept, *measured)
+    version = replace(known, metrics=_metrics(everything), gate=gate_record(everything, requirements))
+    if version != known:
+        models.update_version(tx, version)
+    return version
+
+
+def _metrics(measured: Iterable[Measurement]) -> dict[str, float]:
+    return {f"{found.moment}.{found.metric}": found.value for found in measured if found.value is not None}

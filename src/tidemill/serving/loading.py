@@ -1,0 +1,35 @@
+"""Find a model in the registry and make it ready to answer."""
+
+from __future__ import annotations
+
+from tidemill.packaging.validator import Policy
+from tidemill.project import current_project, open_project_store
+from tidemill.registry.names import parse_reference
+from tidemill.registry.versions import load_package, resolve
+from tidemill.serving.predictor import Predictor
+from tidemill.store import Store
+
+
+def load(reference: str, *, store: Store | None = None, policy: Policy | None = None) -> Predictor:
+    """A predictor of a registered model, for use in this process.
+
+    Parameters
+    ----------
+    reference
+        ``flight-delay@champion``, ``flight-delay@3``, or ``flight-delay`` for its champion.
+    store
+        Where it is registered; the current project's store by default.
+    policy
+        How rows unlike the training rows are met.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such version; the message says which there are.
+    UnsafeModelError
+        If its package is not what was registered.
+    """
+    wanted = parse_reference(reference)
+    where = store or open_project_store(current_project())
+    version = resolve(where, wanted)
+    return Predictor(load_package(where, version), policy=policy, version=version.version, alias=wanted.alias)

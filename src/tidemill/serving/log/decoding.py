@@ -1,0 +1,135 @@
+"""Segments as tables: one row per predicted row, features in columns of their own types."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import polars as pl
+
+from tidemill.core.errors import SchemaError
+from tidemill.data.types import polars_type
+from tidemill.serving.log.framing import Records
+from tidemill.serving.log.writer import REQUEST, SCHEMA
+
+#: Feature columns are named so, since a feature may be called ``model`` or ``ts``.
+FEATURE = "features."
+
+FIELDS: Mapping[str, pl.DataType] = {
+    "request_id": pl.String(),
+    "row": pl.Int32(),
+    "ts": pl.Datetime("us", "UTC"),
+    "model": pl.String(),
+    "version": pl.Int64(),
+    "variant": pl.String(),
+    "schema": pl.String(),
+    "prediction": pl.String(),
+    "probability": pl.Float64(),
+    "probabilities": pl.List(pl.Float64()),
+    "warnings": pl.List(pl.String()),
+    "status": pl.String(),
+    "error": pl.String(),
+    "latency_ms": pl.Float64(),
+    "client": pl.String(),
+    "entity": pl.String(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A segment's rows, and how many bytes at its end were no whole record."""
+
+    frame: pl.DataFrame
+    torn: int
+
+
+def decode(data: bytes) -> Decoded:
+    """The rows of a segment."""
+    records = Records(data)
+    schemas: dict[str, dict[str, Any]] = {}
+    requests: dict[str, list[list[Any]]] = defaultdict(list)
+    for payload in records:
+        record = orjson.loads(payload)
+        if record[0] == SCHEMA:
+            schemas[record[1]["digest"]] = record[1]
+        elif record[0] == REQUEST:
+            requests[record[3]].append(record)
+    frames = [_table(schemas[digest], group) for digest, group in requests.items()]
+    frame = pl.concat(frames, how="diagonal_relaxed") if frames else empty()
+    return Decoded(frame.sort("ts", "request_id", "row", maintain_order=True), records.torn)
+
+
+def empty() -> pl.DataFrame:
+    """The columns that every log has, without rows."""
+    return pl.DataFrame(schema=dict(FIELDS))
+
+
+def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
+    fixed: dict[str, list[Any]] = {name: [] for name in FIELDS}
+    features: list[list[Any]] = []
+    names = [column["name"] for column in schema["columns"]]
+    target, nothing = schema["target"], [None] * len(names)
+    for _, request_id, ts, digest, latency, client, entities, rows, predictions in records:
+        for place, (values, told) in enumerate(zip(rows, predictions, strict=True)):
+            error = told.get("error")
+            decision = told.get(target)
+            cells = {
+                "request_id": request_id,
+                "row": place,
+                "ts": ts,
+                "model": schema["model"],
+                "version": schema["version"],
+                "variant": schema["variant"],
+                "schema": digest,
+                "prediction": None if decision is None else _text(decision),
+                "probability": told.get("probability"),
+                "probabilities": list(told["probabilities"].values()) if "probabilities" in told else None,
+                "warnings": told.get("warnings"),
+                "status": "answered" if error is None else "refused" if values is None else "failed",
+                "error": None if error is None else error["error"],
+                "latency_ms": latency / 1e3,
+                "client": client,
+                "entity": None if entities is None or entities[place] is None else str(entities[place]),
+            }
+            for name, cell in cells.items():
+                fixed[name].append(cell)
+            features.append(nothing if values is None else values)
+    columns = {name: pl.Series(name, cells, dtype=_stored(name)) for name, cells in fixed.items()}
+    columns["ts"] = columns["ts"].cast(FIELDS["ts"])
+    for index, column in enumerate(schema["columns"]):
+        columns[FEATURE + column["name"]] = _feature(column, [row[index] for row in features])
+    return pl.DataFrame(list(columns.values()))
+
+
+def _stored(name: str) -> pl.DataType:
+    return pl.Int64() if name == "ts" else FIELDS[name]
+
+
+def _text(decision: Any) -> str:
+    if isinstance(decision, bool):
+        return "true" if decision else "false"
+    return str(decision)
+
+
+def _feature(column: Mapping[str, Any], cells: list[Any]) -> pl.Series:
+    name, kind = FEATURE + column["name"], column["type"]
+    if kind == "date" or kind.startswith("timestamp["):
+        return _moments(name, cells, kind)
+    try:
+        dtype = polars_type(kind)
+    except SchemaError:
+        dtype = pl.Float64() if kind.startswith(("decimal", "duration")) else pl.String()
+    if column.get("semantic") == "category" and not isinstance(next(iter(filter(None, cells)), ""), int | float):
+        dtype = pl.String()
+    return pl.Series(name, cells, dtype=dtype, strict=False)
+
+
+def _moments(name: str, cells: list[Any], kind: str) -> pl.Series:
+    texts = pl.Series(name, cells, dtype=pl.String, strict=False)
+    if kind == "date":
+        return texts.str.slice(0, 10).str.to_date(strict=False)
+    moments = texts.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    return moments if "," in kind else moments.dt.replace_time_zone(None)

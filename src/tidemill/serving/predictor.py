@@ -1,0 +1,246 @@
+"""The data plane: typed rows in, decisions out, in this process, with NumPy and ONNX Runtime only.
+
+Every face (REST, embedded use, batches) goes through a `Predictor`, so there is one validation path and one answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.digests import digest_value
+from tidemill.core.errors import MissingExtraError, UsageError
+from tidemill.packaging.engines import Engine, EngineName, open_engine
+from tidemill.packaging.package import Package, open_folder
+from tidemill.packaging.preparation import compile_columns, compile_row
+from tidemill.packaging.validator import Policy, Problem, compile_validator
+from tidemill.serving.decisions import compile_decision
+
+#: From this many rows on, the engine that was faster for batches answers; loading it is not worth it for fewer.
+BATCH_ROWS = 256
+
+
+@dataclass(slots=True)
+class Answer:
+    """What became of a request's rows, in their order.
+
+    Parameters
+    ----------
+    predictions
+        One mapping per row: the decision under the target's name, probabilities, warnings; or ``{"error": …}``.
+    rows
+        The typed rows, columns in the signature's order; None for a row that was refused.
+    scores
+        What the engine gave: a number, or a list of probabilities; None for a row without an answer.
+    problems
+        Why rows were refused, in the order of the rows.
+    failures
+        How many rows the engine itself could not score.
+    """
+
+    predictions: list[dict[str, Any]]
+    rows: list[dict[str, Any] | None]
+    scores: list[Any]
+    problems: list[Problem] = field(default_factory=list)
+    failures: int = 0
+
+
+class Predictor:
+    """A packaged model, ready to answer.
+
+    Parameters
+    ----------
+    package
+        What `tidemill.packaging.open_folder` or the registry gave.
+    policy
+        How rows unlike the training rows are met; by default they are answered with a warning.
+    version, alias
+        What the registry calls this model, for the log and the answers.
+    engine
+        Force an engine; by default the one that the package chose for single rows and the one for batches.
+    """
+
+    def __init__(
+        self,
+        package: Package,
+        *,
+        policy: Policy | None = None,
+        version: int | None = None,
+        alias: str | None = None,
+        engine: EngineName | None = None,
+    ) -> None:
+        manifest = package.manifest
+        self.model = package.name
+        self.version = version
+        self.alias = alias
+        self.signature = package.signature
+        self.package_digest = package.digest
+        self.schema_digest = digest_value(manifest["signature"])[:16]
+        self.columns = self.signature.inputs.names
+        self.manifest: Mapping[str, Any] = manifest
+        engines = manifest.get("engines", {"online": "native", "batch": "native"})
+        self._online: EngineName = engine or engines["online"]
+        self._batch: EngineName = engine or engines["batch"]
+        self._takes_missing = bool(manifest.get("takes_missing", True))
+        self._package = package
+        self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online)}
+        self._validate = compile_validator(self.signature, policy)
+        self._prepare = compile_row(manifest["cleaning"], manifest["encoding"])
+        self._prepare_columns = compile_columns(manifest["cleaning"], manifest["encoding"])
+        self._decide = compile_decision(self.signature)
+        self.predict([self.example()])  # so that the first request does not pay for what is made once
+
+    def example(self) -> dict[str, Any]:
+        """A row that the model accepts."""
+        row = self.manifest.get("example")
+        return dict(row) if row else {column.name: None for column in self.signature.inputs}
+
+    @overload
+    def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
+    @overload
+    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: ...
+    def predict(self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+        """Answer one row, or many.
+
+        Parameters
+        ----------
+        rows
+            A mapping of columns to values, or a sequence of them.
+
+        Returns
+        -------
+        dict, or list of dict
+            ``{"late": True, "probability": 0.71}``, with ``"warnings"`` where a row is unlike the training rows. In a
+            list, a row that cannot be scored gives ``{"error": {…}}`` and the others are answered.
+
+        Raises
+        ------
+        InvalidRequestError
+            When a single row cannot be scored; it names the column, the value and what is allowed.
+        """
+        if isinstance(rows, Mapping):
+            answer = self.answer([rows])
+            if answer.problems:
+                raise answer.problems[0].to_error()
+            return answer.predictions[0]
+        return self.answer(rows).predictions
+
+    def answer(self, rows: Sequence[Any]) -> Answer:
+        """Answer rows and keep what a log needs; never raises for what is in a row."""
+        if len(rows) == 1:
+            return self._answer_one(rows[0])
+        answer = Answer([{}] * len(rows), [None] * len(rows), [None] * len(rows))
+        warnings: list[list[str]] = [[] for _ in rows]
+        good: list[int] = []
+        for place, row in enumerate(rows):
+            typed = self._validate(row, place, warnings[place])
+            if isinstance(typed, Problem):
+                _refuse(answer, place, typed)
+            else:
+                answer.rows[place] = typed
+                good.append(place)
+        if good:
+            self._score(answer, good, warnings)
+        return answer
+
+    def _answer_one(self, row: Any) -> Answer:
+        """The path of a single row: the same as of many, without their bookkeeping."""
+        warnings: list[str] = []
+        typed = self._validate(row, 0, warnings)
+        answer = Answer([{}], [None], [None])
+        if isinstance(typed, Problem):
+            _refuse(answer, 0, typed)
+            return answer
+        answer.rows[0] = typed
+        try:
+            matrix = self._prepare(typed)
+            if not self._takes_missing and np.isnan(matrix).any():
+                _refuse(answer, 0, self._hole(matrix, 0, 0))
+                return answer
+            self._settle(answer, 0, self._engines[self._online](matrix)[0].tolist(), warnings)
+        except Exception as error:  # whatever an engine raises, the request gets its answer
+            _fail(answer, 0, error)
+        return answer
+
+    def _score(self, answer: Answer, good: list[int], warnings: list[list[str]]) -> None:
+        rows = [answer.rows[place] or {} for place in good]
+        try:
+            matrix = self._prepare_columns({name: [row[name] for row in rows] for name in self.columns})
+            if not self._takes_missing:
+                matrix, good = self._without_holes(answer, matrix, good)
+            scores = self._engine_for(len(good))(matrix).tolist() if good else []
+        except Exception:  # one row may have made it fail: the others are still answered
+            self._score_singly(answer, good, warnings)
+            return
+        for place, score in zip(good, scores, strict=True):
+            self._settle(answer, place, score, warnings[place])
+
+    def _score_singly(self, answer: Answer, good: list[int], warnings: list[list[str]]) -> None:
+        for place in good:
+            try:
+                matrix = self._prepare(answer.rows[place] or {})
+                self._settle(answer, place, self._engines[self._online](matrix)[0].tolist(), warnings[place])
+            except Exception as error:
+                _fail(answer, place, error)
+
+    def _settle(self, answer: Answer, place: int, score: Any, warnings: list[str]) -> None:
+        if not all(map(math.isfinite, score)) if isinstance(score, list) else not math.isfinite(score):
+            raise UsageError("the model gave an answer that is not a number", value=score)
+        prediction = self._decide(score)
+        if warnings:
+            prediction["warnings"] = warnings
+        answer.predictions[place] = prediction
+        answer.scores[place] = score
+
+    def _engine_for(self, rows: int) -> Engine:
+        """The engine for so many rows; a native library that is not installed here leaves the work to ONNX."""
+        name = self._batch if rows >= BATCH_ROWS else self._online
+        if name not in self._engines:
+            try:
+                self._engines[name] = open_engine(self._package, name)
+            except ModuleNotFoundError:
+                self._engines[name] = self._engines[self._online]
+        return self._engines[name]
+
+    def _without_holes(
+        self, answer: Answer, matrix: NDArray[np.float32], good: list[int]
+    ) -> tuple[NDArray[np.float32], list[int]]:
+        whole: NDArray[np.bool_] = np.asarray(np.isnan(matrix).any(axis=1)) == 0
+        for index in np.flatnonzero(~whole):
+            _refuse(answer, good[index], self._hole(matrix, int(index), good[index]))
+        return matrix[whole], [place for place, is_whole in zip(good, list(whole), strict=True) if is_whole]
+
+    def _hole(self, matrix: NDArray[np.float32], index: int, place: int) -> Problem:
+        column = str(self.manifest["encoding"][int(np.isnan(matrix[index]).argmax())]["column"])
+        return Problem(place, column, "None", f"column {column!r} is missing or unknown, and the model needs it")
+
+
+def open_predictor(folder: str | Path, *, policy: Policy | None = None) -> Predictor:
+    """A predictor from a package's folder, without any store."""
+    return Predictor(open_folder(folder), policy=policy)
+
+
+def _engine(package: Package, name: EngineName) -> Engine:
+    try:
+        return open_engine(package, name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "ml", purpose=f"the {name} engine of {package.name!r}") from error
+
+
+def _refuse(answer: Answer, place: int, problem: Problem) -> None:
+    answer.rows[place] = None
+    answer.problems.append(problem)
+    answer.predictions[place] = {"error": problem.to_dict()}
+
+
+def _fail(answer: Answer, place: int, error: Exception) -> None:
+    answer.failures += 1
+    problem = Problem(place, None, "", f"the model could not score this row: {error}")
+    answer.problems.append(problem)
+    answer.predictions[place] = {"error": problem.to_dict()}

@@ -1,0 +1,284 @@
+"""Blobs on any file system that fsspec knows, with a local cache for those that are read as files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from tidemill.core.errors import ConfigError, CorruptArtifactError, MissingExtraError
+from tidemill.store.blobs import ArtifactStore, Blob, BlobInfo, check_digest, corrupt, gone, storage_error
+from tidemill.store.blobs_local import LocalArtifacts
+
+#: Protocols where an object appears whole when its upload ends; on the others a temporary file is renamed.
+_WHOLE = frozenset("s3 s3a gs gcs abfs abfss az adl oss oci memory".split())
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
+_NAME = re.compile(r"(?:.*/)?([0-9a-f]{2})/([0-9a-f]{62})")
+_T = TypeVar("_T")
+
+
+class RemoteArtifacts(ArtifactStore):
+    """An artifact store on a remote file system.
+
+    Parameters
+    ----------
+    url
+        Where, as fsspec reads it.
+    cache
+        The local folder for blobs read as files; `default_cache` if not given. Several stores may share one.
+    young
+        Seconds for which a blob counts as just put. Putting an older one again uploads it again, since remote file
+        systems have no other way to renew its time; garbage collection needs a grace period of twice this.
+    storage_options
+        For the fsspec file system.
+    """
+
+    def __init__(self, url: str, *, cache: Path | None = None, young: float = 600.0, **storage_options: Any) -> None:
+        super().__init__(url, storage_options)
+        self.minimum_grace = 2 * young
+        self._young = young
+        self._cache_path = cache or default_cache()
+        self._cache: LocalArtifacts | None = None
+        self._connected: tuple[int, Any, str] | None = None
+        self._whole = (url.partition("::")[0] if "::" in url else url.partition("://")[0]) in _WHOLE
+        self._connect()
+
+    def put(self, data: bytes) -> Blob:
+        """Upload bytes, unless the blob is there and young."""
+        blob = Blob(hashlib.sha256(data).hexdigest(), len(data))
+        if not self._is_young(blob):
+            self._call("write a blob to", lambda fs: self._upload(fs, blob, data))
+        return blob
+
+    def read(self, digest: str) -> bytes:
+        """The bytes, from the cache if they are there."""
+        if self.cache.exists(digest):
+            try:
+                return self.cache.read(digest)
+            except CorruptArtifactError:
+                self.cache.delete(digest)
+        data: bytes = self._call("read a blob of", lambda fs: fs.cat_file(self._target(digest)), digest)
+        found = hashlib.sha256(data).hexdigest()
+        if found != digest:
+            raise corrupt(digest, self._target(digest), found, len(data))
+        return data
+
+    def path(self, digest: str) -> Path:
+        """A file in the cache, downloaded if it is not there."""
+        if self.cache.exists(digest):
+            try:
+                return self.cache.path(digest)
+            except CorruptArtifactError:
+                self.cache.delete(digest)
+        with self.cache.writer() as writer:
+            self._call("read a blob of", lambda fs: fs.get_file(self._target(digest), str(writer.path)), digest)
+        if writer.blob.digest != digest:
+            self.cache.delete(writer.blob.digest)
+            raise corrupt(digest, self._target(digest), writer.blob.digest, writer.blob.size)
+        return self.cache.path(digest)
+
+    def exists(self, digest: str) -> bool:
+        """Whether the blob is on the remote file system."""
+        return self._info(digest) is not None
+
+    def size(self, digest: str) -> int:
+        """Its number of bytes."""
+        info = self._info(digest)
+        if info is None:
+            raise gone(digest, self._target(digest))
+        return info.size
+
+    def touch(self, digest: str) -> None:
+        """Upload it again, unless it is young."""
+        blob = Blob(digest, self.size(digest))
+        if not self._is_young(blob):
+            path = self.path(digest)
+            self._call("touch a blob of", lambda fs: self._upload(fs, blob, path))
+
+    def delete(self, digest: str) -> None:
+        """Remove it here and from the cache."""
+        self.cache.delete(digest)
+        if self._info(digest) is not None:
+            self._call("delete a blob of", lambda fs: fs.rm_file(self._target(digest)))
+
+    def discard(self, digest: str, *, before: float) -> int | None:
+        """Remove it if it was not touched since `before`; safe beside writers with `minimum_grace`."""
+        info = self._info(digest)
+        if info is None or info.modified >= before:
+            return None
+        self.delete(digest)
+        return info.size
+
+    def blobs(self) -> Iterator[BlobInfo]:
+        """Every blob, in no order."""
+        found: dict[str, Any] = self._call("list", lambda fs: _find(fs, f"{self._root()}/blobs"))
+        for path, info in found.items():
+            match = _NAME.fullmatch(path)
+            if match:
+                yield BlobInfo(match[1] + match[2], int(info["size"]), self._modified(path, info))
+
+    def sweep(self, *, before: float, dry_run: bool = False) -> list[tuple[str, int]]:
+        """Remove temporary files of dead writers, here and in the cache."""
+        swept = self.cache.sweep(before=before, dry_run=dry_run)
+        if self._whole:
+            return swept
+        found: dict[str, Any] = self._call("sweep", lambda fs: _find(fs, self._temporary()))
+        for path, info in found.items():
+            if self._modified(path, info) < before:
+                swept.append((path.rpartition("/")[2], int(info["size"])))
+                if not dry_run:
+                    self._call("sweep", partial(_remove, path=path))
+        return swept
+
+    def scratch(self) -> Path:
+        """A new empty file in the cache folder."""
+        return self.cache.scratch()
+
+    def adopt(self, path: Path, blob: Blob) -> None:
+        """Upload a scratch file, then keep it in the cache: what was just made is often read next."""
+        if not self._is_young(blob):
+            self._call("write a blob to", lambda fs: self._upload(fs, blob, path))
+        self.cache.adopt(path, blob)
+
+    def view(self, name: str, build: Callable[[Path], None], check: Callable[[Path], bool] | None = None) -> Path:
+        """A folder in the cache."""
+        return self.cache.view(name, build, check)
+
+    @property
+    def cache(self) -> LocalArtifacts:
+        """The local cache, made when it is first needed."""
+        if self._cache is None:
+            self._cache = LocalArtifacts(self._cache_path)
+        return self._cache
+
+    def _upload(self, fs: Any, blob: Blob, source: bytes | Path) -> None:
+        target = self._target(blob.digest)
+        place = target if self._whole else f"{self._temporary()}/{token_hex(8)}"
+        if not self._whole:
+            fs.makedirs(self._temporary(), exist_ok=True)
+            fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+        if isinstance(source, bytes):
+            fs.pipe_file(place, source)
+        else:
+            fs.put_file(str(source), place)
+        if place != target:
+            self._replace(fs, place, target)
+
+    def _replace(self, fs: Any, place: str, target: str) -> None:
+        try:
+            fs.mv(place, target)
+        except Exception:  # several file systems refuse to rename onto a file, each in its own words
+            if not fs.exists(target):
+                raise
+            aside = f"{self._temporary()}/{token_hex(8)}"
+            with suppress(FileNotFoundError):
+                fs.mv(target, aside)
+            fs.mv(place, target)
+            fs.rm_file(aside)
+
+    def _is_young(self, blob: Blob) -> bool:
+        info = self._info(blob.digest)
+        return info is not None and info.size == blob.size and info.modified > time.time() - self._young
+
+    def _info(self, digest: str) -> BlobInfo | None:
+        target = self._target(digest)
+
+        def look(fs: Any) -> BlobInfo | None:
+            try:
+                fs.invalidate_cache(target.rpartition("/")[0])
+                info = fs.info(target)
+            except FileNotFoundError:
+                return None
+            return BlobInfo(digest, int(info["size"]), self._modified(target, info))
+
+        return self._call("look into", look)
+
+    def _modified(self, path: str, info: dict[str, Any]) -> float:
+        stamp = next((info[key] for key in ("LastModified", "mtime", "modified", "created") if info.get(key)), None)
+        if stamp is None:
+            stamp = self._call("look into", lambda fs: fs.modified(path))
+        if isinstance(stamp, str):
+            stamp = datetime.fromisoformat(stamp)
+        if isinstance(stamp, datetime):
+            return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+        return float(stamp)
+
+    def _target(self, digest: str) -> str:
+        check_digest(digest)
+        return f"{self._root()}/blobs/{digest[:2]}/{digest[2:]}"
+
+    def _root(self) -> str:
+        return self._connect()[1]
+
+    def _temporary(self) -> str:
+        return self._root() + "/tmp"  # noqa: S108 - a folder of the store
+
+    def _connect(self) -> tuple[Any, str]:
+        """The file system and the folder in it; made anew in a forked child, where connections do not work."""
+        if self._connected is None or self._connected[0] != os.getpid():
+            protocol = self.url.partition("://")[0].rpartition("::")[2]
+            try:
+                fs, root = url_to_fs(self.url, **self.options)
+            except ImportError as error:
+                extra = _EXTRAS.get(protocol, "all")
+                raise MissingExtraError(
+                    f"fsspec[{protocol}]", extra, purpose=f"an artifact store on {self.url}"
+                ) from error
+            except ValueError as error:
+                known = ", ".join(fsspec.available_protocols())
+                raise ConfigError(
+                    f"no file system for the artifact store {self.url} ({error})", hint=f"fsspec knows: {known}."
+                ) from error
+            self._connected = (os.getpid(), fs, str(root).rstrip("/"))
+        return self._connected[1], self._connected[2]
+
+    def _call(self, verb: str, action: Callable[[Any], _T], digest: str | None = None) -> _T:
+        """Do something with the file system; whatever it raises becomes an error of the house."""
+        try:
+            return action(self._connect()[0])
+        except FileNotFoundError as error:
+            if digest is not None and self._reachable():
+                raise gone(digest, self._target(digest)) from error
+            raise storage_error(error, self.url, verb) from error
+        except Exception as error:  # every file system has exceptions of its own, not all of them OSError
+            raise storage_error(error, self.url, verb) from error
+
+    def _reachable(self) -> bool:
+        """Whether the bucket or container is there: then a missing blob is gone, and not the whole store."""
+        fs, root = self._connect()
+        try:
+            return bool(fs.exists(root.partition("/")[0] or "/"))
+        except Exception:
+            return False
+
+
+def default_cache() -> Path:
+    """Where remote blobs are kept locally: ``$TIDEMILL_CACHE`` or ``tidemill/blobs`` in the user's cache folder."""
+    chosen = os.environ.get("TIDEMILL_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidemill" / "blobs"
+
+
+def _remove(fs: Any, path: str) -> None:
+    fs.rm_file(path)
+
+
+def _find(fs: Any, folder: str) -> dict[str, Any]:
+    fs.invalidate_cache()
+    try:
+        found: dict[str, Any] = fs.find(folder, detail=True)
+    except FileNotFoundError:
+        return {}
+    return found

@@ -1,0 +1,106 @@
+"""Garbage collection of blobs: what no artifact and no log refers to, and nobody has just put."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tidemill.core.clock import lease_now
+from tidemill.core.errors import UsageError
+from tidemill.store.blobs import BlobInfo
+from tidemill.store.database import Transaction
+from tidemill.store.lineage import referenced_blobs
+from tidemill.store.statement import Statement
+from tidemill.store.store import Store
+
+#: Seconds for which a blob that was put or touched is left alone: a day.
+GRACE = 24 * 60 * 60.0
+_BATCH = 200
+_REFERENCE = Statement("""
+    SELECT 1 FROM artifacts WHERE blob = :blob UNION ALL SELECT 1 FROM executions WHERE log = :blob LIMIT 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """What a collection found and did, or would do.
+
+    Parameters
+    ----------
+    examined, kept, deleted
+        Numbers of blobs; `deleted` is what would be deleted in a dry run.
+    bytes_freed
+        Bytes of the deleted blobs and of the swept files.
+    digests
+        The deleted blobs.
+    swept
+        How many temporary files of dead writers, and unpacked folders that nobody uses, were removed.
+    """
+
+    examined: int
+    kept: int
+    deleted: int
+    bytes_freed: int
+    digests: tuple[str, ...]
+    swept: int = 0
+
+
+def collect(store: Store, *, dry_run: bool = False, grace: float = GRACE) -> GcReport:
+    """Delete the blobs that nothing refers to.
+
+    It is safe beside running writers, and safe to repeat or to kill. A writer first puts a blob, which makes it young,
+    and later records it; young blobs are left alone. Right before blobs are deleted, in a write transaction, references
+    and ages are looked at again.
+
+    Parameters
+    ----------
+    store
+        Whose artifacts.
+    dry_run
+        Change nothing; say what would be deleted.
+    grace
+        Seconds since a blob was put or touched during which it is left alone. It must be longer than any step takes
+        between storing a value and being recorded as finished.
+
+    Raises
+    ------
+    UsageError
+        The grace period is negative, or too short for this artifact store.
+    """
+    shortest = store.artifacts.minimum_grace
+    if grace < shortest:
+        raise UsageError(
+            f"a grace period must be at least {shortest:g} seconds for the artifact store at {store.artifacts.url}",
+            value=grace,
+            hint="Give a longer one; the default is a day.",
+        )
+    before = lease_now() - grace
+    listed = list(store.artifacts.blobs())
+    with store.metadata.reading() as tx:
+        referenced = set(referenced_blobs(tx))
+    garbage = [info for info in listed if info.modified < before and info.digest not in referenced]
+    deleted = garbage if dry_run else list(_delete(store, garbage, before))
+    swept = store.artifacts.sweep(before=before, dry_run=dry_run)
+    return GcReport(
+        examined=len(listed),
+        kept=len(listed) - len(deleted),
+        deleted=len(deleted),
+        bytes_freed=sum(info.size for info in deleted) + sum(size for _, size in swept),
+        digests=tuple(info.digest for info in deleted),
+        swept=len(swept),
+    )
+
+
+def _delete(store: Store, garbage: list[BlobInfo], before: float) -> Iterator[BlobInfo]:
+    for start in range(0, len(garbage), _BATCH):
+        with store.metadata.transaction() as tx:  # while it is open, nobody else can record a reference
+            for info in garbage[start : start + _BATCH]:
+                if (
+                    not _is_referenced(tx, info.digest)
+                    and store.artifacts.discard(info.digest, before=before) is not None
+                ):
+                    yield info
+
+
+def _is_referenced(tx: Transaction, blob: str) -> bool:
+    return tx.one(_REFERENCE, blob=blob) is not None

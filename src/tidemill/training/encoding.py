@@ -1,0 +1,341 @@
+"""How a typed row becomes a row of float32: fitted on training rows, replayed by training, batches and serving alike.
+
+An encoding is a JSON-able tuple, one entry per column of the matrix, in order::
+
+    {"name": "distance", "column": "distance", "kind": "number"}
+    {"name": "carrier",  "column": "carrier",  "kind": "category", "categories": ["UA", "B6", …], "unseen": None}
+    {"name": "heavy",    "column": "heavy",    "kind": "flag"}
+    {"name": "sched_dep.hour", "column": "sched_dep", "kind": "time", "part": "hour"}
+    {"name": "flown", "column": "flown", "kind": "duration"}
+
+A missing value is NaN in every kind. A category's code is its rank by frequency in training; one that was not seen
+then is ``unseen``: None stands for NaN. Needs NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.errors import InvalidRequestError, SchemaError
+from tidemill.core.schema import Column, TableSchema
+from tidemill.training.times import TIME_PARTS, is_missing, moment_of, moments_of, part_of, time_part
+
+Entry = Mapping[str, Any]
+Encoding = tuple[Entry, ...]
+Values = NDArray[Any] | Sequence[Any]
+
+#: Categories beyond this many are encoded like unseen ones, rarest first.
+MAX_CATEGORIES = 1000
+
+
+def fit_encoding(
+    columns: Mapping[str, Values],
+    schema: TableSchema,
+    *,
+    unseen: float | None = None,
+    max_categories: int = MAX_CATEGORIES,
+) -> tuple[dict[str, Any], ...]:
+    """Learn from training rows how each column of `schema` becomes numbers.
+
+    Parameters
+    ----------
+    columns
+        The training rows by column; only columns that become categories are read.
+    schema
+        The columns to encode, in the order of the matrix. Strings, categoricals and everything whose semantic type is
+        ``"category"`` become codes; moments become hour, weekday and month (in UTC).
+    unseen
+        The code of a category that was not in the training rows; None for NaN, like a missing value.
+    max_categories
+        How many categories a column may have; the rarest beyond are treated as unseen.
+
+    Returns
+    -------
+    tuple of dict
+        One entry per column of the matrix.
+
+    Raises
+    ------
+    SchemaError
+        For a column of a type that no model takes, such as a list.
+
+    Examples
+    --------
+    >>> schema = TableSchema((Column("carrier", "string"), Column("distance", "int64")))
+    >>> encoding = fit_encoding({"carrier": ["UA", "B6", "UA", None], "distance": [719, 502, 719, 80]}, schema)
+    >>> encoding[0]["categories"]
+    ['UA', 'B6']
+    >>> encode_columns({"carrier": ["B6", "9E"], "distance": [187, 96]}, encoding)
+    array([[  1., 187.],
+           [ nan,  96.]], dtype=float32)
+    """
+    entries: list[dict[str, Any]] = []
+    for column in schema:
+        kind = kind_of(column)
+        base = {"name": column.name, "column": column.name, "kind": kind}
+        if kind == "category":
+            ranked = rank_categories(column.name, _column(columns, column.name), max_categories)
+            entries.append({**base, "categories": ranked, "unseen": unseen})
+        elif kind == "time":
+            parts = TIME_PARTS[1:] if column.type == "date" else TIME_PARTS
+            entries += [{**base, "name": f"{column.name}.{part}", "part": part} for part in parts]
+        else:
+            entries.append(base)
+    return tuple(entries)
+
+
+def encode_columns(columns: Mapping[str, Values], encoding: Encoding) -> NDArray[np.float32]:
+    """Encode many rows.
+
+    Parameters
+    ----------
+    columns
+        Arrays or lists of equal length by name: numbers and flags as numbers, booleans or None; categories as text or
+        None; moments as ``datetime64``, datetimes, ISO 8601 text or microseconds since the epoch. More columns than
+        the encoding names are ignored.
+    encoding
+        What `fit_encoding` returned.
+
+    Returns
+    -------
+    array of float32, shape (rows, len(encoding))
+
+    Raises
+    ------
+    SchemaError
+        When a column is missing, lengths differ, or a value does not fit its column; it names the column and the row.
+    """
+    arrays: list[NDArray[np.float64]] = []
+    moments: dict[str, NDArray[np.float64]] = {}
+    for entry in encoding:
+        name, kind = entry["column"], entry["kind"]
+        values = _column(columns, name)
+        if kind == "category":
+            arrays.append(_category_codes(name, values, entry))
+        elif kind == "time":
+            if name not in moments:
+                moments[name] = moments_of(name, values)
+            arrays.append(time_part(moments[name], entry["part"]))
+        elif kind == "duration":
+            arrays.append(_durations(name, values))
+        else:
+            arrays.append(_numbers(name, values))
+    lengths = {entry["column"]: len(array) for entry, array in zip(encoding, arrays, strict=True)}
+    if len(set(lengths.values())) > 1:
+        raise SchemaError("columns have different lengths", value=lengths, hint="Give every column the same rows.")
+    out = np.empty((len(arrays[0]) if arrays else 0, len(arrays)), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for index, array in enumerate(arrays):
+            out[:, index] = array
+    return out
+
+
+def encode_row(row: Mapping[str, Any], encoding: Encoding) -> NDArray[np.float32]:
+    """Encode one row; `row_encoder` does the same faster when many rows come one at a time.
+
+    >>> encode_row({"x": 2}, ({"name": "x", "column": "x", "kind": "number"},))
+    array([[2.]], dtype=float32)
+    """
+    return row_encoder(encoding)(row)
+
+
+def row_encoder(encoding: Encoding) -> Callable[[Mapping[str, Any]], NDArray[np.float32]]:
+    """Compile an encoding into a function from one row to a matrix of shape (1, len(encoding)).
+
+    The function raises `InvalidRequestError`, naming the column, when a column is missing or a value does not fit it.
+    """
+    plan = tuple((entry["column"], _value_encoder(entry)) for entry in encoding)
+
+    def encode(row: Mapping[str, Any]) -> NDArray[np.float32]:
+        try:
+            return np.array([[convert(row[name]) for name, convert in plan]], dtype=np.float32)
+        except KeyError as error:
+            raise InvalidRequestError(
+                f"column {error.args[0]!r} is missing from the row",
+                value=sorted(row),
+                hint="Send every input of the model; null stands for an unknown value.",
+            ) from None
+
+    return encode
+
+
+def matrix_names(encoding: Encoding) -> tuple[str, ...]:
+    """The names of the matrix's columns, in order."""
+    return tuple(entry["name"] for entry in encoding)
+
+
+def kind_of(column: Column) -> str:
+    """How values of a column become numbers: number, flag, category, time or duration.
+
+    >>> kind_of(Column("origin", "string")), kind_of(Column("month", "int8", semantic="category"))
+    ('category', 'category')
+    """
+    if column.semantic == "category" or column.type == "string" or column.type.startswith(("categorical", "enum[")):
+        return "category"
+    if column.type == "bool":
+        return "flag"
+    if column.is_numeric or column.type == "null":
+        return "number"
+    if column.type == "date" or column.type.startswith("timestamp["):
+        return "time"
+    if column.type.startswith("duration["):
+        return "duration"
+    raise SchemaError(
+        f"column {column.name!r} is {column.type}, which no model takes as an input",
+        hint="Turn it into numbers, text, flags or times first, or leave it out of the features.",
+    )
+
+
+def rank_categories(name: str, values: Values, limit: int = MAX_CATEGORIES) -> list[str]:
+    """The distinct values as text, most frequent first, ties by name; missing ones left out.
+
+    >>> rank_categories("origin", ["JFK", "LGA", None, "LGA"])
+    ['LGA', 'JFK']
+    """
+    counts: Counter[str] = Counter()
+    for value, count in Counter(_as_list(values)).items():
+        if not is_missing(value):
+            counts[_text(name, value)] += count
+    return [text for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit]]
+
+
+def _column(columns: Mapping[str, Values], name: str) -> Values:
+    try:
+        return columns[name]
+    except KeyError:
+        raise SchemaError(
+            f"column {name!r} is missing", value=sorted(columns), hint="Give every input that the model was trained on."
+        ) from None
+
+
+def _as_list(values: Values) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | np.integer | np.bool_):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # an integer column with missing values arrives as floats
+    raise SchemaError(f"column {name!r} takes categories as text", value=value, hint="Send it as a string.")
+
+
+def _category_codes(name: str, values: Values, entry: Entry) -> NDArray[np.float64]:
+    unseen = _unseen(entry)
+    codes: dict[Any, float] = {category: float(code) for code, category in enumerate(entry["categories"])}
+    items = _as_list(values)
+    for value in set(items) - codes.keys():
+        codes[value] = np.nan if is_missing(value) else codes.get(_text(name, value), unseen)
+    return np.fromiter((codes.get(item, np.nan) for item in items), dtype=np.float64, count=len(items))
+
+
+def _unseen(entry: Entry) -> float:
+    unseen = entry.get("unseen")
+    return float("nan") if unseen is None else float(unseen)
+
+
+def _numbers(name: str, values: Values) -> NDArray[np.float64]:
+    array = values if isinstance(values, np.ndarray) else np.fromiter(values, dtype=object, count=len(values))
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64)
+    if array.dtype.kind != "O":
+        raise _not_a_number(name, array.tolist()[0] if len(array) else array.dtype, 0)
+    for index, value in enumerate(array):
+        if isinstance(value, str | bytes | date | timedelta):
+            raise _not_a_number(name, value, index)
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        index = next(i for i, value in enumerate(array) if not _is_number(value))
+        raise _not_a_number(name, array[index], index) from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float("nan" if value is None else value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _not_a_number(name: str, value: Any, index: int) -> SchemaError:
+    return SchemaError(
+        f"column {name!r} takes numbers, and row {index} holds something else",
+        value=value,
+        hint="Send a number, true or false, or null for an unknown value.",
+    )
+
+
+def _durations(name: str, values: Values) -> NDArray[np.float64]:
+    """Seconds; NaN where missing."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "m":
+        in_us = values.astype("timedelta64[us]")
+        return np.where(np.isnat(in_us), np.nan, in_us.astype(np.int64) / 1e6)
+    return _numbers(name, [v.total_seconds() if isinstance(v, timedelta) else v for v in _as_list(values)])
+
+
+def _value_encoder(entry: Entry) -> Callable[[Any], float]:
+    """The same conversions for one value; for categories and plain numbers without building arrays."""
+    name, kind = entry["column"], entry["kind"]
+    if kind == "category":
+        return _category_encoder(name, entry)
+    if kind in {"number", "flag"}:
+        return _number_encoder(name)
+
+    part = entry.get("part", "")
+
+    def convert(value: Any) -> float:
+        try:
+            if kind == "duration":
+                return float(_durations(name, [value])[0])
+            return part_of(moment_of(name, value), part)
+        except SchemaError as error:
+            raise InvalidRequestError(error.what, value=error.value, hint=error.hint) from None
+
+    return convert
+
+
+def _category_encoder(name: str, entry: Entry) -> Callable[[Any], float]:
+    codes: dict[Any, float] = {category: float(code) for code, category in enumerate(entry["categories"])}
+    unseen = _unseen(entry)
+    missing = float("nan")
+
+    def convert(value: Any) -> float:
+        try:
+            code = codes.get(value)
+            if code is None:
+                code = missing if is_missing(value) else codes.get(_text(name, value), unseen)
+        except (SchemaError, TypeError):
+            raise InvalidRequestError(
+                f"column {name!r} takes categories as text", value=value, hint="Send it as a string."
+            ) from None
+        return code
+
+    return convert
+
+
+def _number_encoder(name: str) -> Callable[[Any], float]:
+    missing = float("nan")
+
+    def convert(value: Any) -> float:
+        if type(value) is float or type(value) is int:
+            return value
+        if value is None:
+            return missing
+        if isinstance(value, str | bytes) or not _is_number(value):
+            raise InvalidRequestError(
+                f"column {name!r} takes a number",
+                value=value,
+                hint="Send a number, true or false, or null for an unknown value.",
+            )
+        return float(value)
+
+    return convert

@@ -1,0 +1,47 @@
+"""Ask a model about a table: cleaning, encoding, estimator, in the order in which they were fitted."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tidemill.core.model import Model
+from tidemill.data.repairs import apply_repairs
+from tidemill.data.types import Tabular, collected
+from tidemill.training.encoding import encode_columns
+from tidemill.training.estimators import Matrix, Numbers, scores_of
+from tidemill.training.frames import columns_of
+
+
+def predict(model: Model, table: Tabular) -> Numbers:
+    """Predictions of a model for every row of a table, in order.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    table
+        A Polars frame with the model's inputs; other columns are ignored.
+
+    Returns
+    -------
+    array of float64
+        Binary: the probability of the positive class, shape (rows,). Many classes: probabilities, shape (rows,
+        classes). Regression: values, shape (rows,).
+
+    Raises
+    ------
+    SchemaError
+        When an input column is missing or holds values of another kind.
+    """
+    return predict_encoded(model, encoded(model, collected(table)))
+
+
+def encoded(model: Model, frame: pl.DataFrame) -> Matrix:
+    """The matrix that the model's estimator takes, shape (rows, len(model.encoding))."""
+    columns = apply_repairs(columns_of(frame, model.signature.inputs.names), model.cleaning)
+    return encode_columns(columns, tuple(model.encoding))
+
+
+def predict_encoded(model: Model, matrix: Matrix) -> Numbers:
+    """`predict` for rows that are cleaned and encoded already."""
+    return scores_of(model.estimator, matrix, model.signature.task, len(model.signature.classes))

@@ -1,0 +1,112 @@
+"""The artifact contract on every kind of file system: if one failed, a team could not move to its own storage."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from uuid import uuid4
+
+import fsspec
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tidemill.core.errors import StoreUnavailableError
+from tidemill.core.ids import new_id
+from tidemill.core.records import Artifact, Execution, Run
+from tidemill.store import executions, runs
+from tidemill.store.artifacts import open_artifacts
+from tidemill.store.blobs_remote import RemoteArtifacts
+from tidemill.store.gc import collect
+from tidemill.store.store import open_store
+from tidemill.testing import artifact_contract
+
+BACKENDS = ["local", "local-durable", "memory", "s3", "renaming"]
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint():
+    """A real HTTP server that speaks S3, on a port of its own."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def s3_options(endpoint):
+    return {"key": "test", "secret": "test", "endpoint_url": endpoint, "client_kwargs": {"region_name": "eu-west-1"}}
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, tmp_path):
+    """A store and the way to damage it."""
+    name, unique = request.param, uuid4().hex
+    if name.startswith("local"):
+        store = open_artifacts(tmp_path / "store", durable=name == "local-durable")
+        return store, lambda digest, data: damage_local(store, digest, data)
+    if name == "memory":
+        url, options = f"memory://{unique}", {}
+    elif name == "s3":
+        options = s3_options(request.getfixturevalue("s3_endpoint"))
+        fsspec.filesystem("s3", **options).mkdir(f"bucket-{unique}")
+        url = f"s3://bucket-{unique}/prefix"
+    else:  # a file system where a file is seen while it is written, so that it must be renamed
+        url, options = f"file://{tmp_path}/remote", {}
+    store = RemoteArtifacts(url, cache=tmp_path / "cache", young=0.0, **options)
+    return store, lambda digest, data: damage_remote(store, digest, data)
+
+
+def damage_local(store, digest, data):
+    path = store.root / "blobs" / digest[:2] / digest[2:]
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
+
+
+def damage_remote(store, digest, data):
+    fs, root = fsspec.core.url_to_fs(store.url, **store.options)
+    fs.rm_file(f"{root}/blobs/{digest[:2]}/{digest[2:]}")
+    if data is not None:
+        fs.pipe_file(f"{root}/blobs/{digest[:2]}/{digest[2:]}", data)
+
+
+@pytest.mark.parametrize("check", artifact_contract.CHECKS, ids=lambda check: check.__name__)
+def test_artifact_contract(backend, check):
+    check(backend[0])
+
+
+@pytest.mark.parametrize("check", artifact_contract.DAMAGE_CHECKS, ids=lambda check: check.__name__)
+def test_damage(backend, check):
+    check(*backend)
+
+
+def test_garbage_is_collected_with_every_database(metadata_url, tmp_path):
+    with open_store(metadata_url, str(tmp_path / "artifacts")) as store:
+        kept, log, garbage = (store.artifacts.put(data).digest for data in (b"kept", b"log", b"garbage"))
+        for digest in (kept, log, garbage):
+            os.utime(store.artifacts.path(digest), (1, 1))
+        run = Run(new_id(), "p", "train", "running", 1)
+        execution = Execution(new_id(), run.id, "s", "s", "succeeded", 1, 2, log=log)
+        with store.metadata.transaction() as tx:
+            runs.insert(tx, run)
+            executions.record(tx, execution, [], [("output", Artifact(new_id(), kept, "bytes", "m", 4, 1, blob=kept))])
+        assert collect(store).digests == (garbage,)
+
+
+def test_an_s3_server_that_is_not_there_is_unavailable(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+        options = s3_options(endpoint) | {"config_kwargs": {"retries": {"max_attempts": 1}, "connect_timeout": 1}}
+        store = RemoteArtifacts("s3://bucket/prefix", cache=tmp_path, **options)
+        with pytest.raises(StoreUnavailableError, match="s3://bucket/prefix"):
+            store.put(b"x")
+
+
+def test_an_s3_bucket_that_is_not_there_is_unavailable(s3_endpoint, tmp_path):
+    store = RemoteArtifacts("s3://no-such-bucket/prefix", cache=tmp_path, **s3_options(s3_endpoint))
+    for call in (lambda: store.put(b"x"), lambda: store.read("0" * 64)):
+        with pytest.raises(StoreUnavailableError, match="no-such-bucket"):
+            call()
+    assert threading.active_count() < 20

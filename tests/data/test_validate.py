@@ -1,0 +1,153 @@
+"""A contract that misses a bad row lets it into a model; one that loses a good row is worse."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from tidemill.core.errors import ConfigError, ContractError, NotFoundError
+from tidemill.data.contract import Check, ColumnRule, ForeignKey, TableContract, Unique
+from tidemill.data.infer import infer_contract
+from tidemill.data.validate import validate
+
+FLIGHTS = pl.DataFrame(
+    {
+        "id": [1, 2, 2, 4, 5],
+        "tail": ["N1", "N2", None, "X9", "bad tail"],
+        "miles": [100.0, -5.0, 300.0, None, float("nan")],
+        "dep": [datetime(2013, 1, day) for day in (1, 2, 3, 4, 5)],
+        "arr": [datetime(2013, 1, day) for day in (2, 1, 4, 5, 6)],
+    }
+)
+PLANES = pl.DataFrame({"tailnum": ["N1", "N2", "bad tail"]})
+
+
+def test_every_kind_of_rule_finds_its_rows_and_good_rows_survive_in_order():
+    contract = TableContract(
+        "flights",
+        (
+            ColumnRule("id", "int64", nullable=False),
+            ColumnRule("tail", "string", pattern="[A-Z0-9]+"),
+            ColumnRule("miles", "number", minimum=0, maximum=5000),
+            ColumnRule("dep", "timestamp", maximum="2013-01-04"),
+        ),
+        unique=(Unique(("id",)),),
+        foreign_keys=(ForeignKey(("tail",), "planes", ("tailnum",), "quarantine"),),
+        checks=(Check("arrives after it departs", "arr > dep"),),
+        max_quarantined=0.9,
+    )
+    out = validate(FLIGHTS, contract, {"planes": PLANES})
+    assert out.valid["id"].to_list() == [1]
+    assert out.quarantined.select("id", "reasons").rows() == [
+        (2, ["miles < 0", "arrives after it departs"]),
+        (2, ["(id) repeats"]),
+        (4, ["tail not in planes"]),
+        (5, ["tail does not match [A-Z0-9]+", "dep > 2013-01-04"]),
+    ]
+    broken = {item.rule: (item.broken, item.examples) for item in out.report.broken}
+    assert broken["miles < 0"] == (1, (-5.0,))
+    assert out.report.rows == out.report.valid + out.report.quarantined == 5
+
+
+def test_a_broken_failing_rule_raises_with_counts_and_values():
+    contract = TableContract("flights", (ColumnRule("miles", minimum=0, severity="fail"),))
+    with pytest.raises(ContractError, match=r"'miles < 0' in 1 of 5 rows, such as \[-5.0\]"):
+        validate(FLIGHTS, contract)
+    assert validate(FLIGHTS, contract, fail=False).quarantined["id"].to_list() == [2]
+
+
+def test_a_warning_keeps_the_row():
+    out = validate(FLIGHTS, TableContract("flights", (ColumnRule("tail", nullable=False, severity="warn"),)))
+    assert out.valid.height == 5
+    assert out.quarantined.columns[-1] == "reasons"
+    assert out.report.broken[0].broken == 1
+
+
+@pytest.mark.parametrize(
+    ("contract", "words"),
+    [
+        (TableContract("f", (ColumnRule("gone"),)), "column 'gone' is missing"),
+        (TableContract("f", (ColumnRule("id", "string"),)), "column 'id' is int64 instead of string"),
+        (TableContract("f", min_rows=6), "fewer than min_rows = 6"),
+        (TableContract("f", max_rows=4), "more than max_rows = 4"),
+        (TableContract("f", (ColumnRule("id"),), extra_columns=False), "column 'tail' is not in the contract"),
+    ],
+)
+def test_a_table_of_the_wrong_shape_fails(contract, words):
+    with pytest.raises(ContractError, match=words):
+        validate(FLIGHTS, contract)
+
+
+def test_a_table_that_would_mostly_go_to_quarantine_fails():
+    with pytest.raises(ContractError, match="5 of 5 rows of 'f' would go to quarantine"):
+        validate(FLIGHTS, TableContract("f", (ColumnRule("id", minimum=100),)))
+
+
+def test_an_optional_column_may_be_absent_and_a_missing_reference_is_named():
+    assert validate(FLIGHTS, TableContract("f", (ColumnRule("gone", required=False),))).valid.height == 5
+    with pytest.raises(NotFoundError, match="planes"):
+        validate(FLIGHTS, TableContract("f", foreign_keys=(ForeignKey(("tail",), "planes", ("tailnum",)),)))
+    with pytest.raises(ConfigError, match="SQL condition"):
+        validate(FLIGHTS, TableContract("f", checks=(Check("c", "id >"),)))
+    with pytest.raises(ConfigError, match="does not fit"):
+        validate(FLIGHTS, TableContract("f", checks=(Check("c", "nowhere > 1"),)))
+
+
+def test_foreign_keys_of_several_columns():
+    reference = pl.DataFrame({"a": [1, 2], "b": ["N1", "N9"]})
+    contract = TableContract(
+        "f", foreign_keys=(ForeignKey(("id", "tail"), "r", ("a", "b"), "quarantine"),), max_quarantined=1
+    )
+    assert validate(FLIGHTS, contract, {"r": reference}).valid["id"].to_list() == [1, 2]  # the second has no tail
+
+
+def test_a_contract_is_read_from_toml_and_survives_json():
+    raw = tomllib.loads(
+        """
+        name = "weather"
+        max_quarantined = 0.1
+        [columns.wind_speed]
+        type = "float64"
+        maximum = 200
+        [columns.origin]
+        values = ["EWR", "JFK"]
+        severity = "fail"
+        [[unique]]
+        columns = ["origin", "hour"]
+        [[foreign_keys]]
+        columns = "origin"
+        table = "airports"
+        to = "faa"
+        """
+    )
+    contract = TableContract.from_dict(raw)
+    assert contract.columns[1] == ColumnRule("origin", values=("EWR", "JFK"), severity="fail")
+    assert contract.foreign_keys[0].to == ("faa",)
+    assert TableContract.from_dict(contract.to_dict()) == contract
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ({"name": "f", "colums": []}, "Did you mean 'columns'"),
+        ({"name": "f", "columns": {"a": {"max": 1}}}, "unknown key"),
+        ({"name": "f", "columns": {"a": {"severity": "bad"}}}, "not a severity"),
+        ({"name": "f", "unique": [{}]}, "incomplete"),
+        ({}, "needs a name"),
+    ],
+)
+def test_mistakes_in_a_contract_are_named(raw, words):
+    with pytest.raises(ConfigError, match=words):
+        TableContract.from_dict(raw)
+
+
+def test_a_table_keeps_the_contract_inferred_from_it():
+    table = FLIGHTS.with_columns(kind=pl.Series(["a", "b", "a", "b", "a"]), code=pl.Series(list("vwxyz")))
+    contract = infer_contract(table, "flights")
+    assert validate(table, contract).valid.height == 5
+    assert contract.unique == (Unique(("code",)),)
+    with pytest.raises(ContractError):
+        validate(table.with_columns(kind=pl.lit("c")), contract)

@@ -1,0 +1,180 @@
+"""If these fail, a report shows numbers that do not belong to the model, or none where one was promised."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+
+from tidemill.core.errors import DataError, SchemaError, UsageError
+from tidemill.data.split import by_share, split
+from tidemill.engine.materialisers.plain import decode, encode
+from tidemill.evaluation import assessment, evaluate
+from tidemill.measures import roc_auc
+from tidemill.training.fitting import train
+from tidemill.training.prediction import predict
+
+COSTS = {"false_positive": 40, "false_negative": 250}
+
+
+@pytest.fixture(scope="module")
+def found(model, flights):
+    return evaluate(
+        model,
+        flights.validation,
+        slices=["carrier", "month of sched_dep", "wind"],
+        metrics=["recall_at_10pct"],
+        costs=COSTS,
+        bootstrap=60,
+    )
+
+
+def test_numbers_are_those_of_the_rows(found, model, flights):
+    labels, scores = flights.validation["late"].to_numpy(), predict(model, flights.validation)
+    assert found.metrics["roc_auc"].value == pytest.approx(roc_auc(labels, scores))
+    assert (found.rows, found.moment, found.model) == (flights.validation.height, "evaluation", "delay")
+    assert found.base_rate == pytest.approx(labels.mean())
+    assert found.confusion.threshold == model.signature.threshold
+    assert found.confusion.true_positive == ((scores >= model.signature.threshold) & labels).sum()
+    called = scores >= model.signature.threshold
+    cost = 40 * (called & ~labels).sum() + 250 * (~called & labels).sum()
+    assert found.metrics["cost_per_1000"].value == pytest.approx(1000 * cost / len(labels))
+    assert 0.1 < found.metrics["recall_at_10pct"].value < 0.9
+    for name, value in found.metrics.items():
+        assert value.low <= value.value <= value.high or name == "ece", name
+
+
+def test_costs_are_compared_with_doing_nothing_and_everything(found):
+    costs = found.costs
+    assert costs.cheapest_per_1000 == pytest.approx(costs.per_1000.value)  # the threshold was chosen on these rows
+    assert costs.cheapest_per_1000 <= min(costs.never_per_1000, costs.always_per_1000)
+
+
+def test_baselines_are_compared_on_the_same_rows(found):
+    compared = {entry.other: entry for entry in found.comparisons}
+    assert set(compared) == {"constant", "linear", "tree"}
+    constant = compared["constant"]
+    assert (constant.other_value, constant.kind, constant.better) == (0.5, "baseline", True)
+    assert constant.difference.value == pytest.approx(found.metrics["roc_auc"].value - 0.5)
+
+
+def test_slices_cover_every_row_once(found, flights):
+    for slicing in ("carrier", "month of sched_dep", "wind"):
+        parts = [entry for entry in found.slices if entry.by == slicing]
+        assert sum(entry.rows for entry in parts) == flights.validation.height
+    carriers = {entry.value: entry for entry in found.slices if entry.by == "carrier"}
+    assert list(carriers) == ["B6", "EV", "OO", "UA"]
+    assert carriers["EV"].base_rate > carriers["UA"].base_rate
+    assert carriers["OO"].metrics["roc_auc"].reason == "fewer than 30 rows"
+    winds = [entry.value for entry in found.slices if entry.by == "wind"]
+    assert len(winds) == 5
+    assert winds[0].startswith("<= ")
+    assert winds[-1] == "(missing)"
+    assert [entry.value for entry in found.slices if entry.by == "month of sched_dep"] == ["2013-04"]
+
+
+def test_importance_finds_what_the_flights_depend_on(found):
+    assert {entry.column for entry in found.importance} == {"carrier", "wind", "hour"}
+    assert found.importance[0].column == "wind"
+    assert all(entry.low <= entry.drop <= entry.high for entry in found.importance)
+
+
+def test_charts_have_what_they_need(found):
+    assert len(found.roc.x) == len(found.roc.y) == len(found.roc.threshold) <= assessment_points()
+    assert (found.roc.x[0], found.roc.y[-1]) == (0, 1)
+    assert np.trapezoid(found.roc.y, found.roc.x) == pytest.approx(found.metrics["roc_auc"].value, abs=2e-3)
+    assert sum(found.histogram.counts) == found.rows
+    assert sum(found.histogram.positives) == round(found.base_rate * found.rows)
+    assert sum(entry.rows for entry in found.calibration) == found.rows
+
+
+def assessment_points():
+    return 202
+
+
+def test_an_evaluation_survives_the_store(found):
+    text = json.dumps(encode(found), allow_nan=False)
+    assert decode(json.loads(text)) == found
+    assert len(text) < 64 * 1024
+
+
+def test_another_model_is_compared_in_pairs(model, flights):
+    worse = replace(
+        train(lambda p: lightgbm.LGBMClassifier(n_estimators=1, num_leaves=2), {}, flights, baselines=False), name="old"
+    )
+    found = evaluate(model, flights.validation, against=worse, importance=False, bootstrap=60)
+    duel = found.comparisons[-1]
+    assert (duel.other, duel.kind, duel.better) == ("old", "model", True)
+    same = evaluate(model, flights.validation, against=model, importance=False, bootstrap=60).comparisons[-1]
+    assert (same.difference.value, same.better) == (0, None)
+
+
+def test_many_rows_are_compared_by_formula_with_the_same_verdict(model, flights, monkeypatch):
+    resampled = evaluate(model, flights.validation, importance=False).comparisons[1]
+    monkeypatch.setattr(assessment, "DELONG_ROWS", 10)
+    formula = evaluate(model, flights.validation, importance=False).comparisons[1]
+    assert formula.difference.value == pytest.approx(resampled.difference.value)
+    width = resampled.difference.high - resampled.difference.low
+    assert formula.difference.low == pytest.approx(resampled.difference.low, abs=0.25 * width)
+
+
+def test_rows_without_a_label_are_left_out_and_counted(model, flights):
+    table = flights.validation.with_columns(late=pl.when(pl.col("hour") > 6).then(pl.col("late")))
+    found = evaluate(model, table, importance=False, bootstrap=0)
+    assert found.unlabelled == table["late"].null_count() > 0
+    assert found.rows + found.unlabelled == table.height
+    assert found.metrics["roc_auc"].low is None
+
+
+def test_one_class_is_said_and_not_crashed_over(model, flights):
+    found = evaluate(model, flights.validation.filter(~pl.col("late")), slices=["carrier"], bootstrap=20)
+    assert (found.metrics["roc_auc"].value, found.metrics["roc_auc"].reason) == (None, "only one class is present")
+    assert found.metrics["accuracy"].value is not None
+    assert found.comparisons[0].better is None
+    assert found.importance == ()
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "error", "words"),
+    [
+        (lambda t: t.drop("late"), {}, SchemaError, "the evaluation needs columns"),
+        (lambda t: t.drop("wind"), {}, SchemaError, "wind"),
+        (lambda t: t.with_columns(late=pl.lit(None, dtype=pl.Boolean)), {}, DataError, "none of .* rows has a label"),
+        (lambda t: t.with_columns(late=pl.lit("yes")), {}, DataError, "labels in 'late' are string"),
+        (lambda t: t, {"slices": ["colour"]}, SchemaError, "colour"),
+        (lambda t: t, {"slices": ["sched_dep"]}, UsageError, "'month of sched_dep'"),
+        (lambda t: t, {"slices": ["month of hour"]}, UsageError, "needs a time column"),
+        (lambda t: t, {"metrics": ["acuracy"]}, UsageError, "Did you mean 'accuracy'"),
+        (lambda t: t, {"costs": {"false_positive": 1}}, UsageError, "incomplete"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(model, flights, table, options, error, words):
+    with pytest.raises(error, match=words):
+        evaluate(model, table(flights.validation), importance=False, bootstrap=0, **options)
+
+
+def test_regression_and_many_classes():
+    generator = np.random.default_rng(0)
+    table = pl.DataFrame({"x": generator.normal(size=600), "at": range(600)})
+    table = table.with_columns(delay=2 * pl.col("x") + pl.Series(generator.normal(0, 0.1, 600)))
+    table = table.with_columns(kind=pl.when(pl.col("x") < -0.5).then(pl.lit("early")).otherwise(pl.lit("late")))
+    table = table.with_columns(kind=pl.when(pl.col("x").abs() < 0.5).then(pl.lit("on time")).otherwise("kind"))
+    numbers = split(table, by_share(), "delay", features=["x"])
+    quantity = train(lambda p: lightgbm.LGBMRegressor(n_estimators=80, min_child_samples=5), {}, numbers)
+    found = evaluate(quantity, numbers.test, bootstrap=30, slices=["at"])
+    assert found.metrics["r2"].value > 0.9
+    assert found.comparisons[0].metric == "rmse"
+    assert found.comparisons[0].better is True
+    assert found.comparisons[0].difference.value < 0
+    assert sum(found.histogram.counts) == found.rows
+    many = split(table, by_share(), "kind", features=["x"])
+    classes = train(lambda p: lightgbm.LGBMClassifier(n_estimators=30, min_child_samples=5), {}, many)
+    found = evaluate(classes, many.test, bootstrap=30)
+    assert found.metrics["accuracy"].value > 0.9
+    assert (found.classes, found.base_rate) == (("early", "late", "on time"), None)
+    assert sum(map(sum, found.confusion_matrix)) == found.rows
+    assert found.importance[0].column == "x"

@@ -1,0 +1,80 @@
+"""What a package promises (same answers, these latencies) is what its users build on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import BernoulliNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PowerTransformer
+
+from tidemill.core.errors import ModelError, SchemaError, UsageError
+from tidemill.core.model import Model
+from tidemill.packaging.build import package
+from tidemill.packaging.package import ONNX_FILE, Package
+from tidemill.training.prediction import encoded
+
+
+def refitted(model: Model, table: pl.DataFrame, estimator: Any, *, fill: bool = False) -> Model:
+    matrix = encoded(model, table)
+    estimator.fit(np.nan_to_num(matrix) if fill else matrix, table["late"].to_numpy())
+    return replace(model, estimator=estimator, framework="sklearn")
+
+
+def test_both_formats_answer_alike_and_both_are_timed(packaged: Package) -> None:
+    manifest = packaged.manifest
+    assert manifest["parity"]["verified"]
+    assert manifest["parity"]["decisions_differ"] == 0
+    assert manifest["parity"]["max_abs_difference"] < 1e-6
+    assert manifest["engines"]["online"] == "onnx"
+    assert set(manifest["measured"]) == {"native", "onnx", "metrics"}
+    assert 0 < packaged.metrics["latency_p50_ms"] <= packaged.metrics["latency_p99_ms"]
+    assert packaged.metrics["size_mb"] > 0
+
+
+def test_a_sample_is_not_needed(model: Model) -> None:
+    assert package(model).manifest["parity"]["verified"]
+
+
+def test_a_forest_is_served_by_onnx_and_scored_in_bulk_by_whichever_was_faster(model: Model, table: pl.DataFrame) -> None:
+    built = package(refitted(model, table, RandomForestClassifier(20, max_depth=6, random_state=0)), table)
+    speed = {name: np.mean(list(built.manifest["measured"][name]["rows_per_s"].values())) for name in ("native", "onnx")}
+    assert built.manifest["engines"] == {"online": "onnx", "batch": max(speed, key=lambda name: speed[name])}
+
+
+def test_a_model_that_takes_no_missing_values_says_so(model: Model, table: pl.DataFrame) -> None:
+    built = package(refitted(model, table, LogisticRegression(max_iter=2000), fill=True), table)
+    assert built.manifest["takes_missing"] is False
+    assert built.manifest["parity"]["verified"]
+
+
+def test_a_model_without_an_exact_onnx_form_is_served_by_its_own_library(model: Model, table: pl.DataFrame) -> None:
+    estimator = make_pipeline(PowerTransformer(), BernoulliNB())
+    built = package(refitted(model, table, estimator, fill=True), table)
+    if not built.manifest["parity"]["verified"]:
+        assert built.manifest["engines"] == {"online": "native", "batch": "native"}
+        assert built.manifest["parity"]["reason"]
+
+
+def test_native_only(model: Model, table: pl.DataFrame) -> None:
+    built = package(model, table, formats=("native",))
+    assert ONNX_FILE not in built.files
+    assert built.manifest["engines"]["online"] == "native"
+
+
+def test_wrong_calls_say_what_to_do(model: Model, table: pl.DataFrame) -> None:
+    with pytest.raises(UsageError, match="Known formats: native, onnx"):
+        package(model, table, formats=("pmml",))
+    with pytest.raises(SchemaError, match="temp"):
+        package(model, table.drop("temp"))
+    with pytest.raises(UsageError, match="no rows"):
+        package(model, table.clear())
+    forest = refitted(model, table, LogisticRegression(max_iter=2000), fill=True)
+    with pytest.raises(ModelError, match="learned repair"):
+        package(forest, table.with_columns(temp=pl.lit(None, dtype=pl.Float64)))

@@ -1,0 +1,129 @@
+"""An ONNX model that branches otherwise than the native one answers some rows wrongly, and nobody notices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.tree import DecisionTreeClassifier
+
+from tidemill.core.errors import ModelError
+from tidemill.packaging.engines import onnx_engine
+from tidemill.packaging.onnx_forests import forest_to_onnx, histogram_boosting_to_onnx
+from tidemill.packaging.onnx_trees import float32_at_most, lightgbm_to_onnx
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def training(holes: float, rows: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(3)
+    matrix = draw.normal(size=(rows, 4)).astype(np.float32)
+    matrix[:, 2] = draw.integers(0, 50, rows)
+    matrix[:, 3] = matrix[:, 3].round(1)
+    matrix[draw.random(rows) < holes, 0] = np.nan
+    matrix[draw.random(rows) < holes, 2] = np.nan
+    return matrix, (matrix[:, 2] % 3 == 0).astype(int) + (np.nan_to_num(matrix[:, 0]) > 0.5)
+
+
+def hard(thresholds: list[tuple[int, float]], rows: int = 4000) -> np.ndarray:
+    """Rows on the thresholds and one float32 step beside them, with missing values, zeros and unseen codes."""
+    draw = np.random.default_rng(5)
+    matrix = draw.normal(size=(rows, 4)).astype(np.float32)
+    matrix[:, 2] = draw.integers(-2, 60, rows)
+    for row in range(rows):
+        feature, threshold = thresholds[draw.integers(len(thresholds))]
+        value = np.float32(threshold)
+        step = np.float32(draw.choice([-np.inf, np.inf]))
+        matrix[row, feature] = draw.choice([value, np.nextafter(value, step), np.float32(0), np.float32(1e-40)])
+    matrix[np.isinf(matrix)] = 0  # a split that only sets missing values apart has an infinite threshold
+    matrix[draw.random(matrix.shape) < 0.1] = np.nan
+    return matrix
+
+
+def thresholds_of(booster: Any) -> list[tuple[int, float]]:
+    found: list[tuple[int, float]] = []
+    pending = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+    while pending:
+        node = pending.pop()
+        if "split_feature" in node:
+            if node["decision_type"] == "<=":
+                found.append((node["split_feature"], float(node["threshold"])))
+            pending += [node["left_child"], node["right_child"]]
+    return found
+
+
+@given(FINITE, st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_rounded_threshold_decides_every_float32_as_the_exact_one(threshold: float, value: float) -> None:
+    rounded = float32_at_most(np.array([threshold]))[0]
+    assert (value <= threshold) == (np.float32(value) <= rounded)
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.1])
+@pytest.mark.parametrize("objective", ["binary", "multiclass", "regression", "poisson"])
+def test_lightgbm_answers_alike_on_thresholds_missing_values_and_category_sets(objective: str, holes: float) -> None:
+    matrix, labels = training(holes)
+    if objective == "binary":
+        labels = labels > 0
+    classes = 3 if objective == "multiclass" else 1
+    params = {"objective": objective, "num_class": classes, "num_threads": 1, "verbose": -1, "num_leaves": 31}
+    booster = lightgbm.train(params, lightgbm.Dataset(matrix, labels, categorical_feature=[2]), 40)
+    rows = hard(thresholds_of(booster))
+    engine = onnx_engine(lightgbm_to_onnx(booster), "multiclass" if classes > 1 else "regression")
+    expected = booster.predict(rows, num_threads=1)
+    assert np.abs(engine(rows) - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "option", [{"zero_as_missing": True}, {"linear_tree": True}, {"objective": "regression", "reg_sqrt": True}]
+)
+def test_what_onnx_cannot_say_exactly_is_refused_with_the_reason(option: dict[str, Any]) -> None:
+    matrix, labels = training(0.0)
+    params = {"objective": "regression", "num_threads": 1, "verbose": -1, **option}
+    booster = lightgbm.train(params, lightgbm.Dataset(matrix, labels, params=params), 3)
+    with pytest.raises(ModelError, match="no ONNX form"):
+        lightgbm_to_onnx(booster)
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.1])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestClassifier(20, max_depth=7, random_state=0),
+        RandomForestRegressor(10, max_depth=7, random_state=0),
+        ExtraTreesClassifier(10, max_depth=7, random_state=0),
+        DecisionTreeClassifier(max_depth=7, random_state=0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_forests_send_missing_values_where_scikit_learn_does(estimator: Any, holes: float) -> None:
+    matrix, labels = training(holes)
+    estimator.fit(matrix, labels)
+    trees = getattr(estimator, "estimators_", [estimator])
+    found = [(int(f), float(t)) for tree in trees for f, t in zip(tree.tree_.feature, tree.tree_.threshold) if f >= 0]
+    rows = hard(found)
+    is_classifier = hasattr(estimator, "classes_")
+    expected = estimator.predict_proba(rows) if is_classifier else estimator.predict(rows)
+    engine = onnx_engine(forest_to_onnx(estimator), "multiclass" if is_classifier else "regression")
+    assert np.abs(engine(rows) - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", [HistGradientBoostingClassifier, HistGradientBoostingRegressor])
+def test_histogram_boosting_answers_alike(kind: Any) -> None:
+    matrix, labels = training(0.1)
+    estimator = kind(max_iter=20, random_state=0).fit(matrix, labels)
+    rows = hard([(0, 0.0), (1, 0.5)])
+    is_classifier = hasattr(estimator, "classes_")
+    expected = estimator.predict_proba(rows) if is_classifier else estimator.predict(rows)
+    engine = onnx_engine(histogram_boosting_to_onnx(estimator), "multiclass" if is_classifier else "regression")
+    assert np.abs(engine(rows) - expected).max() < 1e-5
