@@ -16,9 +16,9 @@ from tidemill.core.errors import CancelledError, ConflictError, LeaseLostError, 
 from tidemill.core.records import Run
 from tidemill.engine import LeaseSettings, pipeline, step
 from tidemill.engine import cancel as cancel_run
-from tidemill.engine.lease import acquire, owner_is_gone, owner_text, process_start
+from tidemill.engine.lease import acquire, owner_state, owner_text, process_start
 from tidemill.engine.resume import origin_of, recover
-from tidemill.store import audit, executions, leases, runs
+from tidemill.store import audit, contexts, executions, leases, runs
 
 
 class Switch:
@@ -149,13 +149,13 @@ def test_a_dead_process_of_this_host_is_noticed_before_its_lease_ends(store):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         host = owner_text().partition(":")[0]
         owner = f"{host}:{child.pid}:{process_start(child.pid)}:x"
-        assert not owner_is_gone(owner)
+        assert owner_state(owner) == "alive"
         child.kill()
         child.wait()
-    assert owner_is_gone(owner)
-    assert not owner_is_gone("elsewhere:1:2:3")
-    assert not owner_is_gone(owner_text())
-    assert owner_is_gone(f"{host}:{os.getpid()}:1:x")
+    assert owner_state(owner) == "gone"
+    assert owner_state("elsewhere:1:2:3") == "unknown"
+    assert owner_state(owner_text()) == "alive"
+    assert owner_state(f"{host}:{os.getpid()}:1:x") == "gone"
     with store.metadata.transaction() as tx:
         runs.insert(tx, Run(id="01jdead", project="tests", pipeline="flow", status="running", started_at=1))
         leases.acquire(tx, "run:01jdead", owner, 3600.0)
@@ -279,3 +279,54 @@ def test_the_origin_of_a_resumed_run_is_its_first_run(run_in, flow, store):
     third = run_in(flow).run(resume="last")
     with store.metadata.reading() as tx:
         assert [origin_of(tx, run.id) for run in (first, second, third)] == [first.id] * 3
+
+
+def test_a_living_process_that_was_too_busy_to_renew_keeps_its_run(store):
+    with store.metadata.transaction() as tx:
+        runs.insert(tx, Run(id="01jbusy", project="tests", pipeline="flow", status="running", started_at=1))
+        leases.acquire(tx, "run:01jbusy", owner_text(), -5.0)
+        assert recover(tx) == []
+        assert leases.get(tx, "run:01jbusy").expires_at > 0
+
+
+def test_the_heartbeat_renews_the_lease_of_a_long_step(run_in, store):
+    @step(cache=False)
+    def waits() -> int:
+        renewed = threading.Event()
+        first = lease_of_the_run(store).expires_at
+        while lease_of_the_run(store).expires_at == first:
+            renewed.wait(0.01)
+        return 1
+
+    @pipeline
+    def long() -> int:
+        return waits()
+
+    assert run_in(long, lease=LeaseSettings(ttl=20.0, beat=0.05, look=0.05))() == 1
+
+
+def lease_of_the_run(store):
+    with store.metadata.reading() as tx:
+        return next(lease for lease in leases.expired(tx, float("inf")) if lease.resource.startswith("run:"))
+
+
+def test_a_run_stands_in_its_project_and_pipeline(run_in, flow, store):
+    result = run_in(flow).run()
+    with store.metadata.reading() as tx:
+        found = {context.kind: context for context in contexts.of_run(tx, result.id)}
+    assert found["project"].name == "tests"
+    assert found["pipeline"].name == "flow"
+    assert found["pipeline"].parent_id == found["project"].id
+
+
+def test_a_listener_that_raises_ends_the_run_and_the_record_says_so(run_in, flow, store):
+    def raises(event):
+        if event.kind == "step_started":
+            raise RuntimeError("the terminal is gone")
+
+    with pytest.raises(RuntimeError, match="the terminal is gone"):
+        run_in(flow, listeners=[raises])()
+    with store.metadata.reading() as tx:
+        run = runs.list_runs(tx)[0]
+        assert (run.status, run.error) == ("failed", "the terminal is gone")
+        assert leases.get(tx, f"run:{run.id}") is None

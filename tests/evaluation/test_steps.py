@@ -10,7 +10,7 @@ from tidemill.data.split import Splits, by_share, split
 from tidemill.engine import pipeline, step
 from tidemill.evaluation import Evaluation, Examination, evaluate, examine
 from tidemill.project import load_project, use_project
-from tidemill.store import open_store
+from tidemill.store import open_store, values
 from tidemill.training import integers, train, tune
 
 CANVAS = """
@@ -46,11 +46,16 @@ def run(tmp_path):
     with open_store(f"sqlite:///{tmp_path}/store.db", artifacts=str(tmp_path / "artifacts")) as store:
         placed = life.using(store=store, project="flight-delay")
 
+        def metrics(result):
+            with store.metadata.reading() as tx:
+                return {(m.name, m.context, m.step): m.value for m in values.metrics(tx, result.id)}
+
         def run_with(cost):
             (tmp_path / "tidemill.toml").write_text(CANVAS.replace("COST", str(cost)))
             with use_project(load_project(tmp_path)):
                 return placed.run()
 
+        run_with.metrics = metrics
         yield run_with
 
 
@@ -64,6 +69,9 @@ def test_the_life_of_a_model_is_cached_and_follows_the_canvas(run):
     evaluation, examination = first.result
     assert (evaluation.model, examination.moment) == ("flight-delay", "test")
     assert evaluation.costs.costs["false_negative"] == 9
+    noted = run.metrics(first)
+    assert noted["roc_auc", "evaluation", 0] == evaluation.metrics["roc_auc"].value
+    assert {("roc_auc", "validation", 0), ("roc_auc", "tuning", 1), ("roc_auc", "test", 0)} <= set(noted)
     again = run(9)
     assert set(statuses(again).values()) == {"cached"}
     assert again.result == first.result

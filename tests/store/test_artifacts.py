@@ -233,6 +233,32 @@ def test_a_writer_killed_at_any_moment_leaves_only_what_a_sweep_removes(artifact
     assert temporary(artifacts) == []
 
 
+@pytest.mark.parametrize("finished", range(1, 9))
+def test_a_process_killed_while_it_puts_leaves_whole_blobs(artifacts, finished):
+    """A blob under its name with half of its bytes would be found only months later."""
+    code = """
+        import sys
+        from tidemill.store.artifacts import open_artifacts
+        store = open_artifacts(sys.argv[1])
+        for number in range(10_000):
+            data = str(number).encode() * 100_000
+            if number % 2:
+                print(store.put(data).digest, flush=True)
+            else:
+                with store.writer() as writer:
+                    writer.write(data)
+                print(writer.blob.digest, flush=True)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(artifacts.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        done = [process.stdout.readline().strip() for _ in range(finished)]
+        process.kill()
+    assert set(done) <= {info.digest for info in artifacts.blobs()}
+    for info in artifacts.blobs():
+        artifacts.read(info.digest)
+
+
 def test_a_discard_that_died_halfway_is_undone_for_a_touched_blob(artifacts):
     """A collector killed between two system calls would take a blob that a writer had just claimed."""
     blob = artifacts.put(b"claimed")
@@ -272,3 +298,26 @@ def test_a_damaged_cache_is_fetched_again(tmp_path):
         cached.unlink()
         cached.write_bytes(b"tidy")
         assert read() == b"tide"
+
+
+def test_a_corrupt_remote_blob_is_healed_by_the_step_that_made_it(tmp_path):
+    """The hint in the error would not help: an upload that looks fresh is otherwise not repeated."""
+    store = open_artifacts(f"memory://{tmp_path.name}", cache=tmp_path)
+    blob = store.put(b"tide")
+    store._connect()[0].pipe_file(f"/{tmp_path.name}/blobs/{blob.digest[:2]}/{blob.digest[2:]}", b"tidy")
+    with pytest.raises(CorruptArtifactError):
+        store.read(blob.digest)
+    store.put(b"tide")
+    assert store.read(blob.digest) == b"tide"
+
+
+def test_cached_blobs_that_nobody_uses_are_swept(tmp_path):
+    """The cache of a laptop would grow to the size of the bucket."""
+    store = open_artifacts(f"memory://{tmp_path.name}", cache=tmp_path)
+    used, unused = store.put(b"used"), store.put(b"unused")
+    for blob in (used, unused):
+        os.utime(store.path(blob.digest), (1, 1))
+    store.path(used.digest)
+    assert store.sweep(before=time.time() - 3600) == [(unused.digest, 6)]
+    assert store.cache.exists(used.digest)
+    assert store.read(unused.digest) == b"unused"

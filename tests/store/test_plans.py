@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidemill.core.records import Execution, Metric
+from tidemill.core.records import Metric
 from tidemill.store import audit, contexts, executions, leases, lineage, migrations, models, runs, values
 from tidemill.store.database import connect
 from tidemill.store.statement import Statement
@@ -62,7 +62,6 @@ LISTS = {
     "run by prefix": lambda tx, run, *_: runs.get(tx, run.id[:20]),
     "children": lambda tx, run, *_: runs.children(tx, run.id),
     "finish a run": lambda tx, run, *_: runs.finish(tx, run.id, "failed", 1),
-    "start": lambda tx, run, *_: executions.start(tx, Execution("e", run.id, "s", "s", "running", 1)),
     "steps of a run": lambda tx, run, *_: executions.of_run(tx, run.id),
     "latest": lambda tx, *_: executions.latest(tx, "p", "train", "load"),
     "cached": lambda tx, *_: executions.find_cached(tx, "k"),

@@ -314,6 +314,32 @@ def test_a_failed_begin_does_not_lock_the_others_out(database, path, monkeypatch
     a_run(database)
 
 
+def test_a_killed_writer_leaves_whole_transactions(path):
+    code = """
+import sys
+from tidemill.core.records import Run
+from tidemill.store import open_store, runs, values
+store = open_store(f"sqlite:///{sys.argv[1]}", sys.argv[1] + ".artifacts")
+for i in range(1000000):
+    with store.metadata.transaction() as tx:
+        runs.insert(tx, Run(f"r{i:07}", "p", "train", "running", i))
+        values.put_params(tx, f"r{i:07}", {"a": "b"})
+    print(i, flush=True)
+"""
+    for _ in range(3):
+        path.unlink(missing_ok=True)
+        writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+        said = [int(writer.stdout.readline()) for _ in range(30)]
+        writer.kill()
+        said += [int(line) for line in writer.communicate()[0].splitlines()]
+        with opened(path, create=False) as store, store.metadata.reading() as tx:
+            ids = [run.id for run in reversed(runs.list_runs(tx, limit=1000000))]
+            assert ids[: len(said)] == [f"r{i:07}" for i in said]
+            assert len(ids) <= len(said) + 1
+            assert all(values.params(tx, id_) == {"a": "b"} for id_ in ids)
+            assert tx.one(Statement("PRAGMA integrity_check")) == ("ok",)
+
+
 FORK = """
 import os, sys, threading
 from tidemill.core.errors import StoreError

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tidemill.core.clock import elapsed, lease_now
 from tidemill.core.errors import ConflictError, LeaseLostError, StoreError
@@ -40,12 +41,12 @@ def owner_text() -> str:
     return f"{_host()}:{pid}:{process_start(pid)}:{new_id()}"
 
 
-def owner_is_gone(owner: str) -> bool:
-    """Whether the owner of a lease is a process of this host that has ended. False when that cannot be known."""
+def owner_state(owner: str) -> Literal["alive", "gone", "unknown"]:
+    """Whether the owner of a lease still runs, if it is a process of this host; of others nothing can be known."""
     host, pid, start, _ = (owner.split(":") + [""] * 4)[:4]
     if host != _host() or not pid.isdigit():
-        return False
-    return process_start(int(pid)) != start
+        return "unknown"
+    return "alive" if process_start(int(pid)) == start else "gone"
 
 
 def process_start(pid: int) -> str:

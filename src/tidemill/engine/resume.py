@@ -10,12 +10,13 @@ from tidemill.core.clock import lease_now
 from tidemill.core.errors import ConflictError, NotFoundError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.core.records import Execution, Run
-from tidemill.engine.lease import owner_is_gone, resource_of
+from tidemill.engine.lease import owner_state, resource_of
 from tidemill.store import executions, leases, runs
 from tidemill.store.database import Transaction
 
 _RESUMABLE = ("interrupted", "failed", "cancelled")
 _LAST = 200
+_BUSY = 30.0  # seconds that a living process of this host is given when it could not renew its lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,18 @@ class Earlier:
 def recover(tx: Transaction) -> list[str]:
     """Mark the runs whose owner is gone as interrupted, and return their ids.
 
-    An owner is gone when its lease has expired or, on this host, when its process has ended: then nobody need wait for
-    the lease.
+    The owner is gone when its process has ended, if it was one of this host: then nobody need wait for the lease. A
+    process of this host that lives but was too busy to renew its lease keeps it. Of other hosts the lease decides.
     """
+    now = lease_now()
     for lease in leases.expired(tx, math.inf):
-        if lease.resource.startswith(leases.RUN) and owner_is_gone(lease.owner):
+        if not lease.resource.startswith(leases.RUN):
+            continue
+        state = owner_state(lease.owner)
+        if state == "gone":
             leases.renew(tx, lease, -1.0)
+        elif state == "alive" and lease.expires_at <= now:
+            leases.renew(tx, lease, _BUSY)
     return leases.mark_interrupted(tx, lease_now())
 
 

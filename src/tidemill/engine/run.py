@@ -10,7 +10,7 @@ from typing import Any
 from tidemill.core.clock import elapsed, now_us
 from tidemill.core.errors import CancelledError, LeaseLostError
 from tidemill.core.ids import new_id
-from tidemill.core.records import Lease, Run, RunStatus
+from tidemill.core.records import Context, Lease, Run, RunStatus
 from tidemill.engine import context, parameters, provenance
 from tidemill.engine.active import scheduling
 from tidemill.engine.caching import Cache
@@ -27,7 +27,8 @@ from tidemill.engine.recorder import Recorder
 from tidemill.engine.result import RunResult, StepSummary
 from tidemill.engine.resume import Earlier, earlier_run, recover
 from tidemill.engine.signals import Interrupts, Stopped, Why
-from tidemill.store import Store, runs
+from tidemill.store import Store, contexts, runs
+from tidemill.store.database import Transaction
 
 Body = Callable[..., Any]
 Bind = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -121,8 +122,17 @@ def _begin(name: str, bind: Bind, options: RunOptions) -> tuple[Run, dict[str, A
             environment=provenance.environment(),
         )
         runs.insert(tx, run)
+        _place(tx, run)
         lease = acquire(tx, run.id, options.lease.ttl)
     return run, arguments, lease, earlier
+
+
+def _place(tx: Transaction, run: Run) -> None:
+    """Put a run into the contexts of its project and its pipeline."""
+    project = contexts.put(tx, Context(new_id(), "project", run.project, run.started_at))
+    pipeline = contexts.put(tx, Context(new_id(), "pipeline", run.pipeline, run.started_at, project.id))
+    contexts.attach(tx, run.id, project.id)
+    contexts.attach(tx, run.id, pipeline.id)
 
 
 class _Session:

@@ -26,6 +26,7 @@ from tidemill.training.baselines import baseline_scores
 from tidemill.training.defaults import from_project
 from tidemill.training.estimators import Matrix
 from tidemill.training.frames import target_values
+from tidemill.training.noting import note_metrics
 from tidemill.training.prediction import encoded, predict, predict_encoded
 from tidemill.training.threshold import cheapest_threshold, checked_costs
 
@@ -109,6 +110,7 @@ def evaluate(
     report = _costs(scored, costs, resamples, seed)
     if report is not None:
         found["cost_per_1000"] = report.per_1000
+    note_metrics({name: value.value for name, value in found.items()}, moment)
     binary = task == "binary"
     return Evaluation(
         model=model.name,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.core.digests import digest_value
-from tidemill.core.errors import MissingExtraError, UsageError
+from tidemill.core.errors import MissingExtraError
 from tidemill.packaging.engines import Engine, EngineName, open_engine
 from tidemill.packaging.package import Package, open_folder
 from tidemill.packaging.preparation import compile_columns, compile_row
@@ -191,7 +191,8 @@ class Predictor:
 
     def _settle(self, answer: Answer, place: int, score: Any, warnings: list[str]) -> None:
         if not all(map(math.isfinite, score)) if isinstance(score, list) else not math.isfinite(score):
-            raise UsageError("the model gave an answer that is not a number", value=score)
+            _fail(answer, place, f"it gave {score}")
+            return
         prediction = self._decide(score)
         if warnings:
             prediction["warnings"] = warnings
@@ -239,7 +240,7 @@ def _refuse(answer: Answer, place: int, problem: Problem) -> None:
     answer.predictions[place] = {"error": problem.to_dict()}
 
 
-def _fail(answer: Answer, place: int, error: Exception) -> None:
+def _fail(answer: Answer, place: int, error: object) -> None:
     answer.failures += 1
     problem = Problem(place, None, "", f"the model could not score this row: {error}")
     answer.problems.append(problem)

@@ -50,6 +50,7 @@ class RemoteArtifacts(ArtifactStore):
         self._young = young
         self._cache_path = cache or default_cache()
         self._cache: LocalArtifacts | None = None
+        self._suspects: set[str] = set()
         self._connected: tuple[int, Any, str] | None = None
         self._whole = (url.partition("::")[0] if "::" in url else url.partition("://")[0]) in _WHOLE
         self._connect()
@@ -65,12 +66,14 @@ class RemoteArtifacts(ArtifactStore):
         """The bytes, from the cache if they are there."""
         if self.cache.exists(digest):
             try:
+                self.cache.touch(digest)
                 return self.cache.read(digest)
             except CorruptArtifactError:
                 self.cache.delete(digest)
         data: bytes = self._call("read a blob of", lambda fs: fs.cat_file(self._target(digest)), digest)
         found = hashlib.sha256(data).hexdigest()
         if found != digest:
+            self._suspects.add(digest)
             raise corrupt(digest, self._target(digest), found, len(data))
         return data
 
@@ -78,6 +81,7 @@ class RemoteArtifacts(ArtifactStore):
         """A file in the cache, downloaded if it is not there."""
         if self.cache.exists(digest):
             try:
+                self.cache.touch(digest)
                 return self.cache.path(digest)
             except CorruptArtifactError:
                 self.cache.delete(digest)
@@ -85,6 +89,7 @@ class RemoteArtifacts(ArtifactStore):
             self._call("read a blob of", lambda fs: fs.get_file(self._target(digest), str(writer.path)), digest)
         if writer.blob.digest != digest:
             self.cache.delete(writer.blob.digest)
+            self._suspects.add(digest)
             raise corrupt(digest, self._target(digest), writer.blob.digest, writer.blob.size)
         return self.cache.path(digest)
 
@@ -129,8 +134,13 @@ class RemoteArtifacts(ArtifactStore):
                 yield BlobInfo(match[1] + match[2], int(info["size"]), self._modified(path, info))
 
     def sweep(self, *, before: float, dry_run: bool = False) -> list[tuple[str, int]]:
-        """Remove temporary files of dead writers, here and in the cache."""
+        """Remove temporary files of dead writers, here and in the cache, and cached blobs that nobody used since."""
         swept = self.cache.sweep(before=before, dry_run=dry_run)
+        for info in self.cache.blobs():
+            if info.modified < before:
+                swept.append((info.digest, info.size))
+                if not dry_run:
+                    self.cache.discard(info.digest, before=before)
         if self._whole:
             return swept
         found: dict[str, Any] = self._call("sweep", lambda fs: _find(fs, self._temporary()))
@@ -174,6 +184,7 @@ class RemoteArtifacts(ArtifactStore):
             fs.put_file(str(source), place)
         if place != target:
             self._replace(fs, place, target)
+        self._suspects.discard(blob.digest)
 
     def _replace(self, fs: Any, place: str, target: str) -> None:
         try:
@@ -188,6 +199,8 @@ class RemoteArtifacts(ArtifactStore):
             fs.rm_file(aside)
 
     def _is_young(self, blob: Blob) -> bool:
+        if blob.digest in self._suspects:  # seen corrupt: putting it again heals it
+            return False
         info = self._info(blob.digest)
         return info is not None and info.size == blob.size and info.modified > time.time() - self._young
 

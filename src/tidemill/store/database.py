@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote
 
 from tidemill.core.errors import ConfigError, MissingExtraError
 from tidemill.store.statement import Dialect, Statement
@@ -155,8 +155,8 @@ def without_parameter(url: str, name: str) -> tuple[str, str | None]:
     >>> without_parameter("postgresql://host/db?schema=team&sslmode=require", "schema")
     ('postgresql://host/db?sslmode=require', 'team')
     """
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    value = next((value for key, value in pairs if key == name), None)
-    rest = urlencode([pair for pair in pairs if pair[0] != name])
-    return urlunsplit(parts._replace(query=rest)), value
+    base, _, query = url.partition("?")
+    pairs = [pair for pair in query.split("&") if pair]
+    value = next((unquote(pair.partition("=")[2]) for pair in pairs if pair.partition("=")[0] == name), None)
+    rest = "&".join(pair for pair in pairs if pair.partition("=")[0] != name)
+    return f"{base}?{rest}" if rest else base, value

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tidemill.core.clock import lease_now
+from tidemill.core.clock import elapsed, lease_now
 from tidemill.core.errors import UsageError
 from tidemill.store.blobs import BlobInfo
 from tidemill.store.database import Transaction
@@ -15,7 +14,8 @@ from tidemill.store.store import Store
 
 #: Seconds for which a blob that was put or touched is left alone: a day.
 GRACE = 24 * 60 * 60.0
-_BATCH = 200
+#: Seconds for which deleting holds the database's write lock at a time.
+_TURN = 0.1
 _REFERENCE = Statement("""
     SELECT 1 FROM artifacts WHERE blob = :blob UNION ALL SELECT 1 FROM executions WHERE log = :blob LIMIT 1
 """)
@@ -50,7 +50,8 @@ def collect(store: Store, *, dry_run: bool = False, grace: float = GRACE) -> GcR
 
     It is safe beside running writers, and safe to repeat or to kill. A writer first puts a blob, which makes it young,
     and later records it; young blobs are left alone. Right before blobs are deleted, in a write transaction, references
-    and ages are looked at again.
+    and ages are looked at again. An artifact store belongs to one metadata store: blobs that only another one refers to
+    are garbage here.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def collect(store: Store, *, dry_run: bool = False, grace: float = GRACE) -> GcR
     with store.metadata.reading() as tx:
         referenced = set(referenced_blobs(tx))
     garbage = [info for info in listed if info.modified < before and info.digest not in referenced]
-    deleted = garbage if dry_run else list(_delete(store, garbage, before))
+    deleted = garbage if dry_run else _delete(store, garbage, before)
     swept = store.artifacts.sweep(before=before, dry_run=dry_run)
     return GcReport(
         examined=len(listed),
@@ -91,15 +92,20 @@ def collect(store: Store, *, dry_run: bool = False, grace: float = GRACE) -> GcR
     )
 
 
-def _delete(store: Store, garbage: list[BlobInfo], before: float) -> Iterator[BlobInfo]:
-    for start in range(0, len(garbage), _BATCH):
-        with store.metadata.transaction() as tx:  # while it is open, nobody else can record a reference
-            for info in garbage[start : start + _BATCH]:
+def _delete(store: Store, garbage: list[BlobInfo], before: float) -> list[BlobInfo]:
+    deleted = []
+    waiting = garbage[::-1]
+    while waiting:
+        start = elapsed()
+        with store.metadata.transaction() as tx:  # on SQLite, nobody else can record a reference while it is open
+            while waiting and elapsed() - start < _TURN:
+                info = waiting.pop()
                 if (
                     not _is_referenced(tx, info.digest)
                     and store.artifacts.discard(info.digest, before=before) is not None
                 ):
-                    yield info
+                    deleted.append(info)
+    return deleted
 
 
 def _is_referenced(tx: Transaction, blob: str) -> bool:

@@ -49,6 +49,8 @@ _HAS_VERSIONS = Statement(
         WHERE table_schema = current_schema() AND table_name = 'schema_versions'
     """,
 )
+# SQLite lets in one writer anyway.
+_ALONE = Statement("SELECT 1", postgresql="LOCK TABLE schema_versions IN EXCLUSIVE MODE")
 _VERSION = Statement("SELECT max(number) FROM schema_versions")
 _APPLIED = Statement("INSERT INTO schema_versions (number, title, applied_at) VALUES (:number, :title, :applied_at)")
 
@@ -128,6 +130,7 @@ def upgrade(url: str, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[int
             check(database, migrations)
         for migration in migrations:
             with database.transaction() as tx:
+                tx.run(_ALONE)
                 if version(tx) == migration.number - 1:
                     _apply(tx, migration)
     finally:

@@ -59,11 +59,13 @@ class PostgresTransaction:
 
     def one(self, statement: Statement, /, **values: Any) -> Row | None:
         """Execute, and return the first row, if any."""
-        return self.execute(statement.postgresql, values).fetchone()
+        rows = self.all(statement, **values)
+        return rows[0] if rows else None
 
     def all(self, statement: Statement, /, **values: Any) -> list[Row]:
         """Execute, and return every row."""
-        return self.execute(statement.postgresql, values).fetchall()
+        cursor = self.execute(statement.postgresql, values)
+        return [] if cursor.description is None else cursor.fetchall()
 
 
 class PostgresDatabase:

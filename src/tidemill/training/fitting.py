@@ -32,6 +32,7 @@ from tidemill.training.estimators import (
     scores_of,
 )
 from tidemill.training.frames import class_names, columns_of, infer_task, input_schema, target_values
+from tidemill.training.noting import note_metrics
 from tidemill.training.profile import reference_profile
 from tidemill.training.threshold import cheapest_threshold
 
@@ -143,6 +144,8 @@ def train(
             raise UsageError(f"costs choose the threshold of a binary model, and this one is {prepared.task}")
         threshold = cheapest_threshold(fitting.validation_truth, scores, costs)
     compared = _baselines(prepared, threshold) if baselines else ()
+    metrics = defined(measured(fitting.validation_truth, scores, prepared.task, threshold))
+    note_metrics(metrics, "validation")
     return Model(
         name=name or data.spec.target,
         estimator=estimator,
@@ -154,7 +157,7 @@ def train(
             prepared.columns, prepared.inputs, fitting.truth, scores, prepared.task, prepared.classes
         ),
         params=dict(params),
-        metrics=defined(measured(fitting.validation_truth, scores, prepared.task, threshold)),
+        metrics=metrics,
         metadata={
             "seed": seed,
             "threads": threads,

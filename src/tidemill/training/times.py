@@ -18,7 +18,7 @@ TIME_PARTS = ("hour", "weekday", "month")
 
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_missing(value: Any) -> bool:

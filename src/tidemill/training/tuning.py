@@ -20,6 +20,7 @@ from tidemill.measures.registry import metric as metric_of
 from tidemill.training.estimators import Build, Fitting, best_iteration, built, fit, scores_of
 from tidemill.training.fitting import Prepared, prepare
 from tidemill.training.libraries import require
+from tidemill.training.noting import note_metrics
 from tidemill.training.space import Choice, Integers, Space, Uniform
 
 
@@ -193,6 +194,7 @@ class _Search:
             said = "".join(traceback.format_exception_only(error)).strip()
             trial = Trial(asked.number, params, None, "failed", elapsed() - started, said)
         self.trials.append(trial)
+        note_metrics({self._metric.name: trial.value, "seconds": trial.seconds}, "tuning", step=trial.number)
         return trial
 
     def _try(self, params: dict[str, Any]) -> tuple[float, int | None]:

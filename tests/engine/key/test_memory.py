@@ -159,6 +159,27 @@ def test_results_of_loaded_code_are_never_filed_under_the_edited_source(live, tm
     assert old.digest != new.digest
 
 
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("from dataclasses import dataclass\n@dataclass(order=False)\nclass fit:\n    a: int = 1", "False", "True"),
+        ("import functools\n@functools.lru_cache(maxsize=10)\ndef fit(x): return 1", "10", "20"),
+    ],
+)
+def test_what_leaves_no_trace_in_loaded_code_is_not_taken_from_an_edited_file(
+    live, tmp_path, monkeypatch, text, old, new
+):
+    """A decorator's argument is edited between import and the first key: the digest must not be that of the edit."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "decorated_mill.py"
+    module = live(text, "decorated_mill")
+    file.write_text(f"{text.replace(old, new)}\n# longer")
+    loaded = value_digest(module.fit, tmp_path)
+    sys.modules.pop("decorated_mill")
+    edited = value_digest(live(text.replace(old, new), "decorated_mill").fit, tmp_path)
+    assert loaded != edited
+
+
 def test_functions_without_source_are_known_by_their_bytecode(tmp_path):
     def define(text):
         space = {"__name__": "console_mill"}

@@ -32,6 +32,7 @@ _BUILT_IN = (
     MemberDescriptorType,
 )
 _MISSING = object()
+_GENERATORS = ("numpy.random.mtrand.RandomState", "numpy.random._generator.Generator")
 
 
 def encode_callable(encoder: Encoder, value: Any, path: str) -> bytes | None:
@@ -86,5 +87,6 @@ def _built_in(encoder: Encoder, value: Any, path: str) -> bytes:
     if module:
         encoder.reached.package(module)
     # A generator's position is not part of what `random.shuffle` is.
-    bound = b"" if owner is None or isinstance(owner, ModuleType | random.Random) else encoder.lenient(owner, path)
+    is_global = owner is None or isinstance(owner, ModuleType | random.Random) or type_name(type(owner)) in _GENERATORS
+    bound = b"" if is_global else encoder.lenient(owner, path)
     return tagged("built-in", f"{module}.{name}".encode(), bound)

@@ -7,7 +7,9 @@ code that is loaded; what cannot be matched is known by its bytecode alone.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import linecache
+import struct
 import sys
 import tokenize
 from dataclasses import dataclass, field
@@ -39,6 +41,9 @@ class Source:
         Modules that it takes everything from: ``(module, level)``.
     assigned
         Names that a function in it assigns with ``global``.
+    edited
+        Whether the file has been edited since it was imported. What leaves no trace in loaded code, such as the
+        arguments of a decorator, could then not be told from what is loaded.
     """
 
     tree: ast.Module
@@ -49,6 +54,7 @@ class Source:
     imports: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     stars: list[tuple[str, int]] = field(default_factory=list)
     assigned: frozenset[str] = frozenset()
+    edited: bool = False
 
 
 _sources: dict[str, tuple[object, Source | None]] = {}
@@ -83,13 +89,26 @@ def _parse(filename: str) -> Source | None:
         code = compile(text, filename, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError):
         return None
-    source = Source(tree, code, assigned=assigned_globals(code))
+    source = Source(tree, code, assigned=assigned_globals(code), edited=_is_edited(filename))
     _index_nodes(source, tree, "")
     _index_codes(source, code)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             _index_import(source, node)
     return source
+
+
+def _is_edited(filename: str) -> bool:
+    """Whether the bytecode that Python wrote when it imported the file belongs to another version of it."""
+    if sys.dont_write_bytecode:
+        return False
+    try:
+        header = Path(importlib.util.cache_from_source(filename)).read_bytes()[:16]
+        stat = Path(filename).stat()
+    except (OSError, NotImplementedError, ValueError):
+        return False
+    flags, seconds, size = struct.unpack("<4xLLL", header.ljust(16, b"\0"))
+    return flags == 0 and (seconds, size) != (int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
 
 
 def _text(filename: str) -> str:
@@ -138,7 +157,7 @@ def function_node(function: FunctionType) -> FunctionNode | None:
     """The definition that a live function was made from, or None if no source on disk compiles to its code."""
     code = function.__code__
     source = load_source(code.co_filename)
-    if source is None:
+    if source is None or source.edited:
         return None
     nodes = source.functions.get(code.co_qualname, [])
     live = code_digest(code)
@@ -155,7 +174,7 @@ def class_nodes(cls: type) -> tuple[list[ast.ClassDef], list[CodeType]]:
     """The definitions of a class and its compiled bodies: several where the name is defined more than once."""
     filename = class_file(cls)
     source = None if filename is None else load_source(filename)
-    if source is None:
+    if source is None or source.edited:
         return [], []
     return source.classes.get(cls.__qualname__, []), source.codes.get(cls.__qualname__, [])
 

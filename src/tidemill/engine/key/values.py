@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import random
 import re
 import threading
@@ -46,6 +47,7 @@ _NEUTRAL = (
     ContextVar,
     io.IOBase,
     weakref.ref,
+    type(os.environ),  # what a step reads of it, it declares
 )
 _NEUTRAL_NAMES = frozenset({"rich.console.Console", "tqdm.std.tqdm", "warnings.catch_warnings"})
 

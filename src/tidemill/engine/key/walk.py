@@ -229,7 +229,7 @@ class Walk:
         if source is None:
             return self._visit_extension(module, label) if filename else None
         namespace = vars(module)
-        pieces = [module_form(source.tree)]
+        pieces = [module_form(source.tree), str(source.edited)]
         self.parts[label] = ""  # it may refer to itself
         pieces += [self._binding(reference, namespace, {}) for reference in references(source.code, nested=False)]
         with self.inside(namespace):

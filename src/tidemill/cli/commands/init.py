@@ -1,0 +1,108 @@
+"""`tidemill init`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import click
+import polars as pl
+
+from tidemill.cli.options import Setup, shared
+from tidemill.cli.output import emit, relative
+from tidemill.core.errors import NotFoundError, SchemaError, UsageError
+from tidemill.data.infer import infer_contract
+from tidemill.data.read import read
+from tidemill.project import FILE
+
+#: Whole numbers with more distinct values than this are quantities, with fewer they are classes.
+_FEW = 20
+_SUFFIX = ".tmpl"
+
+
+@click.command(name="init")
+@click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False), metavar="[DIR]")
+@click.option("--name", help="The project's name; the folder's by default.")
+@click.option("--data", type=click.Path(path_type=Path), help="A table to start from: .csv, .parquet, .ndjson, ….")
+@click.option("--target", metavar="COLUMN", help="With --data: the column to predict.")
+@shared
+def command(setup: Setup, folder: Path, name: str | None, data: Path | None, target: str | None) -> None:
+    """Start a project in DIR: a small pipeline, or with --data and --target one that trains on your table."""
+    if (data is None) != (target is None):
+        raise UsageError("--data and --target belong together", hint="Give both, or neither for a blank project.")
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = _slug(name or folder.resolve().name)
+    if data is None or target is None:
+        written = _write(folder, "blank", {"name": chosen, "title": chosen})
+    else:
+        written = _from_table(folder, chosen, data, target)
+    if setup.json:
+        emit({"status": "succeeded", "project": chosen, "files": [str(path) for path in written]})
+        return
+    for path in written:
+        click.echo(f"wrote {relative(path)}")
+    where = "" if folder.resolve() == Path.cwd() else f"cd {relative(folder)} && "
+    click.echo(f"next: {where}tidemill run train")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "project"
+
+
+def _from_table(folder: Path, name: str, data: Path, target: str) -> list[Path]:
+    if not data.is_file():
+        raise NotFoundError("there is no such file", value=str(data), hint="Give the path of a table.")
+    table = read(str(data.resolve())).collect()
+    if target not in table.columns:
+        raise SchemaError("the table has no such column", value=target, hint=f"Columns: {', '.join(table.columns)}.")
+    values = {"name": name, "target": target, "uri": _uri(folder, data), **_task(table[target], target)}
+    contract = json.dumps(infer_contract(table, "data").to_dict(), indent=2, default=str)
+    return [*_write(folder, "table", values), _write_file(folder / "contract.json", f"{contract}\n")]
+
+
+def _task(column: pl.Series, target: str) -> Mapping[str, str]:
+    """What kind of answer the target calls for, and a first promise about it."""
+    known = column.drop_nulls()
+    classes = known.n_unique()
+    if classes <= 1:
+        raise SchemaError(f"the target {target!r} has fewer than two values", value=known.unique().to_list())
+    if classes == 2:
+        words = ("binary classification", "LGBMClassifier", "roc_auc", "0.55", f"Ranks {target} better than chance")
+    elif known.dtype.is_float() or (known.dtype.is_integer() and classes > _FEW):
+        words = ("regression", "LGBMRegressor", "r2", "0.0", f"Explains some of {target}")
+    else:
+        most = known.unique_counts().max() / known.len()  # type: ignore[operator]  # counts of a series that has rows
+        promise = f"Names {target} more often than the most frequent answer does"
+        words = ("multiclass classification", "LGBMClassifier", "accuracy", f"{most:.3f}", promise)
+    return dict(zip(("task", "estimator", "metric", "bound", "promise"), words, strict=True))
+
+
+def _uri(folder: Path, data: Path) -> str:
+    """The table as seen from the project, if it lies in it; else its whole path."""
+    root, place = folder.resolve(), data.resolve()
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else os.fspath(place)
+
+
+def _write(folder: Path, template: str, values: Mapping[str, str]) -> list[Path]:
+    if (folder / FILE).exists():
+        raise UsageError("there is a project here already", value=str(folder / FILE), hint="Choose another folder.")
+    source = files("tidemill.cli").joinpath("templates", template)
+    templates = [item for item in source.iterdir() if item.name.endswith(_SUFFIX)]
+    texts = {
+        item.name.removesuffix(_SUFFIX): Template(item.read_text(encoding="utf-8")).substitute(values)
+        for item in templates
+    }
+    taken = [name for name in texts if (folder / name).exists()]
+    if taken:
+        raise UsageError("these files are there already", value=taken, hint="Choose another folder, or move them away.")
+    return [_write_file(folder / name, text) for name, text in sorted(texts.items())]
+
+
+def _write_file(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path

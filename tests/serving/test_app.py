@@ -1,0 +1,230 @@
+"""Whatever a client sends, it gets an answer that says what was wrong; its mistakes are never the server's (5xx)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tidemill.core.errors import OutOfSpaceError
+from tidemill.packaging.package import Package
+from tidemill.serving.app import App
+from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.log.reading import predictions
+from tidemill.serving.log.writer import PredictionLog
+from tidemill.serving.predictor import Predictor
+
+PREDICT = "/v1/models/flight-delay/predict"
+INFER = "/v2/models/flight-delay/infer"
+
+
+class Client:
+    """Requests to an application in this process."""
+
+    def __init__(self, app: App, root: Path) -> None:
+        self.app, self.root = app, root
+
+    def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
+            async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+    def rows(self, *rows: Any, **more: Any) -> httpx.Response:
+        return self("POST", PREDICT, content=json.dumps({"rows": rows, **more}))
+
+
+@pytest.fixture(scope="session")
+def predictor(packaged: Package) -> Predictor:
+    return Predictor(packaged, version=3, alias="champion")
+
+
+@pytest.fixture
+def client(predictor: Predictor, tmp_path: Path) -> Iterator[Client]:
+    endpoint = Endpoint(predictor, PredictionLog(tmp_path, "flight-delay"))
+    yield Client(App([endpoint], body_limit=100_000), tmp_path)
+    endpoint.close()
+
+
+@pytest.fixture
+def row(predictor: Predictor) -> dict[str, Any]:
+    return predictor.example()
+
+
+def test_rows_are_answered_with_model_version_and_request_id(client: Client, row: dict[str, Any]) -> None:
+    response = client.rows(row, row)
+    body = response.json()
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert (body["model"], body["version"], len(body["predictions"])) == ("flight-delay", 3, 2)
+    assert set(body["predictions"][0]) == {"late", "probability"}
+    assert predictions(client.root).collect()["request_id"].to_list() == [body["request_id"]] * 2
+
+
+def test_the_example_is_a_valid_body(client: Client) -> None:
+    example = client("GET", "/v1/models/flight-delay/example").json()
+    assert client("POST", PREDICT, json=example).status_code == 200
+
+
+def test_a_bad_row_among_good_ones_has_its_own_error(client: Client, row: dict[str, Any]) -> None:
+    response = client.rows(row, {**row, "temp": "warm"})
+    assert response.status_code == 200
+    assert "late" in response.json()["predictions"][0]
+    assert response.json()["predictions"][1]["error"]["column"] == "temp"
+    logged = predictions(client.root).collect()
+    assert logged["status"].to_list() == ["answered", "refused"]
+
+
+def test_only_bad_rows_are_422(client: Client, row: dict[str, Any]) -> None:
+    response = client.rows({**row, "distance": None})
+    assert response.status_code == 422
+    assert "'distance' may not be missing" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b'{"rows": [{"temp": NaN}]}', "not JSON"),
+        (b"[" * 5000, "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"3", "not a JSON object"),
+        (b"{}", "no rows"),
+        (b'{"rows": []}', "no rows"),
+        (b'{"rows": {"temp": 1}}', "no rows"),
+        (b'{"rows": [{}], "entities": [1, 2]}', "entities"),
+    ],
+)
+def test_a_body_that_is_no_request_is_400(client: Client, body: bytes, message: str) -> None:
+    response = client("POST", PREDICT, content=body)
+    assert response.status_code == 400
+    assert message in response.json()["error"]["message"]
+
+
+def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -> None:
+    assert client("POST", PREDICT, content=b"x" * 100_001).status_code == 413
+
+    async def pieces() -> Any:
+        for _ in range(200):
+            yield b"x" * 1000
+
+    assert client("POST", PREDICT, content=pieces()).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/live", 200),
+        ("GET", "/ready", 200),
+        ("GET", "/v1/models", 200),
+        ("GET", "/v1/models/flight-delay", 200),
+        ("GET", "/v1/models/weather", 404),
+        ("POST", "/v1/models/weather/predict", 404),
+        ("GET", "/v1/models/flight-delay/nothing", 404),
+        ("GET", PREDICT, 405),
+        ("POST", "/v1/models/flight-delay/example", 405),
+        ("GET", "/", 404),
+        ("GET", "/v1/models/flight-delay/predict/more", 404),
+        ("GET", "/v2", 200),
+        ("GET", "/v2/health/live", 200),
+        ("GET", "/v2/health/ready", 200),
+        ("GET", "/v2/models/flight-delay", 200),
+        ("GET", "/v2/models/flight-delay/ready", 200),
+        ("GET", "/v2/models/flight-delay/versions/3/ready", 200),
+        ("GET", "/v2/models/flight-delay/versions/9", 404),
+        ("GET", "/v2/models/weather", 404),
+        ("GET", "/v2/nothing", 404),
+        ("GET", INFER, 404),
+    ],
+)
+def test_every_path_answers_with_the_right_status(client: Client, method: str, path: str, status: int) -> None:
+    response = client(method, path)
+    assert response.status_code == status
+    assert response.json()
+
+
+def test_the_open_inference_protocol_answers_as_plain_json_does(client: Client, row: dict[str, Any]) -> None:
+    metadata = client("GET", "/v2/models/flight-delay").json()
+    inputs = [{**tensor, "shape": [2], "data": [row[tensor["name"]]] * 2} for tensor in metadata["inputs"]]
+    response = client("POST", INFER, json={"id": "mine", "inputs": inputs})
+    body = response.json()
+    assert response.status_code == 200
+    assert (body["model_name"], body["model_version"], body["id"]) == ("flight-delay", "3", "mine")
+    plain = client.rows(row).json()["predictions"][0]
+    outputs = {tensor["name"]: tensor["data"] for tensor in body["outputs"]}
+    assert outputs == {"late": [str(plain["late"]).lower()] * 2, "probability": [plain["probability"]] * 2}
+
+
+@pytest.mark.parametrize(
+    "inputs", [None, [], [3], [{"name": "temp"}], [{"name": "temp", "data": []}], [{"name": "temp", "data": [[1, 2]]}]]
+)
+def test_tensors_that_are_no_rows_are_400(client: Client, inputs: Any) -> None:
+    assert client("POST", INFER, json={"inputs": inputs}).status_code == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["rows", "inputs", "entities", "id", "name", "data", "temp", "distance", "carrier"]) | st.text()
+
+
+@given(
+    body=st.binary() | st.dictionaries(NAMES, JSON).map(lambda value: json.dumps(value).encode()),
+    path=st.sampled_from([PREDICT, INFER]),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_whatsoever_is_a_server_error(client: Client, body: bytes, path: str) -> None:
+    response = client("POST", path, content=body)
+    assert response.status_code in (200, 400, 413, 422)
+    assert json.loads(response.content)
+
+
+def test_what_cannot_be_logged_is_not_answered(client: Client, row: dict[str, Any]) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OutOfSpaceError("the prediction log cannot be written")
+
+    client.app.endpoints["flight-delay"].log.append = full  # type: ignore[union-attr, method-assign]
+    response = client.rows(row)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert "late" not in response.text
+
+
+def test_many_rows_and_their_entities_are_logged_in_order(client: Client, row: dict[str, Any]) -> None:
+    rows = [{**row, "distance": 100 + number} for number in range(600)]
+    response = client("POST", PREDICT, content=json.dumps({"rows": rows, "entities": list(range(600))}).replace(" ", ""))
+    assert response.status_code == 200, response.text
+    logged = predictions(client.root, "flight-delay").collect()
+    assert logged["features.distance"].to_list() == [row["distance"] for row in rows]
+    assert logged["entity"].to_list() == [str(number) for number in range(600)]
+    told = [prediction["probability"] for prediction in response.json()["predictions"]]
+    assert logged["probability"].to_list() == told
+    assert logged.schema["features.sched_dep"] == pl.Datetime("us", "UTC")
+
+
+def test_a_client_that_hangs_up_gets_no_answer_and_breaks_nothing(client: Client) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": PREDICT, "method": "POST", "headers": [], "client": None}
+    asyncio.run(client.app(scope, receive, send))
+    assert sent == []

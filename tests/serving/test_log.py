@@ -1,0 +1,199 @@
+"""The prediction log is the only witness of what was answered: it survives crashes and loses nothing that left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.core.clock import to_us
+from tidemill.serving.log.framing import MAGIC, Records, frame
+from tidemill.serving.log.reading import predictions, scan_log, seal
+from tidemill.serving.log.writer import PredictionLog
+
+SCHEMA: dict[str, Any] = {
+    "model": "delays", "version": 2, "variant": "champion", "digest": "abc", "target": "late",
+    "columns": [{"name": "dest", "type": "string"}, {"name": "miles", "type": "int64"}, {"name": "day", "type": "date"}],
+}  # fmt: skip
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def append(log: PredictionLog, number: int, at: datetime = NOON, schema: dict[str, Any] = SCHEMA) -> None:
+    row = ["IAH", number, "2026-03-01"] + [None] * (len(schema["columns"]) - 3)
+    log.append(schema, f"r{number}", to_us(at), 120, [row], [{"late": number % 2 == 0, "probability": 0.25}], client="me")
+
+
+def ids(root: Path, **options: Any) -> list[str]:
+    return predictions(root, **options).collect()["request_id"].to_list()
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(0, 200))
+def test_a_file_cut_anywhere_gives_every_record_before_the_cut(payloads: list[bytes], cut: int) -> None:
+    data = MAGIC + b"".join(map(frame, payloads))
+    kept = data[: max(len(data) - cut, 0)]
+    records = Records(kept)
+    found = list(records)
+    assert found == payloads[: len(found)]
+    whole = len(MAGIC + b"".join(map(frame, found)))
+    assert records.torn == max(len(kept) - whole, 0) or len(kept) < len(MAGIC)
+    if len(found) < len(payloads):
+        assert whole + len(frame(payloads[len(found)])) > len(kept)
+
+
+def test_a_damaged_byte_ends_the_reading_where_it_is(tmp_path: Path) -> None:
+    data = bytearray(MAGIC + frame(b"one") + frame(b"two"))
+    data[-1] ^= 1
+    records = Records(bytes(data))
+    assert list(records) == [b"one"]
+    assert records.torn == len(frame(b"two"))
+
+
+def test_rows_come_back_typed_with_what_was_told(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, "delays")
+    append(log, 1)
+    got = predictions(tmp_path, "delays").collect().to_dicts()[0]
+    assert got["features.miles"] == 1
+    assert got["features.day"] == NOON.date()
+    assert (got["prediction"], got["probability"], got["status"]) == ("false", 0.25, "answered")
+    assert (got["model"], got["version"], got["variant"], got["client"]) == ("delays", 2, "champion", "me")
+    assert got["ts"] == NOON
+    assert got["latency_ms"] == 0.12
+    log.close()
+
+
+def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:
+    assert predictions(tmp_path / "nothing").collect().height == 0
+
+
+def test_segments_are_kept_by_day_and_only_the_days_asked_for_are_read(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, "delays")
+    for day in range(3):
+        append(log, day, NOON + timedelta(days=day))
+    log.close()
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == [f"day=2026-03-0{day}" for day in (1, 2, 3)]
+    assert ids(tmp_path, since=NOON + timedelta(days=1)) == ["r1", "r2"]
+    assert ids(tmp_path, until=NOON + timedelta(days=1)) == ["r0"]
+    assert ids(tmp_path, since=NOON + timedelta(hours=1), until=NOON + timedelta(days=1, hours=1)) == ["r1"]
+
+
+def test_models_are_kept_apart_whatever_they_are_called(tmp_path: Path) -> None:
+    for name in ("../up", "a/b", "Ü*"):
+        log = PredictionLog(tmp_path / "log", name)
+        append(log, 1, schema={**SCHEMA, "model": name})
+        log.close()
+        assert predictions(tmp_path / "log", name).collect()["model"].to_list() == [name]
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_sealing_keeps_every_row_and_can_be_repeated(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, "delays", segment_bytes=400)
+    for number in range(20):
+        append(log, number)
+    before = predictions(tmp_path).collect()
+    assert seal(tmp_path)  # all but the segment that is being written
+    assert scan_log(tmp_path).open == 1
+    append(log, 20)
+    log.close()
+    seal(tmp_path)
+    assert seal(tmp_path) == []
+    scan = scan_log(tmp_path)
+    assert (scan.open, scan.torn) == (0, 0)
+    after = scan.frame.collect().sort("features.miles")
+    assert after.head(20).equals(before.sort("features.miles"))
+    assert after.height == 21
+
+
+def test_a_sealing_that_was_interrupted_counts_nothing_twice(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, "delays")
+    append(log, 1)
+    log.close()
+    segment = next(tmp_path.rglob("*.log"))
+    data = segment.read_bytes()
+    seal(tmp_path)
+    segment.write_bytes(data)  # died after the Parquet file was in place, before the segment was deleted
+    segment.with_suffix(".sealing").write_bytes(b"half")
+    assert ids(tmp_path) == ["r1"]
+    assert seal(tmp_path) == []
+    assert ids(tmp_path) == ["r1"]
+
+
+def test_versions_with_other_columns_share_a_table(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, "delays")
+    append(log, 1)
+    wider = {**SCHEMA, "version": 3, "digest": "def", "columns": [*SCHEMA["columns"], {"name": "temp", "type": "float64"}]}
+    append(log, 2, schema=wider)
+    log.close()
+    got = predictions(tmp_path).collect()
+    assert got["version"].to_list() == [2, 3]
+    assert got["features.temp"].to_list() == [None, None]
+
+
+def test_durable_answers_share_an_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = PredictionLog(tmp_path, "delays", durable=True)
+    synced: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr("tidemill.serving.log.writer.os.fsync", lambda fd: (synced.append(fd), real(fd)))
+
+    async def answer(number: int) -> None:
+        append(log, number)
+        await log.settled()
+
+    async def many() -> None:
+        await asyncio.gather(*(answer(number) for number in range(50)))
+
+    asyncio.run(many())
+    assert 1 <= len(synced) <= 5
+    assert len(ids(tmp_path)) == 50
+    log.close()
+
+
+FULL_DISK = """
+import json, resource, signal, sys
+from datetime import UTC, datetime
+from tidemill.core.errors import OutOfSpaceError
+from tidemill.serving.log.writer import PredictionLog
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+log = PredictionLog(sys.argv[1], "delays")
+schema = json.loads(sys.argv[2])
+written = 0
+try:
+    for number in range(1000):
+        log.append(schema, f"r{number}", 1772366400000000, 1, [["IAH", number, None]], [{"late": True}])
+        written += 1
+except OutOfSpaceError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    log.append(schema, "after", 1772366400000000, 1, [["IAH", 0, None]], [{"late": True}])
+    print(written)
+"""
+
+
+def test_a_full_disk_is_an_error_and_leaves_whole_records_only(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path), json.dumps(SCHEMA)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    written = int(done.stdout)
+    scan = scan_log(tmp_path)
+    assert 0 < written < 1000
+    assert scan.torn == 0
+    assert set(scan.frame.collect()["request_id"]) == {*(f"r{number}" for number in range(written)), "after"}
+
+
+def test_a_refused_row_has_no_features_and_says_why(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, "delays")
+    log.append(SCHEMA, "r", to_us(NOON), 1, [None], [{"error": {"error": "column 'miles' takes a whole number"}}])
+    log.close()
+    got = predictions(tmp_path).collect()
+    assert got["status"].to_list() == ["refused"]
+    assert got["error"].to_list() == ["column 'miles' takes a whole number"]
+    assert got["features.miles"].to_list() == [None]
+    assert got.schema["features.miles"] == pl.Int64
