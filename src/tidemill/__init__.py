@@ -66,6 +66,14 @@ if TYPE_CHECKING:
     from tidemill.serving.log.reading import predictions as predictions
     from tidemill.serving.running import serve as serve
     from tidemill.serving.starting import start_server as start_server
+    from tidemill.tracking import compare as compare
+    from tidemill.tracking import log_metric as log_metric
+    from tidemill.tracking import log_metrics as log_metrics
+    from tidemill.tracking import log_params as log_params
+    from tidemill.tracking import log_tags as log_tags
+    from tidemill.tracking import run as run
+    from tidemill.tracking import runs as runs
+    from tidemill.tracking import trace as trace
     from tidemill.training.fitting import train as train
     from tidemill.training.prediction import predict as predict
     from tidemill.training.space import choice as choice
@@ -86,6 +94,15 @@ _HOMES: dict[str, str] = {
     "current_project": "project",
     "load_project": "project",
     "open_project_store": "project",
+    # tracking
+    "compare": "tracking",
+    "log_metric": "tracking",
+    "log_metrics": "tracking",
+    "log_params": "tracking",
+    "log_tags": "tracking",
+    "run": "tracking",
+    "runs": "tracking",
+    "trace": "tracking",
     # data
     "asof_join": "data.enrich",
     "by_group": "data.split",

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePosixPath
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,12 @@ def test_every_nan_is_one_nan_and_zero_keeps_its_sign():
         (PurePosixPath("a/b"), "a/b"),
         ({"a", "b"}, {"a", "c"}),
         ([1, 2], [2, 1]),
+        ([1, 2], (1, 2)),
+        (
+            datetime(2013, 1, 1, tzinfo=ZoneInfo("Africa/Abidjan")),
+            datetime(2013, 1, 1, tzinfo=ZoneInfo("Africa/Dakar")),
+        ),
+        pytest.param(10**5000, 10**5000 + 1, id="huge"),
     ],
 )
 def test_what_differs_has_another_digest(one, other):

@@ -435,3 +435,21 @@ def test_a_wide_map_has_only_as_many_steps_running_as_can_be_worked_on(run_in, s
         return looks.map(range(40))
 
     assert max(run_in(wide, threads=2)()) <= 4
+
+
+def test_a_listener_that_raises_ends_the_run_and_the_record_says_so(run_in, store):
+    def raises(event):
+        if event.kind == "step_started":
+            raise RuntimeError("the terminal is gone")
+
+    @pipeline
+    def flow() -> int:
+        return add(number(1), number(2))
+
+    with pytest.raises(RuntimeError, match="the terminal is gone"):
+        run_in(flow, listeners=[raises])()
+    with store.metadata.reading() as tx:
+        run = runs.list_runs(tx)[0]
+        assert (run.status, run.error) == ("failed", "the terminal is gone")
+        kept = executions.of_run(tx, run.id)
+    assert {execution.status for execution in kept} == {"succeeded"}

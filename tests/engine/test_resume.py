@@ -317,16 +317,3 @@ def test_a_run_stands_in_its_project_and_pipeline(run_in, flow, store):
     assert found["project"].name == "tests"
     assert found["pipeline"].name == "flow"
     assert found["pipeline"].parent_id == found["project"].id
-
-
-def test_a_listener_that_raises_ends_the_run_and_the_record_says_so(run_in, flow, store):
-    def raises(event):
-        if event.kind == "step_started":
-            raise RuntimeError("the terminal is gone")
-
-    with pytest.raises(RuntimeError, match="the terminal is gone"):
-        run_in(flow, listeners=[raises])()
-    with store.metadata.reading() as tx:
-        run = runs.list_runs(tx)[0]
-        assert (run.status, run.error) == ("failed", "the terminal is gone")
-        assert leases.get(tx, f"run:{run.id}") is None

@@ -105,8 +105,13 @@ def test_columns_can_be_chosen_and_wrong_ones_are_named() -> None:
 
 
 def test_a_column_of_nothing_but_missing_values_is_compared() -> None:
-    profile = {"rows": 40, "columns": {"a": profile_numbers([float(n) for n in range(40)]), "b": profile_categories(["x"] * 40)}}
-    report = drift(profile, pl.DataFrame({"a": [None] * 40, "b": [None] * 40}, schema={"a": pl.Float64, "b": pl.String}))
+    profile = {
+        "rows": 40,
+        "columns": {"a": profile_numbers([float(n) for n in range(40)]), "b": profile_categories(["x"] * 40)},
+    }
+    report = drift(
+        profile, pl.DataFrame({"a": [None] * 40, "b": [None] * 40}, schema={"a": pl.Float64, "b": pl.String})
+    )
     assert report.drifted == ("a", "b")
     assert all("100.0%" in entry.reasons[0] for entry in report.columns)
 

@@ -25,7 +25,9 @@ def flights(seed: int = 0, rows: int = 3000) -> pl.DataFrame:
     minutes = pl.Series(draw.integers(0, 500_000, rows)) * 60_000_000
     return pl.DataFrame(
         {
-            "carrier": [None if hole else str(code) for code, hole in zip(carrier, draw.random(rows) < 0.02, strict=True)],
+            "carrier": [
+                None if hole else str(code) for code, hole in zip(carrier, draw.random(rows) < 0.02, strict=True)
+            ],
             "distance": draw.integers(80, 4983, rows),
             "temp": pl.Series(temp).fill_nan(None),
             "heavy": draw.random(rows) < 0.3,

@@ -42,9 +42,13 @@ def test_a_sample_is_not_needed(model: Model) -> None:
     assert package(model).manifest["parity"]["verified"]
 
 
-def test_a_forest_is_served_by_onnx_and_scored_in_bulk_by_whichever_was_faster(model: Model, table: pl.DataFrame) -> None:
+def test_a_forest_is_served_by_onnx_and_scored_in_bulk_by_whichever_was_faster(
+    model: Model, table: pl.DataFrame
+) -> None:
     built = package(refitted(model, table, RandomForestClassifier(20, max_depth=6, random_state=0)), table)
-    speed = {name: np.mean(list(built.manifest["measured"][name]["rows_per_s"].values())) for name in ("native", "onnx")}
+    speed = {
+        name: np.mean(list(built.manifest["measured"][name]["rows_per_s"].values())) for name in ("native", "onnx")
+    }
     assert built.manifest["engines"] == {"online": "onnx", "batch": max(speed, key=lambda name: speed[name])}
 
 

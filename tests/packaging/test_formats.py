@@ -73,7 +73,7 @@ def test_a_file_that_names_a_strange_type_is_refused_before_anything_is_built() 
     schema = json.loads(members["schema.json"])
     schema["__class__"], schema["__module__"] = "Popen", "subprocess"
     forged = write_zip({**members, "schema.json": json.dumps(schema).encode()})
-    with pytest.raises(UnsafeModelError, match="subprocess.Popen"):
+    with pytest.raises(UnsafeModelError, match=r"subprocess\.Popen"):
         SKLEARN.load({FILE: forged})
 
 

@@ -43,7 +43,9 @@ def test_a_package_comes_back_with_its_digest(packaged: Package, artifacts: Arti
 
 def test_a_tampered_blob_is_refused(packaged: Package, artifacts: ArtifactStore, tmp_path: Path) -> None:
     draft = save(packaged, Package, artifacts)
-    blob = next(path for path in (tmp_path / "artifacts").rglob("*") if path.is_file() and path.stat().st_size == draft.size)
+    blob = next(
+        path for path in (tmp_path / "artifacts").rglob("*") if path.is_file() and path.stat().st_size == draft.size
+    )
     blob.chmod(0o644)
     data = bytearray(blob.read_bytes())
     data[100] ^= 1

@@ -110,7 +110,8 @@ def test_forests_send_missing_values_where_scikit_learn_does(estimator: Any, hol
     matrix, labels = training(holes)
     estimator.fit(matrix, labels)
     trees = getattr(estimator, "estimators_", [estimator])
-    found = [(int(f), float(t)) for tree in trees for f, t in zip(tree.tree_.feature, tree.tree_.threshold) if f >= 0]
+    pairs = [pair for tree in trees for pair in zip(tree.tree_.feature, tree.tree_.threshold, strict=True)]
+    found = [(int(feature), float(threshold)) for feature, threshold in pairs if feature >= 0]
     rows = hard(found)
     is_classifier = hasattr(estimator, "classes_")
     expected = estimator.predict_proba(rows) if is_classifier else estimator.predict(rows)

@@ -113,7 +113,9 @@ def test_values_unlike_the_training_rows_warn_or_are_refused_as_the_policy_says(
 
 
 def test_columns_may_be_left_out_only_if_they_may_be_missing() -> None:
-    assert validate({"distance": 100}, 0, []) == {column.name: 100 if column.name == "distance" else None for column in COLUMNS}
+    assert validate({"distance": 100}, 0, []) == {
+        column.name: 100 if column.name == "distance" else None for column in COLUMNS
+    }
     problem = validate({"temp": 1.0}, 0, [])
     assert isinstance(problem, Problem)
     assert problem.error == "column 'distance' was not sent"

@@ -46,7 +46,7 @@ def test_what_held_every_promise_becomes_champion(store: Store, packaged: Packag
 
 
 @pytest.mark.parametrize(
-    ("test", "message"), [(0.6, "broken by 0.05: measured 0.6"), (None, "not measured: no report of test")]
+    ("test", "message"), [(0.6, r"broken by 0\.05: measured 0\.6"), (None, "not measured: no report of test")]
 )
 def test_a_broken_or_unmeasured_promise_stops_it_with_the_numbers(
     store: Store, packaged: Package, test: float | None, message: str
@@ -61,7 +61,7 @@ def test_a_broken_or_unmeasured_promise_stops_it_with_the_numbers(
 def test_a_requirement_that_was_tightened_since_counts(store: Store, packaged: Package) -> None:
     found = version(store, packaged, 1)
     tighter = Requirement("ranking", "", "roc_auc", at_least=0.8, checked=("test",))
-    with pytest.raises(GateError, match="roc_auc >= 0.8"):
+    with pytest.raises(GateError, match=r"roc_auc >= 0\.8"):
         promote_version(store, found, requirements=[tighter])
 
 

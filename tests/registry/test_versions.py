@@ -26,7 +26,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_a_registered_package_is_found_by_number_and_loads_as_it_was(store: Store, packaged: Package) -> None:
-    version = register_version(store, packaged, [Measurement("test", "roc_auc", 0.71, 0.7, 0.72)], requirements=[RANKING])
+    version = register_version(
+        store, packaged, [Measurement("test", "roc_auc", 0.71, 0.7, 0.72)], requirements=[RANKING]
+    )
     assert version.version == 1
     assert version.metrics["test.roc_auc"] == 0.71
     assert version.metrics["package.latency_p99_ms"] == packaged.metrics["latency_p99_ms"]

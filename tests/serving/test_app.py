@@ -206,7 +206,9 @@ def test_what_cannot_be_logged_is_not_answered(client: Client, row: dict[str, An
 
 def test_many_rows_and_their_entities_are_logged_in_order(client: Client, row: dict[str, Any]) -> None:
     rows = [{**row, "distance": 100 + number} for number in range(600)]
-    response = client("POST", PREDICT, content=json.dumps({"rows": rows, "entities": list(range(600))}).replace(" ", ""))
+    response = client(
+        "POST", PREDICT, content=json.dumps({"rows": rows, "entities": list(range(600))}).replace(" ", "")
+    )
     assert response.status_code == 200, response.text
     logged = predictions(client.root, "flight-delay").collect()
     assert logged["features.distance"].to_list() == [row["distance"] for row in rows]

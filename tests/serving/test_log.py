@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,25 @@ from hypothesis import strategies as st
 
 from tidemill.core.clock import to_us
 from tidemill.serving.log.framing import MAGIC, Records, frame
-from tidemill.serving.log.reading import predictions, scan_log, seal
+from tidemill.serving.log.reading import predictions, scan_log
+from tidemill.serving.log.sealer import Sealer
+from tidemill.serving.log.sealing import seal
 from tidemill.serving.log.writer import PredictionLog
 
 SCHEMA: dict[str, Any] = {
     "model": "delays", "version": 2, "variant": "champion", "digest": "abc", "target": "late",
-    "columns": [{"name": "dest", "type": "string"}, {"name": "miles", "type": "int64"}, {"name": "day", "type": "date"}],
+    "columns": [
+        {"name": "dest", "type": "string"}, {"name": "miles", "type": "int64"}, {"name": "day", "type": "date"}
+    ],
 }  # fmt: skip
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def append(log: PredictionLog, number: int, at: datetime = NOON, schema: dict[str, Any] = SCHEMA) -> None:
     row = ["IAH", number, "2026-03-01"] + [None] * (len(schema["columns"]) - 3)
-    log.append(schema, f"r{number}", to_us(at), 120, [row], [{"late": number % 2 == 0, "probability": 0.25}], client="me")
+    log.append(
+        schema, f"r{number}", to_us(at), 120, [row], [{"late": number % 2 == 0, "probability": 0.25}], client="me"
+    )
 
 
 def ids(root: Path, **options: Any) -> list[str]:
@@ -130,7 +138,12 @@ def test_a_sealing_that_was_interrupted_counts_nothing_twice(tmp_path: Path) -> 
 def test_versions_with_other_columns_share_a_table(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, "delays")
     append(log, 1)
-    wider = {**SCHEMA, "version": 3, "digest": "def", "columns": [*SCHEMA["columns"], {"name": "temp", "type": "float64"}]}
+    wider = {
+        **SCHEMA,
+        "version": 3,
+        "digest": "def",
+        "columns": [*SCHEMA["columns"], {"name": "temp", "type": "float64"}],
+    }
     append(log, 2, schema=wider)
     log.close()
     got = predictions(tmp_path).collect()
@@ -197,3 +210,17 @@ def test_a_refused_row_has_no_features_and_says_why(tmp_path: Path) -> None:
     assert got["error"].to_list() == ["column 'miles' takes a whole number"]
     assert got["features.miles"].to_list() == [None]
     assert got.schema["features.miles"] == pl.Int64
+
+
+def test_a_server_has_what_earlier_ones_left_sealed(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, "delays", segment_bytes=1)
+    for number in range(4):
+        append(log, number)
+    with Sealer(tmp_path, 1, every=0.05):
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.rglob("*.parquet")) and time.monotonic() < deadline:
+            threading.Event().wait(0.05)
+    assert len(ids(tmp_path)) == 4
+    scan = scan_log(tmp_path)
+    assert scan.sealed >= 1
+    log.close()

@@ -83,7 +83,9 @@ def test_learned_repairs_are_replayed(table: pl.DataFrame) -> None:
     rows = table.drop("late").head(400).to_dicts()
     expected = predict(model, table.head(400))
     assert np.abs(np.array([late_of(answer) for answer in found.predict(rows)]) - expected).max() < 1e-6
-    assert [late_of(found.predict(row)) for row in rows[:20]] == [late_of(answer) for answer in found.predict(rows[:20])]
+    assert [late_of(found.predict(row)) for row in rows[:20]] == [
+        late_of(answer) for answer in found.predict(rows[:20])
+    ]
 
 
 def make_forest(params: dict[str, Any]) -> RandomForestClassifier:
@@ -161,7 +163,8 @@ predictor = open_predictor({str(folder)!r})
 loaded = time.perf_counter() - began
 assert "late" in predictor.predict(predictor.example())
 assert len(predictor.predict([predictor.example()] * 20)) == 20
-heavy = sorted(sys.modules.keys() & {{"polars", "pandas", "sklearn", "lightgbm", "scipy", "onnx", "pyarrow", "sqlalchemy"}})
+unwanted = {{"polars", "pandas", "sklearn", "lightgbm", "scipy", "onnx", "pyarrow", "sqlalchemy"}}
+heavy = sorted(sys.modules.keys() & unwanted)
 assert not heavy, heavy
 assert loaded < 5, loaded
 """

@@ -1,4 +1,4 @@
-"""A real server process: what it answered is in its log even if it is killed, and it ends without cutting anybody off."""
+"""A real server process: what it answered is in its log even if it is killed, and it cuts nobody off when it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tidemill.packaging.validator import Policy
 from tidemill.project import load_project, open_project_store, use_project
 from tidemill.registry import promote_version, register_version
 from tidemill.serving import load, predictions, start_server
-from tidemill.serving.log.reading import scan_log, seal
+from tidemill.serving.log.reading import scan_log
+from tidemill.serving.log.sealing import seal
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.starting import ServerHandle
 

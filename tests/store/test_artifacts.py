@@ -269,6 +269,22 @@ def test_a_discard_that_died_halfway_is_undone_for_a_touched_blob(artifacts):
     assert temporary(artifacts) == []
 
 
+def test_another_users_blob_can_be_kept_young(artifacts, monkeypatch):
+    """In a store that a team shares, only the owner of a file may set its time."""
+    blob = artifacts.put(b"shared")
+    os.utime(stored(artifacts, blob.digest), (1, 1))
+
+    def refuse(path):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    for renew in (lambda: artifacts.touch(blob.digest), lambda: artifacts.put(b"shared")):
+        renew()
+        assert next(artifacts.blobs()).modified > 1
+        assert artifacts.read(blob.digest) == b"shared"
+    assert temporary(artifacts) == []
+
+
 def test_options_and_urls_are_checked(tmp_path, monkeypatch):
     monkeypatch.setenv("TIDEMILL_CACHE", str(tmp_path / "cache"))
     with pytest.raises(UsageError, match="takes no storage options"):

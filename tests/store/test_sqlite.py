@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -196,7 +197,7 @@ def test_a_database_file_that_vanished(database, path, replaced):
         runs.get(tx, run.id)
     path.rename(path.with_suffix(".away"))
     if replaced:
-        connect(f"sqlite:///{path}").create(migrations.build)
+        shutil.copy(path.with_suffix(".away"), path)
     for attempt in (lambda: a_run(database), lambda: database.reading().__enter__()):
         with pytest.raises(StoreUnavailableError, match="no longer the one that was opened"):
             attempt()
@@ -214,6 +215,19 @@ def test_a_file_that_vanishes_inside_a_transaction_fails_it(database, path):
 
     with pytest.raises(StoreUnavailableError):
         write()
+
+
+def test_the_log_of_a_removed_store_is_not_mixed_into_a_new_one(path):
+    database = connect(f"sqlite:///{path}")
+    database.create(migrations.build)
+    a_run(database)
+    path.rename(path.with_suffix(".away"))
+    with pytest.raises(StoreUnavailableError, match="there is the log of a store here, but not its database"):
+        opened(path)
+    path.with_suffix(".away").rename(path)
+    with opened(path) as store, store.metadata.reading() as tx:
+        assert len(runs.list_runs(tx)) == 1
+    database.close()
 
 
 def test_a_file_that_is_gone_before_it_was_opened(path):
@@ -327,12 +341,12 @@ for i in range(1000000):
     print(i, flush=True)
 """
     for _ in range(3):
-        path.unlink(missing_ok=True)
+        path = path.with_name(f"{path.name}x")
         writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
         said = [int(writer.stdout.readline()) for _ in range(30)]
         writer.kill()
         said += [int(line) for line in writer.communicate()[0].splitlines()]
-        with opened(path, create=False) as store, store.metadata.reading() as tx:
+        with opened(path) as store, store.metadata.reading() as tx:
             ids = [run.id for run in reversed(runs.list_runs(tx, limit=1000000))]
             assert ids[: len(said)] == [f"r{i:07}" for i in said]
             assert len(ids) <= len(said) + 1

@@ -33,8 +33,8 @@ def digest_bytes(*parts: bytes) -> str:
 def digest_value(value: object) -> str:
     """SHA-256 of a plain value: scalars, dates, containers, enums, paths and dataclasses of these.
 
-    Every type has its own tag, so ``1``, ``1.0``, ``True`` and ``"1"`` differ; mappings and sets do not depend on
-    order; ``-0.0`` differs from ``0.0`` and every NaN is one NaN.
+    Every type has its own tag, so ``1``, ``1.0``, ``True`` and ``"1"`` differ, and so do a list and a tuple;
+    mappings and sets do not depend on order; ``-0.0`` differs from ``0.0`` and every NaN is one NaN.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def _pieces(value: object, path: str) -> Iterable[bytes]:
     if scalar is not None:
         yield scalar
     elif isinstance(value, list | tuple):
-        yield b"L" + struct.pack("<Q", len(value))
+        yield (b"L" if isinstance(value, list) else b"T") + struct.pack("<Q", len(value))
         for index, item in enumerate(value):
             yield from _pieces(item, f"{path}[{index}]")
     elif isinstance(value, set | frozenset):
@@ -83,6 +83,8 @@ def _pieces(value: object, path: str) -> Iterable[bytes]:
     elif is_dataclass(value) and not isinstance(value, type):
         yield _tagged(b"R", f"{type(value).__module__}.{type(value).__qualname__}".encode())
         for field in fields(value):
+            if not field.compare:  # equal values have equal digests
+                continue
             yield _tagged(b"k", field.name.encode())
             yield from _pieces(getattr(value, field.name), f"{path}.{field.name}")
     else:
@@ -114,12 +116,12 @@ def _float(value: float) -> bytes:
 
 _SCALARS: dict[type, Callable[[Any], bytes]] = {
     bool: lambda v: b"B\x01" if v else b"B\x00",
-    int: lambda v: _tagged(b"i", str(v).encode()),
+    int: lambda v: _tagged(b"i", f"{v:x}".encode()),  # hexadecimal: Python limits the digits of decimal text
     float: _float,
     complex: lambda v: b"c" + _float(v.real) + _float(v.imag),
     str: lambda v: _tagged(b"s", v.encode("utf-8", "surrogatepass")),
     bytes: lambda v: _tagged(b"b", v),
-    datetime: lambda v: _tagged(b"t", f"{v.isoformat()} {v.fold}".encode()),
+    datetime: lambda v: _tagged(b"t", f"{v.isoformat()} {v.fold} {getattr(v.tzinfo, 'key', '')}".encode()),
     date: lambda v: _tagged(b"d", v.isoformat().encode()),
     time: lambda v: _tagged(b"h", v.isoformat().encode()),
     timedelta: lambda v: _tagged(b"D", f"{v.days} {v.seconds} {v.microseconds}".encode()),

@@ -129,6 +129,7 @@ class Coordinator:
     def wait(self, node: Node) -> None:
         """Work until a node is finished."""
         while not node.is_finished:
+            assert self._has_work(), f"nothing is left to do, but {node.name} is {node.state}"
             self._turn()
 
     def drain(self) -> None:
@@ -136,6 +137,10 @@ class Coordinator:
         for node in self.graph.nodes:  # a finished node stays finished, and nothing adds nodes here
             self.wait(node)
         self._recorder.settle()
+
+    def _has_work(self) -> bool:
+        waiting = self._running or self._retries or self.graph.ready or self._waiting_to_run()
+        return bool(waiting) or not self._reports.empty()
 
     def wake(self, why: Why) -> None:
         """Called from the heartbeat's thread: the run must stop."""

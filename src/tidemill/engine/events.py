@@ -58,6 +58,6 @@ class RunEvent:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: Listeners are called in the thread that coordinates the run, one after another: they should be quick. What a listener
-#: raises ends the run.
+#: Listeners are called in the thread that coordinates the run, one after another: they should be quick. One that raises
+#: is not called again, and the run fails with what it raised once the steps that are being executed have ended.
 Listener = Callable[[RunEvent], None]

@@ -40,6 +40,7 @@ class Recorder:
         self._journal = journal
         self._root = root
         self._listeners = tuple(listeners)
+        self._complaint: Exception | None = None
         self._codes: set[str] = set()
 
     def flush(self) -> None:
@@ -47,8 +48,11 @@ class Recorder:
         self._journal.flush()
 
     def settle(self) -> None:
-        """Make what must not be lost durable; rows about cached steps may wait for company."""
+        """Make what must not be lost durable (rows about cached steps may wait), then raise what a listener raised."""
         self._journal.settle()
+        complaint, self._complaint = self._complaint, None
+        if complaint is not None:
+            raise complaint
 
     def started(self, node: Node, cache: Cache) -> StepTask:
         """A node's next attempt begins."""
@@ -165,7 +169,11 @@ class Recorder:
                 values.update(execution_id=execution.id, attempt=execution.attempt)
         event = RunEvent(kind, run.id, run.pipeline, run.project, now_us(), **values)
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:  # kept until the books are in order: see `settle`
+                self._complaint = self._complaint or error
+                self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     def _execution(self, node: Node, prepared: Prepared, status: StepStatus, attempt: int) -> Execution:
         options = node.step.options

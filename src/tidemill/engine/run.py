@@ -170,6 +170,7 @@ class _Session:
             self._crew.close()  # last, since a cancelled step in a thread of this process can only be waited for
         seconds = elapsed() - began
         self._recorder.tell("run_finished", status=status, seconds=seconds, message=message or "")
+        self._recorder.settle()
         if error is not None and (not isinstance(error, Exception) or self._is_terminated):
             raise error
         return self._result(status, error, seconds, result)
@@ -224,6 +225,8 @@ class _Session:
             self._coordinator.drain()
         except (Stopped, KeyboardInterrupt, LeaseLostError) as later:
             return later
+        except Exception:  # the first error is the one to tell
+            self._coordinator.stop()
         return error
 
     def _result(self, status: RunStatus, error: BaseException | None, seconds: float, result: Any) -> RunResult:
@@ -242,7 +245,8 @@ class _Session:
 
 def _summary(node: Node) -> StepSummary:
     execution = node.execution
-    assert execution is not None
+    if execution is None:  # the run ended before anything could be said about it
+        return StepSummary(node.name, node.step.name, node.step.stage, "cancelled")
     return StepSummary(
         node=node.name,
         step=node.step.name,

@@ -74,8 +74,8 @@ class StepTask:
         Keyword arguments.
     returns
         The annotation of the result; it decides how outputs are stored and split.
-    artifacts_url
-        Where worker processes open the artifact store.
+    artifacts_url, artifacts_options
+        Where and how worker processes open the artifact store.
     timeout, memory, cpu, gpu
         Limits: seconds, bytes of resident memory, threads, devices. An executor honours or refuses them.
     root
@@ -93,6 +93,7 @@ class StepTask:
     arguments: Mapping[str, Argument]
     returns: Any = None
     artifacts_url: str = ""
+    artifacts_options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None
     memory: int | None = None
     cpu: float | None = None

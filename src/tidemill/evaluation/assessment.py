@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
 from tidemill.evaluation.curves import precision_recall_points, roc_points, score_histogram
 from tidemill.evaluation.importance import permutation_importance
-from tidemill.evaluation.records import Comparison, CostReport, Curve, Evaluation
+from tidemill.evaluation.records import Comparison, CostReport, Evaluation
 from tidemill.evaluation.slices import slices_of
 from tidemill.measures.calibration import calibration_curve
 from tidemill.measures.classification import confusion
@@ -111,8 +111,7 @@ def evaluate(
     if report is not None:
         found["cost_per_1000"] = report.per_1000
     note_metrics({name: value.value for name, value in found.items()}, moment)
-    binary = task == "binary"
-    return Evaluation(
+    measured = Evaluation(
         model=model.name,
         task=task,
         target=model.signature.target,
@@ -122,24 +121,38 @@ def evaluate(
         threshold=threshold,
         metrics=found,
         comparisons=_comparisons(scored, against, resamples, seed),
-        roc=roc_points(scored.truth, scored.scores) if binary else Curve(),
-        precision_recall=precision_recall_points(scored.truth, scored.scores) if binary else Curve(),
-        calibration=calibration_curve(scored.truth, scored.scores) if binary and scored.are_probabilities else (),
-        histogram=score_histogram(_one_score(scored), scored.truth if binary else None, unit=scored.are_probabilities),
-        confusion=confusion(scored.truth, scored.scores, threshold) if binary else None,
-        confusion_matrix=_confusion_matrix(scored) if task == "multiclass" else (),
         classes=model.signature.classes,
         costs=report,
         slices=slices_of(
             scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, resamples=resamples, seed=seed
         ),
-        importance=permutation_importance(model, scored.matrix, scored.truth, metric(names[0], task), seed=seed)
-        if importance
-        else (),
         unlabelled=scored.unlabelled,
         resamples=resamples,
         seed=seed,
     )
+    if importance:
+        leading = metric(names[0], task)
+        shuffled = permutation_importance(model, scored.matrix, scored.truth, leading, seed=seed)
+        measured = replace(measured, importance=shuffled)
+    return _with_charts(measured, scored)
+
+
+def _with_charts(found: Evaluation, scored: Scored) -> Evaluation:
+    """The record with the curves, bins and counts that charts of its task are drawn from."""
+    truth, scores, unit = scored.truth, scored.scores, scored.are_probabilities
+    if found.task == "binary":
+        return replace(
+            found,
+            roc=roc_points(truth, scores),
+            precision_recall=precision_recall_points(truth, scores),
+            calibration=calibration_curve(truth, scores) if unit else (),
+            histogram=score_histogram(scores, truth, unit=unit),
+            confusion=confusion(truth, scores, found.threshold),
+        )
+    if found.task == "multiclass":
+        histogram = score_histogram(scores.max(axis=1), None, unit=unit)
+        return replace(found, histogram=histogram, confusion_matrix=_confusion_matrix(scored))
+    return replace(found, histogram=score_histogram(scores, None, unit=False))
 
 
 def score(model: Model, table: Tabular) -> Scored:
@@ -252,10 +265,6 @@ def cost_rows(truth: Floats, scores: Floats, threshold: float, costs: Mapping[st
     fp, fn, tp, tn = checked_costs(costs)
     called = scores >= threshold
     return np.where(truth == 1, np.where(called, tp, fn), np.where(called, fp, tn)).astype(np.float64)
-
-
-def _one_score(scored: Scored) -> Floats:
-    return scored.scores.max(axis=1) if scored.scores.ndim == 2 else scored.scores
 
 
 def _confusion_matrix(scored: Scored) -> tuple[tuple[int, ...], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -63,11 +64,20 @@ def _draw(column: Column, generator: np.random.Generator, rows: int) -> list[Any
     return ["example"] * rows
 
 
-def example_row(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """A row that is as complete as any, as JSON has it."""
-    count = len(next(iter(rows.values()), ()))
-    best = min(range(count), key=lambda index: sum(rows[name][index] is None for name in rows))
-    return {name: _jsonable(rows[name][best]) for name in rows}
+def example_row(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """A typical value of each column, as JSON has it: a row that is accepted, and nobody's row in particular."""
+    return {name: _jsonable(_typical(values)) for name, values in columns.items()}
+
+
+def _typical(values: Sequence[Any]) -> Any:
+    """The median of numbers and moments, the most frequent of anything else."""
+    known = [value for value in values if value is not None and value == value]
+    if not known:
+        return None
+    if isinstance(known[0], bool | str):
+        counts = Counter(known)
+        return max(sorted(counts), key=counts.__getitem__)
+    return sorted(known)[len(known) // 2]
 
 
 def _jsonable(value: Any) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from urllib.parse import unquote
 
 from tidemill.project.loading import load_project
 from tidemill.project.project import Project
@@ -49,7 +48,7 @@ def open_project_store(project: Project) -> Store:
 
 
 def _ignore(hidden: Path, url: str, artifacts: str) -> None:
-    if str(hidden) not in unquote(url) and str(hidden) not in artifacts:
+    if str(hidden) not in url and str(hidden) not in artifacts:
         return
     note = hidden / ".gitignore"
     if not note.exists():

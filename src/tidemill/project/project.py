@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from tidemill.project.secrets import reveal
 from tidemill.project.settings import Setting
@@ -53,7 +52,7 @@ class Project:
         url = reveal(str(self.settings["store"].value), root=self.root)
         scheme, separator, path = url.partition(":///")
         if scheme == "sqlite" and separator and path and not path.startswith(("/", "~", ":")):
-            return f"sqlite:///{quote(str(self.root))}/{path}"
+            return f"sqlite:///{self.root / path}"
         return url
 
     @property

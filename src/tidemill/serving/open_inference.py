@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from tidemill import __version__
 from tidemill.core.errors import InvalidRequestError, NotFoundError
 from tidemill.core.schema import Column
 from tidemill.serving.endpoint import Endpoint, score
 from tidemill.serving.wire import Refusal, parse, read_body
 
 Find = Callable[[str], Endpoint]
+
+_VERSION = importlib.metadata.version("tidemill")
 
 _DATATYPES = {
     "bool": "BOOL", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
@@ -42,7 +44,7 @@ async def route(
     """
     match list(parts):
         case []:
-            return 200, orjson.dumps({"name": "tidemill", "version": __version__, "extensions": []})
+            return 200, orjson.dumps({"name": "tidemill", "version": _VERSION, "extensions": []})
         case ["health", "live" | "ready" as probe]:
             return 200, orjson.dumps({probe: True})
         case ["models", name, *rest]:

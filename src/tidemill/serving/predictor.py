@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.core.digests import digest_value
-from tidemill.core.errors import MissingExtraError
+from tidemill.core.errors import MissingExtraError, ModelError
 from tidemill.packaging.engines import Engine, EngineName, open_engine
 from tidemill.packaging.package import Package, open_folder
 from tidemill.packaging.preparation import compile_columns, compile_row
@@ -94,7 +94,10 @@ class Predictor:
         self._prepare = compile_row(manifest["cleaning"], manifest["encoding"])
         self._prepare_columns = compile_columns(manifest["cleaning"], manifest["encoding"])
         self._decide = compile_decision(self.signature)
-        self.predict([self.example()])  # so that the first request does not pay for what is made once
+        # The first request does not pay for what is made once, and a model that cannot answer is not served.
+        tried = self.answer([self.example()])
+        if tried.failures:
+            raise ModelError(f"{package.name!r} cannot score its own example: {tried.problems[0].error}")
 
     def example(self) -> dict[str, Any]:
         """A row that the model accepts."""

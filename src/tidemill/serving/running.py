@@ -19,6 +19,7 @@ from tidemill.project import current_project
 from tidemill.serving.app import BODY_LIMIT, App
 from tidemill.serving.endpoint import Endpoint
 from tidemill.serving.loading import load
+from tidemill.serving.log.sealer import Sealer
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.predictor import Predictor
 from tidemill.store import Store
@@ -74,7 +75,8 @@ def serve(
     try:
         shown = f"http://{_shown_host(host)}:{listening.getsockname()[1]}"
         line = f"serving {', '.join(endpoint.title for endpoint in endpoints)} on {shown}"
-        _Server(App(endpoints, body_limit=body_limit), lambda: (announce or _say)(line)).run(sockets=[listening])
+        with Sealer(root, len(endpoints)):
+            _Server(App(endpoints, body_limit=body_limit), lambda: (announce or _say)(line)).run(sockets=[listening])
     finally:
         listening.close()
 

@@ -124,14 +124,15 @@ def start_server(
         env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
     )
     line = _first_line(process, timeout)
+    handle = ServerHandle(process, line.strip(), errors)
     if " on http" not in line:
         process.kill()
         process.wait()
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip().splitlines()[-5:]
-        errors.close()
+        handle.kill()
         raise RunError(f"the server did not start: {' / '.join(said) or line or f'not ready in {timeout:g} s'}")
-    return ServerHandle(process, line.strip(), errors)
+    return handle
 
 
 def _first_line(process: subprocess.Popen[str], timeout: float) -> str:

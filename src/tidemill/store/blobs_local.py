@@ -17,6 +17,7 @@ from tidemill.store.blobs import (
     Blob,
     BlobInfo,
     check_digest,
+    copy_file,
     corrupt,
     digest_file,
     gone,
@@ -138,8 +139,13 @@ class LocalArtifacts(ArtifactStore):
         """Make it young."""
         target = self._target(digest)
         try:
-            verified = self._verified.get(digest) == _seen(target.stat())
-            self._renew(digest, target, verified=verified)
+            seen = _seen(target.stat())
+            try:
+                self._renew(digest, target, verified=self._verified.get(digest) == seen)
+            except PermissionError:  # another user's: a copy of our own is as good
+                temporary = self.scratch()
+                copy_file(target, temporary)
+                self._rename(temporary, Blob(digest, seen[0]))
         except FileNotFoundError:
             raise self._missing(digest) from None
         except OSError as error:

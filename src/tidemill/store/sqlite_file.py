@@ -20,6 +20,7 @@ def make(path: Path, build: Callable[[Transaction], None]) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign_log(path)
         _build(draft, build)
         _publish(draft, path)
     except sqlite3.Error as error:
@@ -38,6 +39,17 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _refuse_foreign_log(path: Path) -> None:
+    # SQLite would replay the log of a database that was removed into the new one.
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size > 0 and not path.exists():
+        raise StoreUnavailableError(
+            "there is the log of a store here, but not its database",
+            value=str(log),
+            hint="Put the database back; or, to begin anew, remove this file and the one that ends in -shm.",
+        )
 
 
 def _build(draft: Path, build: Callable[[Transaction], None]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-import functools
 import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from tidemill.core.digests import digest_value
 from tidemill.core.errors import TidemillError
 from tidemill.engine.executors import wire
 from tidemill.engine.executors.resources import peak, reset_peak
@@ -94,7 +96,7 @@ def _new_sources() -> Sources:
 def _attempt(encoded: bytes) -> StepResult:
     try:
         task: StepTask = wire.decode(encoded)
-        artifacts = _artifacts(task.artifacts_url)
+        artifacts = _artifacts(task.artifacts_url, task.artifacts_options)
     except BaseException as error:
         kind = "tidemill" if isinstance(error, TidemillError) else "user"
         failure = StepFailure(
@@ -124,6 +126,12 @@ def _portable(failure: StepFailure | None) -> StepFailure | None:
     return failure
 
 
-@functools.cache
-def _artifacts(url: str) -> ArtifactStore:
-    return open_artifacts(url)
+def _artifacts(url: str, options: Mapping[str, Any]) -> ArtifactStore:
+    """The artifact store, opened once per place. It must be there: one made anew would hide that it is gone."""
+    key = (url, digest_value(dict(options)))
+    if key not in _opened:
+        _opened[key] = open_artifacts(url, create=False, **options)
+    return _opened[key]
+
+
+_opened: dict[tuple[str, str], ArtifactStore] = {}

@@ -81,7 +81,7 @@ def make_job(task: StepTask, artifacts: ArtifactStore, *, is_fresh: bool, on_lin
             hint="Use a folder or a remote file system, or executor='inline'.",
         )
     function = task.function if isinstance(task.function, FunctionRef) else reference(task.function)
-    sent = replace(task, artifacts_url=url, function=function)
+    sent = replace(task, artifacts_url=url, artifacts_options=artifacts.options, function=function)
     log = StepLog() if on_line is None else StepLog(on_line=lambda line: on_line(task, line))
     is_fresh = is_fresh or task.memory is not None or task.gpu > 0
     return Job(sent, function, wire.encode_task(sent), Future(), surroundings_of(task), log, is_fresh)

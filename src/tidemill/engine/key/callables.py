@@ -65,8 +65,7 @@ def wrapped_by(value: object) -> object | None:
 def _parts(value: Any) -> tuple[object, ...] | None:
     """What a standard wrapper is made of."""
     if isinstance(value, MethodType):
-        bound = None if isinstance(value.__self__, random.Random) else value.__self__
-        return (value.__func__, bound)
+        return (value.__func__, _owner(value.__self__))
     if isinstance(value, partial | partialmethod):
         return (value.func, tuple(value.args), dict(value.keywords))
     if isinstance(value, property):
@@ -80,13 +79,17 @@ def _parts(value: Any) -> tuple[object, ...] | None:
     return None
 
 
+def _owner(bound: object) -> object:
+    """What a method is bound to; the position of a random generator is not part of what `random.shuffle` is."""
+    is_generator = isinstance(bound, random.Random) or type_name(type(bound)) in _GENERATORS
+    return type(bound) if is_generator else bound
+
+
 def _built_in(encoder: Encoder, value: Any, path: str) -> bytes:
     owner = getattr(value, "__self__", None)
     name = getattr(value, "__qualname__", value.__name__)
     module = getattr(value, "__module__", None) or getattr(getattr(value, "__objclass__", None), "__module__", None)
     if module:
         encoder.reached.package(module)
-    # A generator's position is not part of what `random.shuffle` is.
-    is_global = owner is None or isinstance(owner, ModuleType | random.Random) or type_name(type(owner)) in _GENERATORS
-    bound = b"" if is_global else encoder.lenient(owner, path)
+    bound = b"" if owner is None or isinstance(owner, ModuleType) else encoder.lenient(_owner(owner), path)
     return tagged("built-in", f"{module}.{name}".encode(), bound)

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from tidemill import __version__
 from tidemill.core.digests import digest_bytes
 from tidemill.core.errors import UsageError
 from tidemill.engine.key.callables import wrapped_by
 from tidemill.engine.key.guards import Guards
+from tidemill.engine.key.packages import own_version
 from tidemill.engine.key.walk import Walk
 
 _REMEMBERED = 4096
@@ -101,7 +101,7 @@ def _remember(function: Callable[..., Any], root: Path, *, strict: bool) -> Fing
 def _finished(walk: Walk) -> Fingerprint:
     walk.guards.seal()
     walk.parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
-    walk.parts["package tidemill"] = __version__
+    walk.parts["package tidemill"] = own_version()
     parts = dict(sorted(walk.parts.items()))
     return Fingerprint(digest_bytes(*(f"{name}\0{value}\0".encode() for name, value in parts.items())), parts)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from functools import lru_cache
-from importlib.metadata import Distribution, MetadataPathFinder
+from importlib.metadata import Distribution, MetadataPathFinder, PackageNotFoundError, version
 from pathlib import Path
 
-from tidemill import __version__
 from tidemill.core.digests import digest_bytes
 
 #: Names of distributions that differ from the name of their module: guesses, verified before they are believed.
@@ -38,8 +37,17 @@ def package_versions(module: str) -> dict[str, str]:
     if top in sys.stdlib_module_names:
         return {}
     if top == "tidemill":
-        return {"tidemill": __version__}
+        return {"tidemill": own_version()}
     return dict(_versions(module, tuple(sys.path)))
+
+
+@lru_cache(maxsize=1)
+def own_version() -> str:
+    """The version of Tidemill."""
+    try:
+        return version("tidemill")
+    except PackageNotFoundError:  # run from a folder of sources that is not installed
+        return "unknown"
 
 
 @lru_cache(maxsize=4096)

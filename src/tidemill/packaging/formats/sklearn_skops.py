@@ -64,7 +64,7 @@ def load(files: Mapping[str, bytes]) -> Any:
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
     """[n] values or probabilities of the positive class, or [n, classes]."""
-    if task == "regression":
+    if task == "regression" or (task == "binary" and not hasattr(estimator, "predict_proba")):
         return np.asarray(estimator.predict(matrix), dtype=np.float64)
     scores = np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
     return scores[:, 1] if task == "binary" else scores

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,11 +73,12 @@ def scan_log(
     sealed: list[Path] = []
     frames: list[pl.LazyFrame] = []
     torn, segments = 0, 0
-    for folder in _days(Path(root), model, since, until):
+    for folder in days_of(Path(root), model, since, until):
+        segments_here = sorted(folder.glob("*.log"))  # listed first: one that is sealed now is then seen at least once
         done = sorted(folder.glob("*.parquet"))
         sealed += done
         names = {path.stem for path in done}
-        for path in sorted(folder.glob("*.log")):
+        for path in segments_here:
             if path.stem in names:
                 continue  # sealed, and about to be deleted
             try:
@@ -97,33 +97,8 @@ def scan_log(
     return LogScan(frame, len(sealed), segments, torn)
 
 
-def seal(root: str | Path, model: str | None = None) -> list[Path]:
-    """Turn segments without a living writer into Parquet; safe to repeat and to interrupt at any point.
-
-    Returns
-    -------
-    list of Path
-        The files that were written.
-    """
-    written: list[Path] = []
-    for folder in _days(Path(root), model, None, None):
-        for path in sorted(folder.glob("*.log")):
-            with path.open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                target = path.with_suffix(".parquet")
-                if not target.exists():
-                    draft = path.with_suffix(".sealing")
-                    decode(file.read()).frame.write_parquet(draft)
-                    draft.replace(target)
-                    written.append(target)
-                path.unlink(missing_ok=True)
-    return written
-
-
-def _days(root: Path, model: str | None, since: datetime | None, until: datetime | None) -> Iterator[Path]:
+def days_of(root: Path, model: str | None, since: datetime | None, until: datetime | None) -> Iterator[Path]:
+    """The folders of a log that can hold rows of a model between two moments."""
     first = "" if since is None else f"day={_day(since)}"
     last = "day=9999" if until is None else f"day={_day(until)}"
     pattern = "model=*" if model is None else f"model={quote(model, safe='')}"

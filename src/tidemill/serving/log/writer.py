@@ -7,6 +7,7 @@ death of the machine too: `settled` then waits for one fsync that many requests 
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import threading
@@ -134,12 +135,15 @@ class PredictionLog:
             try:
                 await loop.run_in_executor(self._thread, os.fsync, self._descriptor)
             except OSError as error:
-                for waiter in settled:
-                    waiter.set_exception(OutOfSpaceError(f"the prediction log cannot be synced: {error}"))
-                continue
-            for waiter in settled:
-                if not waiter.done():
+                # A segment that was finished meanwhile has been synced before it was closed.
+                failure = None if error.errno == errno.EBADF else _unsynced(self._path, error)
+            else:
+                failure = None
+            for waiter in (waiter for waiter in settled if not waiter.done()):
+                if failure is None:
                     waiter.set_result(None)
+                else:
+                    waiter.set_exception(failure)
 
     def _rotate(self, day: int) -> None:
         self._finish()
@@ -178,6 +182,12 @@ class PredictionLog:
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
         self._descriptor = -1
+
+
+def _unsynced(path: Path, error: OSError) -> OutOfSpaceError:
+    return OutOfSpaceError(
+        f"the prediction log cannot be synced: {error.strerror}", value=str(path), hint="Look at the disk."
+    )
 
 
 def _full(path: Path, error: OSError) -> OutOfSpaceError:

@@ -1,0 +1,59 @@
+"""`tidemill trace ID`."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from tidemill.cli.options import Setup, shared
+from tidemill.cli.output import emit, jsonable
+from tidemill.core.errors import NotFoundError
+from tidemill.project import Project, use_project
+from tidemill.registry import list_models
+from tidemill.tracking import trace
+from tidemill.tracking.tracing import render
+
+
+@click.command(name="trace")
+@click.argument("identifier", metavar="ID")
+@click.option("--down", is_flag=True, help="Show what came of it instead of what it came from.")
+@shared
+def command(setup: Setup, identifier: str, *, down: bool) -> None:
+    """Walk from ID back to the bytes and the commit it came from.
+
+    ID is a prediction's request id, a model version (NAME@ALIAS), a run, a step's execution, an artifact or a digest.
+    """
+    project = setup.project()
+    with use_project(project), setup.store() as store:
+        prediction = None
+        try:
+            root = trace(identifier, direction="downstream" if down else "upstream", store=store)
+        except NotFoundError:
+            prediction = _prediction(project, identifier)
+            if prediction is not None:
+                subject = f"{prediction['model']}@{prediction['version']}"
+            elif identifier in list_models(store):
+                subject = f"{identifier}@champion"
+            else:
+                raise
+            root = trace(subject, direction="downstream" if down else "upstream", store=store)
+    if setup.json:
+        emit({"status": "found", "prediction": prediction, **root.to_dict()})
+        return
+    if prediction is not None:
+        click.echo(f"prediction {prediction['request_id']}  {prediction['ts']}  {prediction['prediction']}")
+        given = {k.removeprefix("features."): v for k, v in prediction.items() if k.startswith("features.")}
+        click.echo(f"  asked with {jsonable(given)}")
+    click.echo(render(root))
+
+
+def _prediction(project: Project, request_id: str) -> dict[str, object] | None:
+    """The logged answer of this request id, if there is one."""
+    folder = project.hidden / "predictions"
+    if not folder.is_dir():
+        return None
+    polars = importlib.import_module("polars")  # a trace that finds its id in the store needs no table library
+    reading = importlib.import_module("tidemill.serving.log.reading")
+    rows = reading.predictions(folder).filter(polars.col("request_id") == request_id).head(1).collect().to_dicts()
+    return rows[0] if rows else None
