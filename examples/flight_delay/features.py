@@ -23,6 +23,24 @@ AT_ORIGIN = tm.FeatureView(
     description="How late flights have been leaving this airport",
 )
 
+LAST_DEPARTURE = tm.FeatureView(
+    "aircraft_out",
+    source="flown",
+    entity="tailnum",
+    event_time="departed_at",
+    features={"last_dep_delay": tm.last("dep_delay", over="12h")},
+    description="How late this aircraft was when it last left, which is known before it lands",
+)
+
+AT_COUNTER = tm.FeatureView(
+    "counter",
+    source="flown",
+    entity=("carrier", "origin"),
+    event_time="departed_at",
+    features={"dep_delay_4h": tm.mean("dep_delay", over="4h")},
+    description="How late this airline has been leaving this airport",
+)
+
 AT_DEST = tm.FeatureView(
     "dest",
     source="flown",
@@ -50,4 +68,4 @@ ON_ROUTE = tm.FeatureView(
     description="How this route has been doing for a month",
 )
 
-VIEWS = (LAST_LEG, AT_ORIGIN, AT_DEST, BY_CARRIER, ON_ROUTE)
+VIEWS = (LAST_LEG, LAST_DEPARTURE, AT_ORIGIN, AT_COUNTER, AT_DEST, BY_CARRIER, ON_ROUTE)

@@ -11,7 +11,7 @@ from lightgbm import LGBMClassifier
 
 import tidemill as tm
 from tidemill.core.records import Alias
-from tidemill.data.availability import Leak, declared_availability
+from tidemill.data.availability import declared_availability
 from tidemill.evaluation import Examination
 from features import VIEWS
 from tables import FLIGHTS, FLIGHTS_REPAIRS, WEATHER, WEATHER_REPAIRS
@@ -108,12 +108,6 @@ def ask(alias: Alias, model: tm.Model, rows: pl.DataFrame, count: int) -> Served
     )
 
 
-@tm.step(stage="leaks")
-def unavailable(trips: pl.DataFrame, availability: dict[str, str]) -> list[Leak]:
-    """The columns that are not known two hours before departure."""
-    return tm.leaks(trips, availability, AT, target="late")
-
-
 @dataclass(frozen=True)
 class LeakyModel:
     """What a model would promise if it were fed a column that is not known yet."""
@@ -168,7 +162,7 @@ def train(trials: int = 6, rows: int = 60_000, requests: int = 200) -> tm.ModelV
         columns=readings,
     )  # fmt: skip
 
-    unavailable(known.table, declared_availability(tm.current_project().sources))
+    tm.leaks(known.table, declared_availability(tm.current_project().sources), AT, target="late")
     split = tm.by_time("2013-08-01", "2013-09-01")
     options = {"target": "late", "split": split, "at": AT, "features": VIEWS, "frames": {v.name: trips for v in VIEWS}}
     data = tm.training_set(known.table, columns=COLUMNS, **options)

@@ -453,3 +453,38 @@ def test_a_listener_that_raises_ends_the_run_and_the_record_says_so(run_in, stor
         assert (run.status, run.error) == ("failed", "the terminal is gone")
         kept = executions.of_run(tx, run.id)
     assert {execution.status for execution in kept} == {"succeeded"}
+
+
+def test_a_limit_that_cannot_be_honoured_is_refused_and_not_ignored(run_in, store):
+    @step(memory="1GiB")
+    def hungry() -> int:
+        return 1
+
+    @pipeline
+    def flow() -> int:
+        return hungry()
+
+    result = run_in(flow).run()
+    assert result.status == "failed"
+    assert "memory" in str(result.error)
+    assert "executor=" in str(result.error)
+    with store.metadata.reading() as tx:
+        assert executions.get(tx, result.steps[0].execution_id).status == "failed"
+
+
+def test_the_same_work_is_tried_by_the_next_when_the_first_fails(run_in, tmp_path):
+    marker = tmp_path / "failed once"
+
+    @step
+    def fails_once(value: int) -> int:
+        if not marker.exists():
+            marker.touch()
+            raise OSError("the first time")
+        return value
+
+    @pipeline
+    def flow() -> list[int]:
+        return [fails_once(1), fails_once(1), fails_once(1)]
+
+    result = run_in(flow).run()
+    assert [summary.status for summary in result.steps] == ["failed", "succeeded", "cached"]

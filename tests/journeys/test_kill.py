@@ -160,6 +160,13 @@ def digests(store: Store, run_id: str) -> dict[str, list[str]]:
     return found
 
 
+def history(store: Store, node: str) -> list[tuple[str, str, str]]:
+    """Status, code and key of every execution of a node, newest run first."""
+    with store.metadata.reading() as tx:
+        every = [execution for run in runs.list_runs(tx) for execution in executions.of_run(tx, run.id)]
+    return [(found.status, found.code[:8], found.key[:8]) for found in every if found.node == node]
+
+
 def verify_blobs(store: Store) -> None:
     """Every artifact that anything refers to, and every blob, is whole."""
     with store.metadata.reading() as tx:
@@ -224,7 +231,7 @@ def check(module, folder: Path, expected: dict[str, list[str]]) -> tuple[str, in
         verify_blobs(store)
         for summary in resumed.steps:
             if summary.node in finished:
-                assert summary.status == "cached", f"{summary.node} had finished and was done again"
+                assert summary.status == "cached", f"{summary.node} was done again: {history(store, summary.node)}"
         with store.metadata.reading() as tx:
             states = {run.id: run.status for run in runs.list_runs(tx)}
             effects = [

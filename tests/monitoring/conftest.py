@@ -62,3 +62,9 @@ def model() -> Model:
 @pytest.fixture(scope="session")
 def packaged(model: Model, table: pl.DataFrame) -> Package:
     return package(model, table)
+
+
+@pytest.fixture(scope="session")
+def fresh() -> pl.DataFrame:
+    """Flights of the same world that the model has not seen."""
+    return flights(9)

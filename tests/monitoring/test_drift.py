@@ -128,17 +128,22 @@ def test_a_report_is_plain_data_with_the_counts_of_both_sides() -> None:
 
 
 def test_the_prediction_log_is_compared_with_the_models_own_profile(
-    model: Model, packaged: Package, table: pl.DataFrame, tmp_path: Path
+    model: Model, packaged: Package, table: pl.DataFrame, fresh: pl.DataFrame, tmp_path: Path
 ) -> None:
     endpoint = Endpoint(Predictor(packaged), PredictionLog(tmp_path, "flight-delay"))
     hot = table.drop("late").tail(600).with_columns(temp=pl.col("temp") + 12)
     endpoint.answer(hot.to_dicts())
+    endpoint.answer([{"nonsense": 1}] * 300)
     endpoint.close()
     report = drift(packaged, predictions(tmp_path))
     assert report.drifted == ("temp",)
     assert report.prediction is not None
     assert report.prediction.drifted
-    assert drift(model, table).drifted == ()
+    same = drift(model, fresh)
+    assert same.drifted == ()
+    assert same.prediction is not None
+    assert not same.prediction.drifted
+    assert drift(model, fresh.drop("heavy")).prediction is None
     scored = drift(model, table.head(100), scores=np.full(100, 0.99))
     assert scored.prediction is not None
     assert scored.prediction.drifted

@@ -32,7 +32,7 @@ def test_a_registered_package_is_found_by_number_and_loads_as_it_was(store: Stor
     assert version.version == 1
     assert version.metrics["test.roc_auc"] == 0.71
     assert version.metrics["package.latency_p99_ms"] == packaged.metrics["latency_p99_ms"]
-    assert version.gate["test"]["checks"][0]["passed"]
+    assert version.gate["promises"][0]["status"] == "passed"
     assert resolve(store, "flight-delay@1") == resolve(store, "flight-delay@v1") == version
     assert load_package(store, version).digest == packaged.digest
     assert list_models(store) == {"flight-delay": []}
@@ -42,12 +42,12 @@ def test_a_registered_package_is_found_by_number_and_loads_as_it_was(store: Stor
 
 def test_registering_again_gives_the_same_version_with_what_is_new(store: Store, packaged: Package) -> None:
     first = register_version(store, packaged, [Measurement("test", "roc_auc", 0.60)], requirements=[RANKING])
-    assert not first.gate["test"]["passed"]
+    assert not first.gate["passed"]
     again = register_version(
         store, packaged, [gate("test", [RANKING], Measurement("test", "roc_auc", 0.7))], requirements=[RANKING]
     )
     assert again.id == first.id
-    assert again.gate["test"]["passed"]
+    assert again.gate["passed"]
     assert again.metrics["test.roc_auc"] == 0.7
     assert again.metrics["package.size_mb"] == first.metrics["package.size_mb"]
     assert len(list_versions(store, "flight-delay")) == 1

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from tidemill.core.errors import InvalidRequestError
+from tidemill.core.errors import InvalidRequestError, ModelError
 from tidemill.core.model import Model
 from tidemill.data.operations import FillLearned, MergeRare
 from tidemill.data.split import by_share, split
@@ -169,6 +169,13 @@ assert not heavy, heavy
 assert loaded < 5, loaded
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_model_that_cannot_score_its_own_example_is_not_served(packaged: Package) -> None:
+    files = dict(packaged.files)
+    narrow = [entry for entry in packaged.manifest["encoding"] if entry["column"] != "temp"]
+    with pytest.raises(ModelError, match="its own example"):
+        Predictor(Package({**packaged.manifest, "encoding": narrow}, files))
 
 
 def test_a_predictor_opens_from_a_folder(packaged: Package, tmp_path: Path, predictor: Predictor) -> None:

@@ -15,12 +15,14 @@ import numpy as np
 import polars as pl
 
 from tidemill.core.errors import DataError, UsageError
+from tidemill.core.model import Model
 from tidemill.data.types import Tabular, collected
 from tidemill.engine.step import step
 from tidemill.measures.distances import chi2_two_sample, jensen_shannon, psi
 from tidemill.measures.multiplicity import benjamini_hochberg
 from tidemill.measures.population import count_like, profile_categories, profile_numbers
 from tidemill.monitoring.records import ColumnDrift, DriftReport, DriftRule
+from tidemill.training.prediction import predict
 
 #: How columns of the prediction log are named, and the column that holds the model's answer there.
 _LOGGED, _SCORE = "features.", "probability"
@@ -35,6 +37,7 @@ class _Found:
 
     drift: ColumnDrift
     missing_p: float | None
+    strange_p: float | None
 
 
 @step(stage="drift")
@@ -57,7 +60,8 @@ def drift(
     columns
         Only these; by default every column of the profile.
     scores
-        The model's answers for the window, shape (rows,); by default the column ``probability`` of a logged window.
+        The model's answers for the window, shape (rows,); by default those in a logged window, or those that
+        `reference` gives now if it is a model.
     rule
         When a difference is called drift.
 
@@ -80,7 +84,7 @@ def drift(
     (('x',), 3.0)
     """
     profile = _profile_of(reference)
-    frame = collected(current)
+    frame = _answered(collected(current))
     if frame.is_empty():
         raise DataError("the window has no rows", hint="Take a longer one.")
     wanted = tuple(profile["columns"]) if columns is None else tuple(columns)
@@ -93,6 +97,8 @@ def drift(
     rule = rule or DriftRule()
     present = {name: series for name in wanted if (series := _series(frame, name)) is not None}
     found = [_measure(name, profile["columns"][name], series, rule) for name, series in present.items()]
+    if scores is None and isinstance(reference, Model) and "request_id" not in frame.columns:
+        scores = _scores(reference, frame)
     answers = _answers(profile, frame, scores, rule)
     judged = _judge([*found, *answers], rule)
     prediction = judged.pop() if answers else None
@@ -162,6 +168,12 @@ def _profile_of(reference: Any) -> Mapping[str, Any]:
     return profile
 
 
+def _answered(frame: pl.DataFrame) -> pl.DataFrame:
+    """A logged window without the rows that were refused: they have no features."""
+    is_logged = "request_id" in frame.columns and "status" in frame.columns
+    return frame.filter(pl.col("status") == "answered") if is_logged else frame
+
+
 def _series(frame: pl.DataFrame, name: str) -> pl.Series | None:
     for candidate in (_LOGGED + name, name):
         if candidate in frame.columns:
@@ -182,6 +194,16 @@ def _answers(profile: Mapping[str, Any], frame: pl.DataFrame, scores: Any, rule:
     if logged == _SCORE and frame[_SCORE].null_count() == frame.height:  # a regression logs its value
         logged = "prediction"
     return [_measure("prediction", reference, frame[logged], rule)]
+
+
+def _scores(model: Model, frame: pl.DataFrame) -> Any:
+    """What the model says about the window, in the form of its profile; nothing when the window lacks an input."""
+    if any(column.name not in frame.columns for column in model.signature.inputs):
+        return None
+    scores = predict(model, frame)
+    if model.signature.task != "multiclass":
+        return scores
+    return [model.signature.classes[code] for code in scores.argmax(axis=1).tolist()]
 
 
 def _measure(name: str, reference: Mapping[str, Any], series: pl.Series, rule: DriftRule) -> _Found:
@@ -212,10 +234,20 @@ def _measure(name: str, reference: Mapping[str, Any], series: pl.Series, rule: D
         reference_counts=tuple(before_counts),
         current_counts=tuple(now_counts),
     )
-    return _Found(
-        _with_numbers(entry, reference, values) if kind == "number" else _with_categories(entry, reference, values),
-        missing_p,
-    )
+    entry = (_with_numbers if kind == "number" else _with_categories)(entry, reference, values)
+    return _Found(entry, missing_p, _strangeness(entry, known[0]) if min(known) else None)
+
+
+def _strangeness(entry: ColumnDrift, rows: int) -> float:
+    """The chance that so large a share of the same population was not among the reference's `rows` known values.
+
+    The share of a population beyond the smallest and the largest of n values is Beta distributed (2, n - 1); a share s
+    of it is in none of n rows with the chance (1 - s)^n.
+    """
+    if entry.kind == "category":
+        return float((1.0 - entry.new_share) ** rows)
+    share = entry.out_of_range
+    return float((1.0 - share) ** rows + rows * share * (1.0 - share) ** max(rows - 1, 0))
 
 
 def _with_numbers(entry: ColumnDrift, reference: Mapping[str, Any], values: Any) -> ColumnDrift:
@@ -256,14 +288,13 @@ def _pooled(before: Sequence[int], now: Sequence[int]) -> tuple[list[int], list[
 
 def _judge(found: Sequence[_Found], rule: DriftRule) -> list[ColumnDrift]:
     """Adjust all p-values together, and say of each column whether it drifted and why."""
-    tests = [(entry.drift.p_value, entry.missing_p) for entry in found]
-    given = [p for pair in tests for p in pair if p is not None]
+    tests = [(entry.drift.p_value, entry.missing_p, entry.strange_p) for entry in found]
+    given = [p for row in tests for p in row if p is not None]
     adjusted = iter(benjamini_hochberg(given).tolist()) if given else iter(())
     out: list[ColumnDrift] = []
-    for entry, (p_value, missing_p) in zip(found, tests, strict=True):
-        shape_p = None if p_value is None else float(next(adjusted))
-        hole_p = None if missing_p is None else float(next(adjusted))
-        judged = replace(entry.drift, adjusted_p=shape_p, missing_adjusted_p=hole_p)
+    for entry, row in zip(found, tests, strict=True):
+        shape, missing, strange = (None if p is None else float(next(adjusted)) for p in row)
+        judged = replace(entry.drift, adjusted_p=shape, missing_adjusted_p=missing, strange_adjusted_p=strange)
         reasons = _reasons(judged, rule)
         out.append(replace(judged, drifted=bool(reasons), reasons=reasons))
     return out
@@ -279,9 +310,10 @@ def _reasons(entry: ColumnDrift, rule: DriftRule) -> tuple[str, ...]:
     change = entry.missing_current - entry.missing_reference
     if entry.missing_adjusted_p is not None and entry.missing_adjusted_p < rule.alpha and abs(change) >= rule.missing:
         reasons.append(f"missing values went from {entry.missing_reference:.1%} to {entry.missing_current:.1%}")
-    if entry.new_share >= rule.strange:
+    is_strange = entry.strange_adjusted_p is not None and entry.strange_adjusted_p < rule.alpha
+    if is_strange and entry.new_share >= rule.strange:
         shown = ", ".join(entry.new_categories[:3])
         reasons.append(f"{entry.new_share:.1%} have categories that the reference does not have: {shown}")
-    if entry.out_of_range >= rule.strange:
+    if is_strange and entry.out_of_range >= rule.strange:
         reasons.append(f"{entry.out_of_range:.1%} are outside the reference's range")
     return tuple(reasons)

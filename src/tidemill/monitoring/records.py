@@ -52,6 +52,8 @@ class ColumnDrift:
         Categories that the reference does not have, most frequent first, and their share.
     out_of_range
         Share of numbers outside the reference's range.
+    strange_adjusted_p
+        The adjusted chance of so large a share of new or out-of-range values in the same population.
     mean_reference, mean_current
         Of numbers.
     edges, categories
@@ -74,6 +76,7 @@ class ColumnDrift:
     new_categories: tuple[str, ...] = ()
     new_share: float = 0.0
     out_of_range: float = 0.0
+    strange_adjusted_p: float | None = None
     mean_reference: float | None = None
     mean_current: float | None = None
     edges: tuple[float, ...] = ()

@@ -1,4 +1,4 @@
-"""The gate's record on a model version: by moment, how the promises came out and everything that was measured then."""
+"""The gate's record on a model version: how the promises came out, and everything that was measured."""
 
 from __future__ import annotations
 
@@ -32,30 +32,17 @@ def gate_record(measurements: Sequence[Measurement], requirements: Iterable[Requ
     Returns
     -------
     dict
-        By moment ``{"passed", "checks", "measurements"}``: a check for each requirement of the moment
-        (``requirement``, ``statement``, ``metric``, ``bound``, ``passed``, ``value``, ``low``, ``high``, ``rows``,
-        ``margin``, ``reason``), and the measurements, from which the gate is evaluated again at promotion. Moments
-        without requirements and measurements are left out.
+        ``passed``, ``moments``, ``promises``, ``note`` as a `GateResult` has them, and ``measurements``, from which
+        the gate is evaluated again when the version is promoted.
     """
-    promises = gate(GATE_MOMENTS, requirements, measurements).promises
-    record: dict[str, Any] = {}
-    for moment in GATE_MOMENTS:
-        checks = [_check(promise) for promise in promises if promise.moment == moment]
-        measured = [asdict(found) for found in measurements if found.moment == moment]
-        if checks or measured:
-            passed = all(check["passed"] for check in checks)
-            record[moment] = {"passed": passed, "checks": checks, "measurements": measured}
+    result = gate(GATE_MOMENTS, requirements, measurements)
+    record = {**asdict(result), "measurements": [asdict(found) for found in measurements]}
     return dict(plain(record, "gate"))
 
 
 def recorded_measurements(record: Mapping[str, Any]) -> tuple[Measurement, ...]:
     """The measurements of a record."""
-    return tuple(Measurement(**found) for moment in record.values() for found in moment["measurements"])
-
-
-def has_passed(record: Mapping[str, Any]) -> bool:
-    """Whether every promise of every moment held, as it was when it was recorded."""
-    return all(moment["passed"] for moment in record.values())
+    return tuple(Measurement(**found) for found in record.get("measurements", ()))
 
 
 def examined(record: Mapping[str, Any], requirements: Iterable[Requirement]) -> GateResult:
@@ -67,9 +54,3 @@ def _measurement(promise: Promise) -> Measurement:
     return Measurement(
         promise.moment, promise.metric, promise.value, promise.low, promise.high, promise.rows, promise.reason
     )
-
-
-def _check(promise: Promise) -> dict[str, Any]:
-    kept = ("statement", "metric", "bound", "value", "low", "high", "rows", "margin", "reason")
-    check = {name: getattr(promise, name) for name in kept}
-    return {"requirement": promise.name, "passed": promise.status == "passed", **check}

@@ -15,7 +15,7 @@ from tidemill.engine.materialisers import Draft
 from tidemill.evaluation.promises import Measurement
 from tidemill.packaging.materialiser import PackageMaterialiser
 from tidemill.packaging.package import Package
-from tidemill.registry.gates import gate_record, has_passed, measurements_in, recorded_measurements
+from tidemill.registry.gates import gate_record, measurements_in, recorded_measurements
 from tidemill.registry.names import Reference, check_name, parse_reference
 from tidemill.store import Store, audit, executions, lineage, models
 from tidemill.store.database import Transaction
@@ -87,7 +87,7 @@ def register_version(
                 gate=gate_record(measured, requirements),
             ),
         )
-        details = {"run": run_id, "package": draft.digest, "passed": has_passed(version.gate)}
+        details = {"run": run_id, "package": draft.digest, "passed": version.gate["passed"]}
         audit.record(tx, "model.register", f"model:{model}@{version.version}", details, actor)
     return version
 

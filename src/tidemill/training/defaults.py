@@ -1,4 +1,4 @@
-"""What the project says about arguments that a call leaves out: the model's name, and what errors cost."""
+"""What the verbs take from the project where the caller says nothing."""
 
 from __future__ import annotations
 
@@ -6,26 +6,39 @@ from typing import Any
 
 from tidemill.design.canvas import canvas_of
 from tidemill.engine.context import current
-from tidemill.project.current import current_project
+from tidemill.project import current_project
+
+_FILLED = ("name", "costs", "task")
 
 
 def from_project(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Fill in ``name`` from the project and ``costs`` from its canvas, where the verb has them and they are None.
+    """Fill in ``name`` from the project, ``costs`` and ``task`` from its canvas, where the verb has them as None.
 
     This happens before the key of a step is made, so that a changed canvas runs the step again. Inside a step nothing
     is filled in: what that step's key does not know must not change its result. Costs are of binary decisions, and
     empty ones (``{}``) mean none.
     """
-    if current() is not None or all(arguments.get(key, "") is not None for key in ("name", "costs")):
+    return _filled(arguments, _FILLED)
+
+
+def task_from_project(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Fill in only the ``task``, as `from_project` does."""
+    return _filled(arguments, ("task",))
+
+
+def _filled(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    wanted = [name for name in names if name in arguments and arguments[name] is None]
+    if not wanted or current() is not None:
         return arguments
     project = current_project()
     if project.file is None:
         return arguments
     filled = dict(arguments)
-    if filled.get("name", "") is None:
+    canvas = canvas_of(project.canvas)
+    if "name" in wanted:
         filled["name"] = project.name
-    if filled.get("costs", "") is None:
-        canvas = canvas_of(project.canvas)
-        if canvas.costs is not None and canvas.prediction.kind == "binary":
-            filled["costs"] = canvas.costs.to_dict()
+    if "costs" in wanted and canvas.costs is not None and canvas.prediction.kind == "binary":
+        filled["costs"] = canvas.costs.to_dict()
+    if "task" in wanted:
+        filled["task"] = canvas.prediction.kind
     return filled

@@ -119,6 +119,11 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, classes: int) -> Numbe
         scores = np.asarray(estimator.predict(matrix), dtype=np.float64)
         if task == "multiclass" and scores.ndim == 1:
             scores = np.eye(classes)[scores.astype(np.int64)]
+    if task == "regression" and scores.ndim != 1:
+        raise ModelError(
+            f"{type(estimator).__name__} gives {scores.shape[1]} numbers a row where a regression needs one",
+            hint="If it is a classifier, say so: task='multiclass', or the task in the canvas.",
+        )
     if np.isnan(scores).any():
         raise ModelError(
             f"{type(estimator).__name__} predicted {int(np.isnan(scores).sum())} NaN for {len(scores)} rows",

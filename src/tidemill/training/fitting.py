@@ -93,7 +93,8 @@ def train(
         What the registry will call the model; if left out, the project's name, and without a project or inside
         another step the name of the target.
     task
-        ``"binary"``, ``"multiclass"`` or ``"regression"``; by default what the target's type calls for.
+        ``"binary"``, ``"multiclass"`` or ``"regression"``; by default what the canvas says, else what the target's
+        type calls for.
     cleaning
         Repairs that learn from rows (`FillLearned`, `MergeRare`, `ClipLearned`), or a plan of these: fitted on
         training rows, part of the model.

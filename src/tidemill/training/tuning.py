@@ -17,6 +17,7 @@ from tidemill.data.split import Splits
 from tidemill.engine.step import step
 from tidemill.measures.registry import Metric
 from tidemill.measures.registry import metric as metric_of
+from tidemill.training.defaults import task_from_project
 from tidemill.training.estimators import Build, Fitting, best_iteration, built, fit, scores_of
 from tidemill.training.fitting import Prepared, prepare
 from tidemill.training.libraries import require
@@ -71,7 +72,7 @@ class Study:
     rows: int = 0
 
 
-@step(stage="tune")
+@step(stage="tune", resolve=task_from_project)
 def tune(
     build: Build,
     space: Space,

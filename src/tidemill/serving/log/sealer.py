@@ -39,7 +39,7 @@ class Sealer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
-        self._thread.join(self._every)
+        self._thread.join(1.0)  # a sealing under way finishes without us
 
     def _look(self) -> None:
         while not self._stopped.wait(self._every):

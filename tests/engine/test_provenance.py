@@ -1,0 +1,37 @@
+"""The commit of a run is read from git's files, whatever shape the checkout has."""
+
+from __future__ import annotations
+
+from tidemill.engine.provenance import commit
+
+SHA = "3f9a12bc77d04e5f6a7b8c9d0e1f2a3b4c5d6e7f"
+
+
+def test_the_commit_of_a_branch(tmp_path):
+    (tmp_path / ".git" / "refs" / "heads").mkdir(parents=True)
+    (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    assert commit(tmp_path) == ""  # nothing is committed yet
+    (tmp_path / ".git" / "refs" / "heads" / "main").write_text(f"{SHA}\n")
+    (tmp_path / "project").mkdir()
+    assert commit(tmp_path / "project") == SHA
+
+
+def test_the_commit_of_a_packed_branch_and_of_a_detached_head(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (tmp_path / ".git" / "packed-refs").write_text(f"# pack-refs\n{'0' * 40} refs/heads/other\n{SHA} refs/heads/main\n")
+    assert commit(tmp_path) == SHA
+    (tmp_path / ".git" / "HEAD").write_text("1" * 40 + "\n")
+    assert commit(tmp_path) == "1" * 40
+
+
+def test_the_commit_of_a_second_work_tree(tmp_path):
+    data = tmp_path / "main" / ".git" / "worktrees" / "second"
+    data.mkdir(parents=True)
+    (data / "HEAD").write_text("ref: refs/heads/side\n")
+    (data / "commondir").write_text("../..\n")
+    (tmp_path / "main" / ".git" / "refs" / "heads").mkdir(parents=True)
+    (tmp_path / "main" / ".git" / "refs" / "heads" / "side").write_text(f"{SHA}\n")
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / ".git").write_text(f"gitdir: {data}\n")
+    assert commit(tmp_path / "second") == SHA
