@@ -7,21 +7,35 @@ Exit codes: 0 success; 1 a run failed; 2 wrong usage or configuration; 3 not fou
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
-import os
+import json
+import select
 import sys
+import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 import tidemill
-from tidemill.cli.output import as_error_line
+from tidemill.cli.extras import extra_for
+from tidemill.cli.output import as_error, as_line, claim_stdout, emit, silence
 from tidemill.cli.table import COMMANDS, SECTIONS
-from tidemill.core.errors import TidemillError
+from tidemill.core.errors import MissingExtraError, OutOfSpaceError, TidemillError, UsageError, shorten
 
 EXIT_DEFECT = 70
 EXIT_INTERRUPTED = 130
+#: What the system says about a path that the user gave or may change.
+_OF_PATHS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+)
+_PATH_HINT = "Choose another, or change who may write there."
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads standard output any more, as after ``tidemill runs | head -1``."""
 
 
 class LazyGroup(click.Group):
@@ -50,11 +64,37 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without importing any command."""
+        names = [CompletionItem(name, help=entry.help) for name, entry in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; Click would make a closed pipe an exit code of 1, and an EOFError an interruption."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if is_read():
+                raise RuntimeError(f"a pipe was closed: {error}") from error
+            raise ReaderGoneError from error
+        except EOFError as error:
+            raise RuntimeError(f"a file ended too early: {error}") from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections without importing any command."""
         for title, entries in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.help) for name, entry in entries.items()])
+
+
+def is_read() -> bool:
+    """Whether somebody still reads standard output."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -70,47 +110,90 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with a documented code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug, as_json = "--debug" in arguments, "--json" in arguments
+    if as_json:
+        claim_stdout()
     try:
         code = cli.main(args=arguments, prog_name="tidemill", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except TidemillError as error:
-        if debug:
-            raise
-        _fail(error, as_json=as_json, code=error.exit_code)
+        sys.stdout.flush()
     except click.ClickException as error:
         _usage(error, as_json=as_json)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (KeyboardInterrupt, click.Abort) as error:
+        _interrupted(error, as_json=as_json)
+    except (ReaderGoneError, BrokenPipeError):
+        silence()
         sys.exit(0)
     except Exception as error:
-        if debug:
-            raise
-        _fail(error, as_json=as_json, code=EXIT_DEFECT)
+        _fail(error, as_json=as_json, debug=debug)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _usage(error: click.ClickException, *, as_json: bool) -> None:
+def _usage(error: click.ClickException, *, as_json: bool) -> NoReturn:
     if as_json:
-        click.echo(as_error_line("UsageError", error.format_message(), exit_code=error.exit_code))
+        emit(as_error(error, error.exit_code, shown=error.format_message()))
     else:
         error.show()
     sys.exit(error.exit_code)
 
 
-def _fail(error: BaseException, *, as_json: bool, code: int) -> None:
-    kind = type(error).__name__
+def _interrupted(error: BaseException, *, as_json: bool) -> NoReturn:
     if as_json:
-        details: dict[str, Any] = {}
-        if isinstance(error, TidemillError):
-            details = {"what": error.what, "hint": error.hint}
-        click.echo(as_error_line(kind, str(error), exit_code=code, **details))
-    elif code == EXIT_DEFECT:
-        click.echo(f"{click.style('defect', fg='red', bold=True)} {kind}: {error}", err=True)
-        click.echo(
-            "This is an error in Tidemill, not in your input. Run again with --debug for the traceback.", err=True
-        )
+        emit(as_error(error, EXIT_INTERRUPTED, shown="interrupted"))
+    click.echo("interrupted", err=True)
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _fail(error: Exception, *, as_json: bool, debug: bool) -> NoReturn:
+    """One screen, or one JSON line; with --debug the traceback as well. What is secret stays so."""
+    named = explained(error)
+    code = named.exit_code if isinstance(named, TidemillError) else EXIT_DEFECT
+    if debug:
+        click.echo(_public("".join(traceback.format_exception(error))), err=True)
+    if as_json:
+        emit(_public_json(as_error(named, code)))
+    elif isinstance(named, TidemillError):
+        click.echo(_public(f"{click.style('error', fg='red', bold=True)} {screen_of(named)}"), err=True)
     else:
-        click.echo(f"{click.style('error', fg='red', bold=True)} {error}", err=True)
+        kind = type(named).__name__
+        click.echo(_public(f"{click.style('defect', fg='red', bold=True)} {kind}: {named}"), err=True)
+        more = "" if debug else " Run again with --debug for the traceback."
+        click.echo(f"This is an error in Tidemill, not in your input.{more}", err=True)
     sys.exit(code)
+
+
+def screen_of(error: TidemillError) -> str:
+    """The error as people read it: what happened and the value; then what to do, on a line of its own.
+
+    >>> from tidemill.core.errors import UsageError
+    >>> print(screen_of(UsageError("no such step", value="fti", hint="Did you mean 'fit'?")))
+    no such step: 'fti'
+      Did you mean 'fit'?
+    """
+    value = "" if error.value is None else f": {shorten(error.value)}"
+    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+    hint = f"\n  {error.hint}" if error.hint else ""
+    return f"{error.what}{value}{notes}{hint}"
+
+
+def explained(error: Exception) -> Exception:
+    """A system's error about a path, or a package that an extra brings, is no defect: say what to do about it."""
+    if isinstance(error, ModuleNotFoundError):
+        extra = extra_for(str(error))
+        if extra is not None:
+            return MissingExtraError(str(error.name).partition(".")[0], extra, purpose="This command")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutOfSpaceError("the disk is full", value=error.filename, hint="Free some space: tidemill gc")
+    if isinstance(error, OSError) and error.errno in _OF_PATHS and error.filename is not None:
+        problem = (error.strerror or type(error).__name__).lower()
+        return UsageError(f"this path cannot be used: {problem}", value=str(error.filename), hint=_PATH_HINT)
+    return error
+
+
+def _public(text: str) -> str:
+    """The text without the secrets that were read; if the project was not loaded, none were."""
+    secrets = sys.modules.get("tidemill.project.secrets")
+    return text if secrets is None else str(secrets.redact(text))
+
+
+def _public_json(payload: dict[str, Any]) -> dict[str, Any]:
+    public: dict[str, Any] = json.loads(_public(as_line(payload)))
+    return public

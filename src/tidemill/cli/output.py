@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from tidemill.core.clock import from_us
+from tidemill.core.errors import TidemillError
+
+#: Longer texts are cut in tables; ids and numbers are shorter.
+_CELL = 72
+#: Where JSON lines go, once standard output is claimed for them.
+_lines: IO[str] | None = None
+
+
+def claim_stdout() -> None:
+    """Keep standard output for JSON lines: whatever else is written to it from now on goes to standard error.
+
+    That holds for what modules print when they are imported, for C libraries and for child processes, since the file
+    descriptor itself is turned.
+    """
+    global _lines
+    with contextlib.suppress(OSError):  # a descriptor is closed: then there is nobody to keep lines apart for
+        own = os.dup(1)
+        os.dup2(2, 1)
+        _lines = os.fdopen(own, "w", encoding="utf-8")
+
+
+def silence() -> None:
+    """Write to nowhere from now on: the reader of standard output is gone."""
+    global _lines
+    _lines = None
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def jsonable(value: Any) -> Any:
@@ -38,28 +66,37 @@ def as_line(payload: Any) -> str:
     return json.dumps(jsonable(payload), ensure_ascii=False, separators=(", ", ": "))
 
 
-def as_error_line(kind: str, message: str, *, exit_code: int, **details: Any) -> str:
-    """The last line of a failed command under ``--json``."""
-    return as_line({"status": "error", "error": {"type": kind, "message": message, **details}, "exit_code": exit_code})
+def as_error(error: BaseException, exit_code: int, *, shown: str | None = None) -> dict[str, Any]:
+    """The end of a failed command under ``--json``: what happened, the value, what to do, and the exit code.
+
+    >>> from tidemill.core.errors import UsageError
+    >>> as_error(UsageError("no such step", value="fti", hint="Did you mean 'fit'?"), 2)["error"]["hint"]
+    "Did you mean 'fit'?"
+    """
+    details: dict[str, Any] = {"type": type(error).__name__, "message": str(error) if shown is None else shown}
+    if isinstance(error, TidemillError):
+        details |= {"what": error.what, "value": error.value, "hint": error.hint}
+    return {"status": "error", "error": details, "exit_code": exit_code}
 
 
 def emit(payload: Any) -> None:
     """Print one JSON line and flush it, so that a reader sees progress."""
-    click.echo(as_line(payload))
-    sys.stdout.flush()
+    click.echo(as_line(payload), file=_lines)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
-    """Align columns of text; the columns named in `right` are flushed right.
+    """Align columns of text; the columns named in `right` are flushed right, and one that is empty is left out.
 
-    >>> print(table(["step", "rows"], [["clean", 12], ["fit", 3]], right=["rows"]))
+    >>> print(table(["step", "rows", "note"], [["clean", 12, None], ["fit", 3, ""]], right=["rows"]))
     step   rows
     clean    12
     fit       3
     """
-    cells = [[str(header) for header in headers], *[["" if c is None else str(c) for c in row] for row in rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
-    flush_right = [header in set(right) for header in headers]
+    body = [["" if cell is None else _clipped(str(cell)) for cell in row] for row in rows]
+    kept = [place for place in range(len(headers)) if not body or any(row[place] for row in body)]
+    cells = [[str(headers[place]) for place in kept], *[[row[place] for place in kept] for row in body]]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(kept))]
+    flush_right = [headers[place] in set(right) for place in kept]
     lines = []
     for row in cells:
         padded = [
@@ -68,6 +105,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
         ]
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
+
+
+def _clipped(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _CELL else f"{line[: _CELL - 1]}…"
 
 
 def moment(us: int | None) -> str:

@@ -1,0 +1,150 @@
+"""The first thing a stranger runs: the whole life of a model, from five raw tables to a served and watched champion."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def tidemill(folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Run the command line and return its JSON lines."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tidemill.cli", *arguments, "--json"],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def lines(place) -> list[dict[str, Any]]:
+    return tidemill(place, "demo", "flights", "--trials", "2")
+
+
+@pytest.fixture(scope="module")
+def summary(lines) -> dict[str, Any]:
+    return lines[-1]
+
+
+def test_it_succeeds_and_tells_its_progress(lines, summary):
+    assert summary["status"] == "succeeded"
+    finished = {line["stage"] for line in lines if line.get("event") == "step_finished"}
+    life = [
+        "read",
+        "explore",
+        "validate",
+        "clean",
+        "enrich",
+        "leaks",
+        "training set",
+        "tune",
+        "train",
+        "evaluate",
+        "test",
+    ]
+    assert finished >= {*life, "package", "register", "promote", "serve", "drift"}
+
+
+def test_the_honest_model_ranks_well_on_months_it_never_saw(summary):
+    assert summary["metrics"]["test"]["roc_auc"] >= 0.74
+    assert summary["metrics"]["test"]["failed_behaviours"] == 0
+
+
+def test_every_stage_says_seconds_and_rows(summary):
+    stages = {stage["step"]: stage for stage in summary["stages"]}
+    assert stages["read"]["rows_out"] == 336_776
+    assert stages["clean"]["rows_out"] == 336_776  # the good rows and those in quarantine
+    assert stages["build_training_set"]["rows_out"] == 327_346
+    assert all(stage["seconds"] >= 0 for stage in summary["stages"])
+
+
+def test_the_known_defects_of_the_tables_are_found(summary):
+    found = {(error["kind"], error["column"]) for error in summary["errors_found"]}
+    assert ("impossible_value", "wind_speed") in found
+    assert ("clock_2400", "dep_time") in found
+    assert ("hour_mismatch", "time_hour") in found
+    assert ("orphan_keys", "tailnum") in found
+    assert ("missing_labels", "arr_delay") in found
+    assert any(
+        1048 < example < 1049
+        for error in summary["errors_found"]
+        for example in error["examples"]
+        if isinstance(example, float)
+    )
+
+
+def test_the_leak_is_named_from_when_it_becomes_known(summary):
+    leaks = {leak["column"]: leak for leak in summary["leaks"]}
+    assert leaks["dep_delay"]["known_at"] == "departed_at"
+    assert leaks["dep_delay"]["late"] > 0.99
+    assert leaks["dep_delay"]["auc_alone"] > 0.85
+
+
+def test_it_shows_what_the_leak_would_have_promised(place, summary):
+    (line,) = tidemill(place / "flights", "show", summary["run"], "--step", "with_leak")
+    artifact = tidemill(place / "flights", "show", summary["run"])[-1]["artifacts"]["with_leak"]
+    (shown,) = tidemill(place / "flights", "artifact", artifact["id"])
+    assert line["execution"]["status"] == "succeeded"
+    value = json.loads(shown["artifact"]["inline"])
+    assert "0.9" in json.dumps(value)
+
+
+def test_the_gate_passed_with_every_promise_measured(summary):
+    assert summary["gate"]["passed"] is True
+    assert {promise["name"] for promise in summary["gate"]["promises"]} == {"ranking", "honesty", "response", "parity"}
+    assert summary["aliases"] == ["champion"]
+    assert (summary["model"], summary["version"]) == ("flight-delay", 1)
+
+
+def test_the_server_answered_and_logged_what_it_said(place, summary):
+    rows = tidemill(place / "flights", "predictions", "--limit", "5")
+    assert rows[-1]["total"] == 200
+    request = next(
+        row["prediction"]["request_id"] for row in rows if row.get("prediction", {}).get("status") == "answered"
+    )
+    trace = tidemill(place / "flights", "trace", request)[-1]
+    kinds = {node["kind"] for node in trace["nodes"].values()}
+    assert kinds >= {"model version", "artifact", "execution"}
+    assert any(node["name"].startswith("read") for node in trace["nodes"].values())
+
+
+def test_the_report_is_one_small_file_without_requests(summary):
+    page = Path(summary["report"]).read_text()
+    assert len(page) < 1_000_000
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+    assert "https://" not in page
+
+
+def test_a_second_run_repeats_only_effects(place, lines):
+    again = tidemill(place, "demo", "flights", "--trials", "2")
+    ran = {line["step"] for line in again if line.get("event") == "step_started"}
+    assert ran == {"register_model", "promote", "ask"}
+
+
+def test_an_edited_helper_runs_what_depends_on_it_and_says_why(place, lines):
+    source = place / "flights" / "pipeline.py"
+    source.write_text(source.read_text().replace("TAXI = 30", "TAXI = 25"))
+    plan = tidemill(place / "flights", "plan", "train", "--set", "trials=2")
+    actions = {line["node"]["node"]: line["node"] for line in plan if "node" in line}
+    assert actions["validate"]["action"] == "cached"
+    assert actions["flown"]["action"] == "run"
+    assert any("TAXI" in reason for reason in actions["flown"]["reasons"])
