@@ -156,17 +156,14 @@ def test_an_answer_that_is_no_number_is_an_error_and_not_json_garbage(packaged: 
 def test_a_prediction_needs_numpy_and_onnxruntime_only(packaged: Package, tmp_path: Path) -> None:
     folder = packaged.write(tmp_path / "model")
     program = f"""
-import sys, time
+import sys
 from tidemill.serving.predictor import open_predictor
-began = time.perf_counter()
 predictor = open_predictor({str(folder)!r})
-loaded = time.perf_counter() - began
 assert "late" in predictor.predict(predictor.example())
 assert len(predictor.predict([predictor.example()] * 20)) == 20
 unwanted = {{"polars", "pandas", "sklearn", "lightgbm", "scipy", "onnx", "pyarrow", "sqlalchemy"}}
 heavy = sorted(sys.modules.keys() & unwanted)
 assert not heavy, heavy
-assert loaded < 5, loaded
 """
     subprocess.run([sys.executable, "-c", program], check=True)
 

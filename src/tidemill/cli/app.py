@@ -9,8 +9,6 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
-import json
-import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,8 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import tidemill
-from tidemill.cli.extras import extra_for
-from tidemill.cli.output import as_error, as_line, claim_stdout, emit, silence
+from tidemill.cli.output import as_error, claim_stdout, emit, is_read, public, silence
 from tidemill.cli.table import COMMANDS, SECTIONS
 from tidemill.core.errors import MissingExtraError, OutOfSpaceError, TidemillError, UsageError, shorten
 
@@ -29,7 +26,16 @@ EXIT_DEFECT = 70
 EXIT_INTERRUPTED = 130
 #: What the system says about a path that the user gave or may change.
 _OF_PATHS = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENAMETOOLONG,
+    }
 )
 _PATH_HINT = "Choose another, or change who may write there."
 
@@ -66,7 +72,9 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a command's name without importing any command."""
-        names = [CompletionItem(name, help=entry.help) for name, entry in COMMANDS.items() if name.startswith(incomplete)]
+        names = [
+            CompletionItem(name, help=entry.help) for name, entry in COMMANDS.items() if name.startswith(incomplete)
+        ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -85,16 +93,6 @@ class LazyGroup(click.Group):
         for title, entries in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.help) for name, entry in entries.items()])
-
-
-def is_read() -> bool:
-    """Whether somebody still reads standard output."""
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), select.POLLOUT)
-        return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-    except (OSError, ValueError):
-        return False
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -147,14 +145,14 @@ def _fail(error: Exception, *, as_json: bool, debug: bool) -> NoReturn:
     named = explained(error)
     code = named.exit_code if isinstance(named, TidemillError) else EXIT_DEFECT
     if debug:
-        click.echo(_public("".join(traceback.format_exception(error))), err=True)
+        click.echo(public("".join(traceback.format_exception(error))), err=True)
     if as_json:
-        emit(_public_json(as_error(named, code)))
+        emit(as_error(named, code))
     elif isinstance(named, TidemillError):
-        click.echo(_public(f"{click.style('error', fg='red', bold=True)} {screen_of(named)}"), err=True)
+        click.echo(public(f"{click.style('error', fg='red', bold=True)} {screen_of(named)}"), err=True)
     else:
         kind = type(named).__name__
-        click.echo(_public(f"{click.style('defect', fg='red', bold=True)} {kind}: {named}"), err=True)
+        click.echo(public(f"{click.style('defect', fg='red', bold=True)} {kind}: {named}"), err=True)
         more = "" if debug else " Run again with --debug for the traceback."
         click.echo(f"This is an error in Tidemill, not in your input.{more}", err=True)
     sys.exit(code)
@@ -177,7 +175,7 @@ def screen_of(error: TidemillError) -> str:
 def explained(error: Exception) -> Exception:
     """A system's error about a path, or a package that an extra brings, is no defect: say what to do about it."""
     if isinstance(error, ModuleNotFoundError):
-        extra = extra_for(str(error))
+        extra = importlib.import_module("tidemill.cli.extras").extra_for(str(error))
         if extra is not None:
             return MissingExtraError(str(error.name).partition(".")[0], extra, purpose="This command")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -186,14 +184,3 @@ def explained(error: Exception) -> Exception:
         problem = (error.strerror or type(error).__name__).lower()
         return UsageError(f"this path cannot be used: {problem}", value=str(error.filename), hint=_PATH_HINT)
     return error
-
-
-def _public(text: str) -> str:
-    """The text without the secrets that were read; if the project was not loaded, none were."""
-    secrets = sys.modules.get("tidemill.project.secrets")
-    return text if secrets is None else str(secrets.redact(text))
-
-
-def _public_json(payload: dict[str, Any]) -> dict[str, Any]:
-    public: dict[str, Any] = json.loads(_public(as_line(payload)))
-    return public

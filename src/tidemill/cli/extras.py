@@ -41,9 +41,7 @@ def extra_for(message: str) -> str | None:
     if found is None:
         return None
     module = found[1].partition(".")[0]
-    bringing = [
-        extra for extra, packages in extras().items() if module in (_MODULES.get(p, p.replace("-", "_")) for p in packages)
-    ]
+    bringing = [extra for extra, packages in extras().items() if module in map(_module_of, packages)]
     return min(bringing, key=["ml", *bringing].index, default=None)
 
 
@@ -51,5 +49,9 @@ def _is_installed(package: str) -> bool:
     try:
         version(package)
     except PackageNotFoundError:
-        return importlib.util.find_spec(_MODULES.get(package, package.replace("-", "_"))) is not None
+        return importlib.util.find_spec(_module_of(package)) is not None
     return True
+
+
+def _module_of(package: str) -> str:
+    return _MODULES.get(package, package.replace("-", "_"))

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import select
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -37,6 +38,16 @@ def claim_stdout() -> None:
         _lines = os.fdopen(own, "w", encoding="utf-8")
 
 
+def is_read() -> bool:
+    """Whether somebody still reads what is printed."""
+    try:
+        poll = select.poll()
+        poll.register((_lines or sys.stdout).fileno(), select.POLLOUT)
+        return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
 def silence() -> None:
     """Write to nowhere from now on: the reader of standard output is gone."""
     global _lines
@@ -44,11 +55,19 @@ def silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def public(text: str) -> str:
+    """The text without the secrets that this process has read; if no project was loaded, it has read none."""
+    secrets = sys.modules.get("tidemill.project.secrets")
+    return text if secrets is None else str(secrets.redact(text))
+
+
 def jsonable(value: Any) -> Any:
     """Turn records, dates, paths and non-finite numbers into what JSON can say (NaN becomes null)."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, str | int | bool | None):
+    if isinstance(value, str):
+        return public(value)
+    if isinstance(value, int | bool | None):
         return value
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
@@ -58,7 +77,7 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    return str(value)
+    return public(str(value))
 
 
 def as_line(payload: Any) -> str:
@@ -66,16 +85,16 @@ def as_line(payload: Any) -> str:
     return json.dumps(jsonable(payload), ensure_ascii=False, separators=(", ", ": "))
 
 
-def as_error(error: BaseException, exit_code: int, *, shown: str | None = None) -> dict[str, Any]:
+def as_error(error: BaseException, exit_code: int, *, shown: str = "") -> dict[str, Any]:
     """The end of a failed command under ``--json``: what happened, the value, what to do, and the exit code.
 
     >>> from tidemill.core.errors import UsageError
     >>> as_error(UsageError("no such step", value="fti", hint="Did you mean 'fit'?"), 2)["error"]["hint"]
     "Did you mean 'fit'?"
     """
-    details: dict[str, Any] = {"type": type(error).__name__, "message": str(error) if shown is None else shown}
+    details: dict[str, Any] = {"type": type(error).__name__, "message": shown or str(error)}
     if isinstance(error, TidemillError):
-        details |= {"what": error.what, "value": error.value, "hint": error.hint}
+        details |= {"what": error.what, "value": jsonable(error.value), "hint": error.hint}
     return {"status": "error", "error": details, "exit_code": exit_code}
 
 
@@ -145,6 +164,17 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def number(value: object) -> str:
+    """A number for people, to six digits; nothing for None.
+
+    >>> [number(n) for n in (0.123456789, 12, None, "yes")]
+    ['0.123457', '12', '', 'yes']
+    """
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def relative(path: Path) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from tidemill.core.errors import NotFoundError, UsageError
+from tidemill.cli.extras import extra_for
+from tidemill.core.errors import ConfigError, NotFoundError, UsageError
 from tidemill.engine import Pipeline
 from tidemill.project import Project, import_modules
 
@@ -30,14 +31,28 @@ def all_pipelines(modules: Sequence[ModuleType]) -> dict[str, Pipeline[Any, Any]
     return found
 
 
+def modules_of(project: Project) -> list[ModuleType]:
+    """Import the project's modules; where one lacks a package that an extra brings, the error says which."""
+    try:
+        return import_modules(project)
+    except ConfigError as error:
+        extra = extra_for(error.what)
+        if extra is None:
+            raise
+        raise ConfigError(error.what, value=error.value, hint=f'Run: pip install "tidemill[{extra}]"') from error
+
+
 def find_pipeline(project: Project, name: str | None) -> Pipeline[Any, Any]:
     """The pipeline of this name, or the only one when no name is given."""
-    found = all_pipelines(import_modules(project))
+    found = all_pipelines(modules_of(project))
     if name is None and len(found) == 1:
         return next(iter(found.values()))
-    known = ", ".join(sorted(found)) or f"none: write one with @tm.pipeline in a module under {project.root}"
+    if not found:
+        hint = "Write one with @tm.pipeline in a module there, or start a project: tidemill init"
+        raise NotFoundError("there is no pipeline in this folder", value=str(project.root), hint=hint)
+    known = ", ".join(sorted(found))
     if name is None:
-        raise UsageError("which pipeline is meant?", hint=f"Pipelines here: {known}.")
+        raise UsageError("this project has several pipelines: say which to take", hint=f"Pipelines here: {known}.")
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Pipelines here: {known}."

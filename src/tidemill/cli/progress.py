@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from tidemill.cli.output import duration, emit
+from tidemill.cli.output import duration, emit, silence
 from tidemill.engine.events import Listener, RunEvent
 
 _MARKS = {
@@ -26,13 +26,25 @@ _MARKS = {
 def listener(*, as_json: bool) -> Iterator[Listener]:
     """Yield the listener that suits the output: JSON lines, a live display, or plain lines."""
     if as_json:
-        yield _emit_event
+        yield _tolerant(_emit_event)
     elif sys.stdout.isatty():
         live = importlib.import_module("tidemill.cli.live")  # rich is loaded on a terminal only
         with live.display() as on_event:
             yield on_event
     else:
-        yield lambda event: print_event(event, click.echo)
+        yield _tolerant(lambda event: print_event(event, click.echo))
+
+
+def _tolerant(tell: Listener) -> Listener:
+    """The listener, silent from the moment on at which nobody reads any more: a run goes on without its reader."""
+
+    def on_event(event: RunEvent) -> None:
+        try:
+            tell(event)
+        except BrokenPipeError:
+            silence()
+
+    return on_event
 
 
 def _emit_event(event: RunEvent) -> None:
@@ -70,5 +82,11 @@ def _step_line(event: RunEvent) -> str:
     elif event.status == "succeeded":
         tail = f"{duration(event.seconds):>8}{rows}"
     else:
-        tail = f"{event.status}: {event.message.splitlines()[0]}" if event.message else event.status
+        tail = _why(event)
     return f"  {click.style(mark, fg=colour)} {event.node:<28} {tail}"
+
+
+def _why(event: RunEvent) -> str:
+    """How a step ended, without saying twice that it failed."""
+    first = event.message.partition("\n")[0]
+    return f"{event.status}: {first.removeprefix(f'step {event.node!r} failed: ')}" if first else event.status

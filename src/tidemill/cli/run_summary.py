@@ -49,13 +49,13 @@ def conclude(result: RunResult, path: Path) -> dict[str, Any]:
         "errors_found": _errors(summary),
         "drifted": [] if drift is None else list(drift.drifted),
         "report": str(path),
-        "error": None if result.error is None else str(result.error),
     }
 
 
 def _metrics(summary: RunSummary) -> dict[str, dict[str, float | None]]:
     out: dict[str, dict[str, float | None]] = {}
-    for report in summary.records_of(Evaluation, Examination):
+    reports: list[Evaluation | Examination] = [*summary.records_of(Evaluation), *summary.records_of(Examination)]
+    for report in reports:
         metrics: dict[str, Estimate] = dict(report.metrics)
         out[report.moment] = {name: estimate.value for name, estimate in metrics.items()}
     return out

@@ -8,16 +8,17 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 import click
 
 import tidemill
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit, relative
+from tidemill.cli.outcomes import emit_end, fail
+from tidemill.cli.output import relative
 from tidemill.cli.pipelines import find_pipeline
 from tidemill.cli.progress import listener
 from tidemill.core.errors import MissingExtraError, NotFoundError, UsageError
+from tidemill.engine import RunResult
 from tidemill.project import FILE, load_project, use_project
 
 _EXAMPLE = "flight_delay"
@@ -45,18 +46,17 @@ def command(setup: Setup, directory: Path, trials: int) -> None:
         with listener(as_json=setup.json) as on_event:
             result = pipeline.using(listeners=[on_event]).run(trials=trials)
         finish(setup, result, project.root / "report.html")
-    if result.error is not None:
-        raise result.error
+    fail(setup, result)
 
 
-def finish(setup: Setup, result: Any, path: Path) -> None:
+def finish(setup: Setup, result: RunResult, path: Path) -> None:
     """Write the report of a run, and show or emit its summary."""
-    from_store = importlib.import_module("tidemill.cli.run_summary")  # loads every stage: only when there is a run
-    shown = from_store.conclude(result, path)
+    summaries = importlib.import_module("tidemill.cli.run_summary")  # loads every stage: only when there is a run
+    shown = summaries.conclude(result, path)
     if setup.json:
-        emit(shown)
+        emit_end(result, shown)
         return
-    click.echo("\n" + from_store.screen(shown))
+    click.echo("\n" + summaries.screen(shown))
 
 
 def _require_extra() -> None:

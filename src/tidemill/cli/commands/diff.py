@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit, table
+from tidemill.cli.output import emit, number, table
 from tidemill.project import use_project
 from tidemill.tracking import compare
 from tidemill.tracking.comparing import Difference
@@ -50,4 +50,4 @@ def _table(title: str, differences: Sequence[Difference]) -> None:
 
 
 def _shown(value: object) -> str:
-    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return number(value) or "–"

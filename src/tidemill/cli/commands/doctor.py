@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
-import re
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 import click
 
 import tidemill
+from tidemill.cli.extras import extras, missing
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit, size, table
-from tidemill.core.errors import TidemillError
-from tidemill.engine import Pipeline
-from tidemill.project import SETTINGS, Project, import_modules
+from tidemill.cli.output import emit, public, size, table
+from tidemill.cli.pipelines import all_pipelines, modules_of
+from tidemill.core.errors import TidemillError, shorten
+from tidemill.project import SETTINGS, Project
 from tidemill.store import migrations, open_store, runs
 from tidemill.store.database import connect
 
@@ -31,43 +29,49 @@ _LOW_DISK = 2**30
 def command(setup: Setup, *, show_settings: bool) -> None:
     """Check the environment, the extras, the project and its store; say what to do about what is wrong."""
     checks = [*_environment(), *_project(setup)]
-    extras = _extras()
+    lacking = {extra: missing(packages) for extra, packages in extras().items()}
+    settings = _settings(setup) if show_settings else None
     if setup.json:
         for check in checks:
             emit({"check": check})
         payload: dict[str, Any] = {"status": "failed" if any(not c["ok"] for c in checks) else "succeeded"}
-        emit({**payload, "extras": extras, "settings": _settings(setup.project()) if show_settings else None})
+        emit({**payload, "extras": lacking, "settings": settings})
     else:
-        _print(checks, extras)
-        if show_settings:
-            rows = [(s["name"], s["value"], s["origin"]) for s in _settings(setup.project())]
+        _print(checks, lacking)
+        if settings:
+            rows = [(s["name"], s["value"], s["origin"]) for s in settings]
             click.echo("\n" + table(["setting", "value", "from"], rows))
     if any(not check["ok"] for check in checks):
         sys.exit(1)
 
 
-def _print(checks: list[dict[str, Any]], extras: dict[str, list[str]]) -> None:
+def _print(checks: list[dict[str, Any]], lacking: dict[str, list[str]]) -> None:
     for check in checks:
         mark = click.style("✓", fg="green") if check["ok"] else click.style("✗", fg="red")
         click.echo(f"{mark} {check['name']:<10} {check['found']}")
         if check["hint"]:
             click.echo(f"  {check['hint']}")
     click.echo("\nextras")
-    for name, missing in extras.items():
-        mark = click.style("✓", fg="green") if not missing else click.style("·", fg="yellow")
-        lacking = f'lacks {", ".join(missing)}: pip install "tidemill[{name}]"' if missing else "installed"
-        click.echo(f"{mark} {name:<10} {lacking}")
+    for name, packages in lacking.items():
+        mark = click.style("·", fg="yellow") if packages else click.style("✓", fg="green")
+        found = f'lacks {", ".join(packages)}: pip install "tidemill[{name}]"' if packages else "installed"
+        click.echo(f"{mark} {name:<10} {found}")
 
 
 def _check(name: str, found: object, *, ok: bool = True, hint: str = "") -> dict[str, Any]:
     return {"name": name, "found": str(found), "ok": ok, "hint": hint}
 
 
+def _failed(name: str, error: TidemillError) -> dict[str, Any]:
+    value = "" if error.value is None else f": {shorten(error.value)}"
+    return _check(name, public(f"{error.what}{value}"), ok=False, hint=error.hint)
+
+
 def _environment() -> list[dict[str, Any]]:
     python = platform.python_version()
     return [
         _check("tidemill", f"{tidemill.__version__} in {tidemill.__path__[0]}"),
-        _check("python", f"{python} ({sys.executable})", ok=sys.version_info >= _MIN_PYTHON, hint=""),
+        _check("python", f"{python} ({sys.executable})", ok=sys.version_info >= _MIN_PYTHON),
         _check(
             "platform",
             platform.platform(),
@@ -81,17 +85,16 @@ def _project(setup: Setup) -> list[dict[str, Any]]:
     try:
         project = setup.project()
     except TidemillError as error:
-        return [_check("project", error.what, ok=False, hint=str(error))]
+        return [_failed("project", error)]
     where = project.file or f"{project.root} (no tidemill.toml: defaults)"
     return [_check("project", f"{project.name} at {where}"), _modules(project), _store(project), _disk(project)]
 
 
 def _modules(project: Project) -> dict[str, Any]:
     try:
-        modules = import_modules(project)
+        names = sorted(all_pipelines(modules_of(project)))
     except TidemillError as error:
-        return _check("modules", error.what, ok=False, hint=error.hint)
-    names = sorted({value.name for module in modules for value in vars(module).values() if isinstance(value, Pipeline)})
+        return _failed("modules", error)
     return _check("pipelines", ", ".join(names) or "none yet")
 
 
@@ -104,7 +107,7 @@ def _store(project: Project) -> dict[str, Any]:
             last = f"last run {newest[0].id} {newest[0].status}" if newest else "no runs"
             return _check("store", f"{store.metadata.url}, version {migrations.version(tx)}, {last}")
     except TidemillError as error:
-        return _check("store", error.what, ok=False, hint=str(error))
+        return _failed("store", error)
 
 
 def _disk(project: Project) -> dict[str, Any]:
@@ -113,31 +116,12 @@ def _disk(project: Project) -> dict[str, Any]:
     return _check("disk", f"{size(free)} free", ok=not low, hint="Free some space: tidemill gc" if low else "")
 
 
-def _settings(project: Project) -> list[dict[str, Any]]:
+def _settings(setup: Setup) -> list[dict[str, Any]] | None:
+    try:
+        project = setup.project()
+    except TidemillError:  # it is among the checks
+        return None
     return [
         {"name": name, "value": setting.value, "origin": setting.origin, "meaning": SETTINGS[name].meaning}
         for name, setting in project.settings.items()
     ]
-
-
-def _extras() -> dict[str, list[str]]:
-    """For each extra, the packages of it that are not installed."""
-    out: dict[str, list[str]] = {}
-    for requirement in requires("tidemill") or []:
-        name, _, marker = requirement.partition(";")
-        extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", marker)
-        package = re.split(r"[\[<>=!~ ]", name.strip())[0]
-        if extra is None or extra[1] == "all" or package == "tidemill":
-            continue
-        out.setdefault(extra[1], [])
-        if not _installed(package):
-            out[extra[1]].append(package)
-    return out
-
-
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return importlib.util.find_spec(package.replace("-", "_")) is not None
-    return True

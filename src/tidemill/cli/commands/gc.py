@@ -26,10 +26,6 @@ def command(setup: Setup, *, dry_run: bool, grace: float) -> None:
     if setup.json:
         emit({"status": "succeeded", "dry_run": dry_run, "report": report})
         return
-    verb = "would delete" if dry_run else "deleted"
+    verb, freed = ("would delete", "would free") if dry_run else ("deleted", "freed")
     click.echo(f"examined {report.examined:,} blobs, kept {report.kept:,}, {verb} {report.deleted:,}")
-    click.echo(
-        f"{verb.replace('delete', 'free')} {size(report.bytes_freed)}"
-        if dry_run
-        else f"freed {size(report.bytes_freed)}"
-    )
+    click.echo(f"{freed} {size(report.bytes_freed)}")

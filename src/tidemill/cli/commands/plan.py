@@ -10,6 +10,7 @@ from tidemill.cli.pipelines import find_pipeline, parse_settings
 from tidemill.project import use_project
 
 _MARKS = {"cached": ("=", "cyan"), "run": ("▶", "green"), "effect": ("!", "yellow"), "unknown": ("?", "yellow")}
+_WORDS = {"cached": "cached", "run": "to run", "effect": "effects", "unknown": "decided while it runs"}
 
 
 @click.command(name="plan")
@@ -26,7 +27,7 @@ def command(setup: Setup, pipeline: str | None, settings: tuple[str, ...], *, wh
     if setup.json:
         for node in plan.nodes:
             emit({"node": node})
-        counts = {action: plan.count(action) for action in ("cached", "run", "effect", "unknown")}  # type: ignore[arg-type]
+        counts = {action: sum(node.action == action for node in plan.nodes) for action in _MARKS}
         emit({"status": "planned", "pipeline": plan.pipeline, **counts, "stopped": plan.stopped or None})
         return
     for node in plan.nodes:
@@ -37,3 +38,5 @@ def command(setup: Setup, pipeline: str | None, settings: tuple[str, ...], *, wh
                 click.echo(f"    {reason}")
     if plan.stopped:
         click.echo(f"the plan ends here: {plan.stopped}")
+    counted = {action: sum(node.action == action for node in plan.nodes) for action in _MARKS}
+    click.echo(", ".join(f"{count} {_WORDS[action]}" for action, count in counted.items() if count) or "no steps")

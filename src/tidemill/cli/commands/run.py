@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit
-from tidemill.cli.pipelines import find_pipeline, parse_settings
+from tidemill.cli.output import duration, emit
+from tidemill.cli.outcomes import emit_end, fail
+from tidemill.cli.pipelines import find_pipeline, modules_of, parse_settings
 from tidemill.cli.progress import listener
-from tidemill.core.errors import NotFoundError, UsageError
+from tidemill.core.errors import CancelledError, NotFoundError, UsageError
 from tidemill.core.records import Execution
-from tidemill.engine import RunResult
+from tidemill.engine import Pipeline, RunResult
 from tidemill.engine.rerun import rerun_step
-from tidemill.project import import_modules, use_project
+from tidemill.project import use_project
 from tidemill.store import Store, executions, runs
 
 
@@ -42,21 +43,35 @@ def command(
 
     With --only STEP, nothing is recorded; add --debug to stop in the debugger.
     """
-    project = setup.project()
     if only is not None:
         _again(setup, only, run_id)
         return
+    if run_id is not None:
+        raise UsageError("--run goes with --only", value=run_id, hint="To go on from a run: --resume RUN")
+    project = setup.project()
     with use_project(project):
         found = find_pipeline(project, pipeline)
         arguments = found.bind_text(parse_settings(settings))
-        with listener(as_json=setup.json) as on_event:
-            result = found.using(listeners=[on_event], cache=not no_cache).run(resume=resume, **arguments)
-        if setup.json:
-            emit(summary_of(result))
-        else:
-            _show(result)
-    if result.error is not None:
-        raise result.error
+        missing = [name for name in required(found) if name not in arguments]
+        if missing and resume is None:
+            hint = f"Give it: --set {missing[0]}=…"
+            raise UsageError(f"pipeline {found.name!r} needs a value that is not given", value=missing[0], hint=hint)
+        try:
+            with listener(as_json=setup.json) as on_event:
+                result = found.using(listeners=[on_event], cache=not no_cache).run(resume=resume, **arguments)
+        except KeyboardInterrupt:
+            hint = f"Go on with: tidemill run {found.name} --resume"
+            raise CancelledError("the run was interrupted", hint=hint) from None
+    if setup.json:
+        emit_end(result, summary_of(result))
+    else:
+        _show(result)
+    fail(setup, result)
+
+
+def required(pipeline: Pipeline[Any, Any]) -> list[str]:
+    """The parameters of a pipeline that have no default."""
+    return [name for name, item in pipeline.signature.parameters.items() if item.default is item.empty]
 
 
 def summary_of(result: RunResult) -> dict[str, Any]:
@@ -68,7 +83,6 @@ def summary_of(result: RunResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 4),
         "resumed_from": result.resumed_from,
         "steps": result.steps,
-        "error": None if result.error is None else str(result.error),
     }
 
 
@@ -82,14 +96,14 @@ def _show(result: RunResult) -> None:
 def _again(setup: Setup, step: str, run_id: str | None) -> None:
     project = setup.project()
     with use_project(project), setup.store() as store:
-        import_modules(project)
+        modules_of(project)
         execution = _recorded(store, project.name, step, run_id)
         done = rerun_step(store, execution.id, debug=setup.debug)
         same = {True: "the same result", False: "another result", None: "no recorded result to compare"}[done.is_same]
         if setup.json:
             emit({"status": "succeeded", "execution": execution.id, "same": done.is_same, "seconds": done.seconds})
         else:
-            click.echo(f"{execution.node} of run {execution.run_id} again in {done.seconds:.2f} s: {same}")
+            click.echo(f"{execution.node} of run {execution.run_id} again in {duration(done.seconds)}: {same}")
             click.echo(str(done.value)[:2000])
 
 

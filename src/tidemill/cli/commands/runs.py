@@ -29,7 +29,8 @@ def command(setup: Setup, pipeline: str | None, status: str | None, limit: int, 
         emit({"status": "listed", "runs": len(found), "next": found[-1].id if len(found) == limit else None})
         return
     if not found:
-        click.echo("no runs yet; start one with: tidemill run")
+        asked = pipeline or status or before
+        click.echo("no runs like that; list all with: tidemill runs" if asked else "no runs yet; start: tidemill run")
         return
     rows = [
         (

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import duration, emit, moment, relative, size, table
+from tidemill.cli.output import duration, emit, moment, number, relative, size, table
+from tidemill.cli.pipelines import modules_of
 from tidemill.core.errors import NotFoundError
-from tidemill.core.records import Execution
-from tidemill.project import import_modules, use_project
-from tidemill.store import Store
+from tidemill.core.records import Artifact, Execution
+from tidemill.project import use_project
+from tidemill.store import Store, executions, lineage
 from tidemill.tracking import run as find_run
-from tidemill.tracking.views import RunView
+from tidemill.tracking.views import RunView, is_bookkeeping
 
 
 @click.command(name="show")
@@ -28,7 +30,7 @@ def command(setup: Setup, run: str, step: str | None, html: Path | None) -> None
     with use_project(project), setup.store() as store:
         view = find_run(run, store=store)
         if html is not None:
-            import_modules(project)
+            modules_of(project)
             building = importlib.import_module("tidemill.server.report")
             summaries = importlib.import_module("tidemill.server.summary")
             building.write_report(summaries.summarise(store, view.id), html)
@@ -36,9 +38,9 @@ def command(setup: Setup, run: str, step: str | None, html: Path | None) -> None
         elif step is not None:
             _one(setup, store, _found(view, step))
         elif setup.json:
-            _emit(view)
+            _emit(store, view)
         else:
-            _print(view)
+            _print(store, view)
 
 
 def _wrote(setup: Setup, view: RunView, html: Path) -> None:
@@ -48,9 +50,10 @@ def _wrote(setup: Setup, view: RunView, html: Path) -> None:
         click.echo(f"wrote {relative(html)} ({size(html.stat().st_size)})")
 
 
-def _emit(view: RunView) -> None:
+def _emit(store: Store, view: RunView) -> None:
+    origins = _origins(store, view)
     for execution in view.executions:
-        emit({"execution": execution})
+        emit({"execution": execution, "from_run": origins.get(execution.id)})
     artifacts = {name: artifact.record for name, artifact in view.artifacts.items()}
     emit(
         {
@@ -64,33 +67,62 @@ def _emit(view: RunView) -> None:
     )
 
 
-def _print(view: RunView) -> None:
+def _origins(store: Store, view: RunView) -> dict[str, str]:
+    """For each cached execution, the run that made its outputs."""
+    cached = {execution.id: execution.cached_from for execution in view.executions if execution.cached_from}
+    with store.metadata.reading() as tx:
+        return {execution: executions.get(tx, source).run_id for execution, source in cached.items()}
+
+
+def _print(store: Store, view: RunView) -> None:
     record = view.record
     click.echo(f"run {record.id}  {record.pipeline} of {record.project}: {record.status}")
-    click.echo(
-        f"started {moment(record.started_at)} UTC, took {duration(view.seconds)}, by {record.user} on {record.host}"
-    )
+    took = "not finished" if view.seconds is None else f"took {duration(view.seconds)}"
+    click.echo(f"started {moment(record.started_at)} UTC, {took}, by {record.user} on {record.host}")
     if record.commit:
         click.echo(f"commit {record.commit}")
     if record.resumed_from:
         click.echo(f"resumed from {record.resumed_from}")
     if record.error:
-        click.echo(click.style(f"error {record.error}", fg="red"))
+        click.echo(f"{click.style('error', fg='red', bold=True)} {record.error}")
+    origins = _origins(store, view)
     rows = [
-        (e.node, e.status, duration(e.seconds) if e.seconds else "", e.attempt if e.attempt > 1 else "", e.executor)
+        (
+            e.node,
+            e.status,
+            duration(e.seconds) if e.seconds else "",
+            e.attempt if e.attempt > 1 else "",
+            "" if e.executor == "inline" else e.executor,
+            origins.get(e.id, ""),
+        )
         for e in view.executions
     ]
-    click.echo("\n" + table(["step", "status", "took", "attempt", "executor"], rows, right=["took"]))
-    for title, values in (("params", view.params), ("metrics", view.metrics), ("tags", view.tags)):
+    headers = ["step", "status", "took", "attempt", "executor", "from run"]
+    if rows:
+        click.echo("\n" + table(headers, rows, right=["took", "attempt"]))
+    for title, values in (("param", view.params), ("tag", view.tags)):
         if values:
-            click.echo(f"\n{title}\n" + table(["name", "value"], [(name, _number(v)) for name, v in values.items()]))
-    made = [(name, a.record.type, a.record.metadata.get("rows", ""), a.record.id) for name, a in view.artifacts.items()]
+            click.echo("\n" + table([title, "value"], list(values.items())))
+    if view.metrics:
+        click.echo("\n" + metrics_table(view.metrics))
+    made = [(name, a.record.type, a.record.metadata.get("rows"), a.record.id) for name, a in view.artifacts.items()]
     if made:
         click.echo("\n" + table(["artifact", "type", "rows", "id"], made, right=["rows"]))
 
 
-def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def metrics_table(metrics: Mapping[str, float]) -> str:
+    """The metrics by name, with a column for each context in which they were measured.
+
+    >>> print(metrics_table({"test/auc": 0.71, "validation/auc": 0.75, "rows": 120.0}))
+    metric       test  validation
+    auc          0.71        0.75
+    rows    120
+    """
+    contexts = sorted({name.rpartition("/")[0] for name in metrics})
+    names = sorted({name.rpartition("/")[2] for name in metrics})
+    rows = [[name, *(number(metrics.get(f"{c}/{name}" if c else name)) for c in contexts)] for name in names]
+    headers = ["metric", *(context or ("value" if len(contexts) == 1 else " ") for context in contexts)]
+    return table(headers, rows, right=headers[1:])
 
 
 def _found(view: RunView, step: str) -> Execution:
@@ -102,12 +134,29 @@ def _found(view: RunView, step: str) -> Execution:
 
 
 def _one(setup: Setup, store: Store, execution: Execution) -> None:
-    log = execution.log_text if execution.log is None else store.artifacts.read(execution.log).decode(errors="replace")
+    with store.metadata.reading() as tx:
+        source = executions.get(tx, execution.cached_from) if execution.cached_from else execution
+        inputs = _shown(lineage.inputs(tx, execution.id))
+        outputs = _shown(lineage.outputs(tx, execution.id))
+    log = source.log_text if source.log is None else store.artifacts.read(source.log).decode(errors="replace")
     if setup.json:
-        emit({"status": "found", "execution": execution, "log": log})
+        emit({"status": "found", "execution": execution, "inputs": inputs, "outputs": outputs, "log": log})
         return
-    click.echo(f"{execution.node}: {execution.status}, {duration(execution.seconds)}, attempt {execution.attempt}")
+    if source is execution:
+        click.echo(f"{execution.node}: {execution.status}, {duration(execution.seconds)}, attempt {execution.attempt}")
+    else:
+        click.echo(f"{execution.node}: cached from run {source.run_id}, where it took {duration(source.seconds)}")
     if execution.error:
-        click.echo(click.style(execution.error, fg="red"))
-    click.echo("\n" + table(["part of the key", "digest"], sorted((k, v[:16]) for k, v in execution.key_parts.items())))
+        click.echo(click.style(execution.error.rstrip(), fg="red"))
+    for title, found in (("input", inputs), ("output", outputs)):
+        if found:
+            rows = [(name, a.type, a.metadata.get("rows"), size(a.size), a.id) for name, a in found]
+            click.echo("\n" + table([title, "type", "rows", "size", "id"], rows, right=["rows", "size"]))
+    parts = sorted((name, digest[:16]) for name, digest in execution.key_parts.items())
+    if parts:
+        click.echo("\n" + table(["part of the key", "digest"], parts))
     click.echo(f"\nlog\n{log.rstrip() or '(nothing was written)'}")
+
+
+def _shown(events: Sequence[tuple[str, Artifact]]) -> list[tuple[str, Artifact]]:
+    return [(name, artifact) for name, artifact in events if not is_bookkeeping(name)]
