@@ -8,6 +8,9 @@ import pytest
 
 TESTS = Path(__file__).parent
 
+#: Fixtures that several rooms share; `tests/_shared` is on the path.
+pytest_plugins = ["sample_models"]
+
 #: Rooms whose unmarked tests are quick enough for `make check`.
 FAST_ROOMS = {
     "core",

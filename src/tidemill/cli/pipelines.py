@@ -60,6 +60,17 @@ def find_pipeline(project: Project, name: str | None) -> Pipeline[Any, Any]:
     return found[name]
 
 
+def arguments_of(pipeline: Pipeline[Any, Any], pairs: Sequence[str], *, complete: bool = True) -> dict[str, Any]:
+    """The arguments that ``--set`` gives, read by their annotations; `complete` asks for all that have no default."""
+    arguments = pipeline.bind_text(parse_settings(pairs))
+    needed = [name for name, item in pipeline.signature.parameters.items() if item.default is item.empty]
+    missing = [name for name in needed if name not in arguments]
+    if complete and missing:
+        problem = f"pipeline {pipeline.name!r} needs a value that is not given"
+        raise UsageError(problem, value=missing[0], hint=f"Give it: --set {missing[0]}=…")
+    return arguments
+
+
 def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
     """``name=value`` pairs of ``--set`` as a mapping.
 

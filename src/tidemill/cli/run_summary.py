@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def screen(shown: dict[str, Any]) -> str:
         parts.append(f"drift    {len(shown['drifted'])} columns, most of all {', '.join(shown['drifted'][:4])}")
     folder = Path(shown["report"]).parent
     parts.append(f"\nlook at  {relative(Path(shown['report']))}")
-    parts.append(f"next     cd {relative(folder)} && tidemill serve {shown['model'] or 'MODEL'}")
+    parts.append(f"next     cd {shlex.quote(relative(folder))} && tidemill serve {shown['model'] or 'MODEL'}")
     return "\n".join(parts)
 
 

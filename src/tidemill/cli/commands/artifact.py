@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import click
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, jsonable, moment, size
-from tidemill.core.errors import NotFoundError, UsageError
+from tidemill.cli.pipelines import modules_of
+from tidemill.core.errors import ConfigError, MaterialiserError, NotFoundError, UsageError
 from tidemill.core.records import Artifact, Execution
 from tidemill.engine import materialisers
+from tidemill.project import use_project
 from tidemill.store import Store, lineage
 
 _PREVIEW = 2000
@@ -28,7 +32,8 @@ def command(setup: Setup, identifier: str, out: Path | None, *, force: bool) -> 
 
     ID is an id, the beginning of one, or a digest.
     """
-    with setup.store() as store:
+    project = setup.project()
+    with use_project(project), setup.store() as store:
         with store.metadata.reading() as tx:
             artifact = lineage.get_artifact(tx, identifier)
             made_by = _producer(tx, artifact.id)
@@ -41,7 +46,9 @@ def command(setup: Setup, identifier: str, out: Path | None, *, force: bool) -> 
                     "artifact": artifact,
                     "made_by": _step(made_by),
                     "used_by": [_step(user) for user in used_by],
+                    "value": None if artifact.inline is None else json.loads(artifact.inline),
                     "out": out,
+                    "status": "found",
                 }
             )
             return
@@ -49,6 +56,8 @@ def command(setup: Setup, identifier: str, out: Path | None, *, force: bool) -> 
         if out is not None:
             click.echo(f"written to {out}")
         else:
+            with suppress(ConfigError):  # a value may be of a class of the project; a broken module hides only that
+                modules_of(project)
             click.echo("\n" + preview(store, artifact))
 
 
@@ -82,9 +91,11 @@ def preview(store: Store, artifact: Artifact) -> str:
     """The value as text: the first rows of a table, the JSON of a plain value, else what it is."""
     if artifact.type in ("model", "package", "folder", "file", "bytes"):
         return f"A stored {artifact.type}; write it to a file with --out."
-    value = materialisers.load(artifact, None, store.artifacts)
-    text = str(value)
-    return text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}… ({len(text):,} characters; --json shows all)"
+    try:
+        text = str(materialisers.load(artifact, None, store.artifacts))
+    except MaterialiserError as error:  # its class is gone or cannot be imported from here: the stored text will do
+        text = f"{artifact.inline or ''}\n({error.what})".lstrip()
+    return text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}… ({len(text):,} characters; --out FILE writes all)"
 
 
 def _write(store: Store, artifact: Artifact, out: Path, *, force: bool) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
+import shlex
+import unicodedata
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -13,9 +16,10 @@ from string import Template
 import click
 import polars as pl
 
+from tidemill.cli.extras import extras, missing
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, relative
-from tidemill.core.errors import NotFoundError, SchemaError, UsageError
+from tidemill.core.errors import DataError, NotFoundError, SchemaError, UsageError
 from tidemill.data.infer import infer_contract
 from tidemill.data.read import read
 from tidemill.project import FILE
@@ -23,6 +27,8 @@ from tidemill.project import FILE
 #: Whole numbers with more distinct values than this are quantities, with fewer they are classes.
 _FEW = 20
 _SUFFIX = ".tmpl"
+#: Below this, a split has parts on which nothing can be measured.
+_LEAST_ROWS = 30
 
 
 @click.command(name="init")
@@ -35,34 +41,55 @@ def command(setup: Setup, folder: Path, name: str | None, data: Path | None, tar
     """Start a project in DIR: a small pipeline, or with --data and --target one that trains on your table."""
     if (data is None) != (target is None):
         raise UsageError("--data and --target belong together", hint="Give both, or neither for a blank project.")
-    folder.mkdir(parents=True, exist_ok=True)
     chosen = _slug(name or folder.resolve().name)
     if data is None or target is None:
-        written = _write(folder, "blank", {"name": chosen, "title": chosen})
+        texts = _filled("blank", {"name": chosen, "title": chosen})
     else:
-        written = _from_table(folder, chosen, data, target)
+        texts = _from_table(folder, chosen, data, target)
+    written = _write(folder, texts)
+    lacking = [] if data is None else missing(extras()["ml"])
     if setup.json:
-        emit({"status": "succeeded", "project": chosen, "files": [str(path) for path in written]})
+        emit({"status": "succeeded", "project": chosen, "files": [str(path) for path in written], "lacking": lacking})
         return
     for path in written:
         click.echo(f"wrote {relative(path)}")
-    where = "" if folder.resolve() == Path.cwd() else f"cd {relative(folder)} && "
+    if lacking:
+        click.echo(f'first: pip install "tidemill[ml]"  (lacking: {", ".join(lacking)})')
+    where = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(relative(folder))} && "
     click.echo(f"next: {where}tidemill run train")
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "project"
+    """A name that everything can bear: ``Größe 2`` becomes ``grosse-2``."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "project"
 
 
-def _from_table(folder: Path, name: str, data: Path, target: str) -> list[Path]:
+def _from_table(folder: Path, name: str, data: Path, target: str) -> dict[str, str]:
+    """The files of a project that trains on a table."""
     if not data.is_file():
         raise NotFoundError("there is no such file", value=str(data), hint="Give the path of a table.")
     table = read(str(data.resolve())).collect()
     if target not in table.columns:
-        raise SchemaError("the table has no such column", value=target, hint=f"Columns: {', '.join(table.columns)}.")
-    values = {"name": name, "target": target, "uri": _uri(folder, data), **_task(table[target], target)}
+        near = difflib.get_close_matches(target, table.columns, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Columns: {', '.join(table.columns)}."
+        raise SchemaError("the table has no such column", value=target, hint=hint)
+    if table.height < _LEAST_ROWS:
+        hint = (
+            f"Give at least {_LEAST_ROWS} rows: they are divided into rows to learn from, to choose by and to test on."
+        )
+        raise DataError("the table has too few rows to train and test a model on", value=table.height, hint=hint)
+    if table.width < 2:
+        raise SchemaError("the table has nothing but its target", value=target, hint="Add columns to predict from.")
+    task = _task(table[target], target)
+    texts = _filled("table", _quoted({"name": name, "target": target, "uri": _uri(folder, data), **task}))
     contract = json.dumps(infer_contract(table, "data").to_dict(), indent=2, default=str)
-    return [*_write(folder, "table", values), _write_file(folder / "contract.json", f"{contract}\n")]
+    return {**texts, "contract.json": f"{contract}\n"}
+
+
+def _quoted(values: Mapping[str, str]) -> dict[str, str]:
+    """The values as they may stand between double quotes, in Python and in TOML alike."""
+    return {key: json.dumps(value, ensure_ascii=False)[1:-1] for key, value in values.items()}
 
 
 def _task(column: pl.Series, target: str) -> Mapping[str, str]:
@@ -88,21 +115,24 @@ def _uri(folder: Path, data: Path) -> str:
     return place.relative_to(root).as_posix() if place.is_relative_to(root) else os.fspath(place)
 
 
-def _write(folder: Path, template: str, values: Mapping[str, str]) -> list[Path]:
-    if (folder / FILE).exists():
-        raise UsageError("there is a project here already", value=str(folder / FILE), hint="Choose another folder.")
+def _filled(template: str, values: Mapping[str, str]) -> dict[str, str]:
+    """The files of a template, by name."""
     source = files("tidemill.cli").joinpath("templates", template)
     templates = [item for item in source.iterdir() if item.name.endswith(_SUFFIX)]
-    texts = {
+    return {
         item.name.removesuffix(_SUFFIX): Template(item.read_text(encoding="utf-8")).substitute(values)
         for item in templates
     }
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write all of the files, or none where one is there already."""
+    if (folder / FILE).exists():
+        raise UsageError("there is a project here already", value=str(folder / FILE), hint="Choose another folder.")
     taken = [name for name in texts if (folder / name).exists()]
     if taken:
         raise UsageError("these files are there already", value=taken, hint="Choose another folder, or move them away.")
-    return [_write_file(folder / name, text) for name, text in sorted(texts.items())]
-
-
-def _write_file(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in sorted(texts.items()):
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in sorted(texts)]

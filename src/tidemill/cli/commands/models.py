@@ -9,6 +9,7 @@ import click
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, moment, table
+from tidemill.core.errors import NotFoundError
 from tidemill.core.records import ModelVersion
 from tidemill.design import requirements_of
 from tidemill.registry import list_models, list_versions, promote_version, resolve, roll_back
@@ -33,6 +34,9 @@ def list_(setup: Setup, model: str | None, limit: int) -> None:
     for aliases in names.values():
         for alias in aliases:
             pointing.setdefault((alias.model, alias.version), []).append(alias.alias)
+    if model is not None and model not in names:
+        known = ", ".join(names) or "none yet"
+        raise NotFoundError("there is no model of this name", value=model, hint=f"Models: {known}.")
     if setup.json:
         for version in found:
             emit({"version": version, "aliases": pointing.get((version.model, version.version), [])})

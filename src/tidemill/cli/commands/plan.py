@@ -6,7 +6,7 @@ import click
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit
-from tidemill.cli.pipelines import find_pipeline, parse_settings
+from tidemill.cli.pipelines import arguments_of, find_pipeline
 from tidemill.project import use_project
 
 _MARKS = {"cached": ("=", "cyan"), "run": ("▶", "green"), "effect": ("!", "yellow"), "unknown": ("?", "yellow")}
@@ -23,7 +23,7 @@ def command(setup: Setup, pipeline: str | None, settings: tuple[str, ...], *, wh
     project = setup.project()
     with use_project(project):
         found = find_pipeline(project, pipeline)
-        plan = found.plan(**found.bind_text(parse_settings(settings)))
+        plan = found.plan(**arguments_of(found, settings))
     if setup.json:
         for node in plan.nodes:
             emit({"node": node})

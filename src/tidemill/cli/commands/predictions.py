@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import polars as pl
 
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit
+from tidemill.cli.output import emit, number, table
+from tidemill.core.errors import UsageError
 from tidemill.serving import predictions
 
 _SHOWN = ("ts", "request_id", "model", "version", "status", "prediction", "probability", "latency_ms")
@@ -35,18 +37,32 @@ def command(
     """Read the prediction log: everything that was asked and answered, of MODEL only if it is given."""
     root = log or setup.project().hidden / "predictions"
     frame = predictions(root, model, since=_utc(since), until=_utc(until))
-    if where:
-        frame = frame.filter(pl.sql_expr(where))
-    total = frame.select(pl.len()).collect().item()
-    newest = frame.sort("ts").tail(limit).collect()
+    try:
+        found = frame.filter(pl.sql_expr(where)) if where else frame
+        total = found.select(pl.len()).collect().item()
+        newest = found.sort("ts").tail(limit).collect()
+    except pl.exceptions.PolarsError as error:
+        if not where:
+            raise
+        columns = ", ".join(name for name in frame.collect_schema() if not name.startswith("features."))
+        problem = f"--where cannot be read: {str(error).partition(chr(10))[0]}"
+        raise UsageError(
+            problem, value=where, hint=f"Columns: {columns}, features.COLUMN (in double quotes)."
+        ) from error
     if setup.json:
         for row in newest.to_dicts():
             emit({"prediction": row})
         emit({"status": "listed", "rows": newest.height, "total": total})
-        return
-    with pl.Config(tbl_rows=limit, tbl_cols=len(_SHOWN), tbl_hide_dataframe_shape=True, fmt_str_lengths=30):
-        click.echo(str(newest.select(_SHOWN)) if total else "no predictions yet")
-    click.echo(f"{newest.height:,} of {total:,} rows")
+    elif not total:
+        click.echo("no predictions like that" if model or where or since or until else "no predictions yet")
+    else:
+        click.echo(table(list(_SHOWN), [_row(row) for row in newest.to_dicts()], right=["probability", "latency_ms"]))
+        click.echo(f"{newest.height:,} of {total:,} rows")
+
+
+def _row(row: dict[str, Any]) -> list[object]:
+    shown = {**row, "ts": f"{row['ts']:%Y-%m-%d %H:%M:%S}"}
+    return [number(shown[name]) for name in _SHOWN]
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import duration, emit
 from tidemill.cli.outcomes import emit_end, fail
-from tidemill.cli.pipelines import find_pipeline, modules_of, parse_settings
+from tidemill.cli.output import duration, emit
+from tidemill.cli.pipelines import arguments_of, find_pipeline, modules_of
 from tidemill.cli.progress import listener
 from tidemill.core.errors import CancelledError, NotFoundError, UsageError
 from tidemill.core.records import Execution
-from tidemill.engine import Pipeline, RunResult
+from tidemill.engine import RunResult
 from tidemill.engine.rerun import rerun_step
 from tidemill.project import use_project
 from tidemill.store import Store, executions, runs
@@ -51,11 +51,7 @@ def command(
     project = setup.project()
     with use_project(project):
         found = find_pipeline(project, pipeline)
-        arguments = found.bind_text(parse_settings(settings))
-        missing = [name for name in required(found) if name not in arguments]
-        if missing and resume is None:
-            hint = f"Give it: --set {missing[0]}=…"
-            raise UsageError(f"pipeline {found.name!r} needs a value that is not given", value=missing[0], hint=hint)
+        arguments = arguments_of(found, settings, complete=resume is None)
         try:
             with listener(as_json=setup.json) as on_event:
                 result = found.using(listeners=[on_event], cache=not no_cache).run(resume=resume, **arguments)
@@ -67,11 +63,6 @@ def command(
     else:
         _show(result)
     fail(setup, result)
-
-
-def required(pipeline: Pipeline[Any, Any]) -> list[str]:
-    """The parameters of a pipeline that have no default."""
-    return [name for name, item in pipeline.signature.parameters.items() if item.default is item.empty]
 
 
 def summary_of(result: RunResult) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit
+from tidemill.core.errors import UsageError
 from tidemill.project import use_project
 from tidemill.serving import serve
 
@@ -40,6 +41,8 @@ def command(
             click.echo(line)
 
     with use_project(project):
+        if not references and not folders:
+            raise UsageError("say what to serve", hint="For example: tidemill serve NAME. See: tidemill models list")
         store = setup.store() if references else None
         serve(
             references, folders=folders, store=store, host=host, port=port, log=log, durable=durable, announce=announce

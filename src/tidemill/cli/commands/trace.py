@@ -10,7 +10,8 @@ from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, jsonable
 from tidemill.core.errors import NotFoundError
 from tidemill.project import Project, use_project
-from tidemill.registry import list_models
+from tidemill.registry import list_models, list_versions
+from tidemill.store import Store
 from tidemill.tracking import trace
 from tidemill.tracking.tracing import render
 
@@ -34,7 +35,7 @@ def command(setup: Setup, identifier: str, *, down: bool) -> None:
             if prediction is not None:
                 subject = f"{prediction['model']}@{prediction['version']}"
             elif identifier in list_models(store):
-                subject = f"{identifier}@champion"
+                subject = _version(store, identifier)
             else:
                 raise
             root = trace(subject, direction="downstream" if down else "upstream", store=store)
@@ -46,6 +47,12 @@ def command(setup: Setup, identifier: str, *, down: bool) -> None:
         given = {k.removeprefix("features."): v for k, v in prediction.items() if k.startswith("features.")}
         click.echo(f"  asked with {jsonable(given)}")
     click.echo(render(root))
+
+
+def _version(store: Store, model: str) -> str:
+    """The champion of a model, or its newest version while it has none."""
+    has_champion = any(alias.alias == "champion" for alias in list_models(store)[model])
+    return f"{model}@{'champion' if has_champion else list_versions(store, model, limit=1)[0].version}"
 
 
 def _prediction(project: Project, request_id: str) -> dict[str, object] | None:

@@ -1,19 +1,14 @@
-"""A real model on real-looking flights, and its package."""
+"""Fixtures: a real model on real-looking flights, and its package; trained when a test asks for it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import lightgbm
 import numpy as np
 import polars as pl
 import pytest
 
-from tidemill.core.model import Model
-from tidemill.data.split import by_share, split
-from tidemill.packaging.build import package
-from tidemill.packaging.package import Package
-from tidemill.training.fitting import train
+import tidemill as tm
 
 
 def flights(seed: int = 0, rows: int = 3000) -> pl.DataFrame:
@@ -37,16 +32,18 @@ def flights(seed: int = 0, rows: int = 3000) -> pl.DataFrame:
     )
 
 
-def build(params: dict[str, Any]) -> lightgbm.LGBMClassifier:
+def build(params: dict[str, Any]) -> Any:
     """An estimator that is not fitted yet."""
+    import lightgbm
+
     return lightgbm.LGBMClassifier(**params, n_jobs=1, verbose=-1, deterministic=True, random_state=1)
 
 
-def trained(seed: int = 0, **options: Any) -> Model:
+def trained(seed: int = 0, **options: Any) -> tm.Model:
     """A model of `flights`."""
     features = ["carrier", "distance", "temp", "heavy", "sched_dep"]
-    data = split(flights(seed), by_share(), "late", features=features)
-    return train(build, {"n_estimators": 40}, data, name="flight-delay", baselines=False, **options)
+    data = tm.split(flights(seed), tm.by_share(), "late", features=features)
+    return tm.train(build, {"n_estimators": 40}, data, name="flight-delay", baselines=False, **options)
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +52,10 @@ def table() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def model() -> Model:
+def model() -> tm.Model:
     return trained()
 
 
 @pytest.fixture(scope="session")
-def packaged(model: Model, table: pl.DataFrame) -> Package:
-    return package(model, table)
+def packaged(model: tm.Model, table: pl.DataFrame) -> tm.Package:
+    return tm.package(model, table)
