@@ -80,7 +80,7 @@ def ask(alias: Alias, model: tm.Model, rows: pl.DataFrame, count: int) -> Served
     reference = f"{alias.model}@{alias.alias}"
     answers, scores, milliseconds = [], [], []
     with (
-        tm.start_server(reference, project=tm.current_project().root) as server,
+        tm.start_server(reference) as server,
         httpx.Client(base_url=server.url) as client,
     ):
         url = f"/v1/models/{alias.model}/predict"

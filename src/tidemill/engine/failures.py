@@ -33,7 +33,9 @@ def failure_of(
     Its message says which step, what was raised, from which input artifacts, and how its log ended; ``__cause__`` is
     the exception of the step, where it was raised in this process.
     """
-    raised = f"{failure.type}: {failure.message}" if failure.message else failure.type
+    cause = failure.exception
+    message = str(cause).removesuffix(cause.hint).rstrip() if isinstance(cause, TidemillError) else failure.message
+    raised = f"{failure.type}: {message}" if message else failure.type
     lines = [f"step {node!r} failed: {raised}"]
     inputs = [f"{name} = {describe(artifact)}" for name, artifact in uses]
     if inputs:
@@ -42,7 +44,6 @@ def failure_of(
     if tail:
         lines.append("  its log ended with:")
         lines += [f"    {line}" for line in tail]
-    cause = failure.exception
     hint = cause.hint if isinstance(cause, TidemillError) else f"See the whole log: tidemill show {run_id}"
     error = _KINDS[failure.kind]("\n".join(lines), hint=hint)
     error.__cause__ = cause

@@ -10,12 +10,14 @@ from tidemill.core.model import Model
 from tidemill.core.records import Alias, ModelVersion
 from tidemill.design.requirements import Requirement, requirements_of
 from tidemill.engine.context import current
+from tidemill.engine.resume import origin_of
 from tidemill.engine.step import step
 from tidemill.packaging.build import package
 from tidemill.packaging.package import Package
 from tidemill.project import current_project, open_project_store
 from tidemill.registry.promotion import promote_version, roll_back
 from tidemill.registry.versions import register_version
+from tidemill.store import Store
 
 
 def register(
@@ -64,16 +66,16 @@ def register_model(
             hint="Give what tm.train returned.",
         )
     packaged = package(model) if isinstance(model, Model) else model
-    context = current()
+    store, context = open_project_store(current_project()), current()
     return register_version(
-        open_project_store(current_project()),
+        store,
         packaged,
         reports,
         name=name,
         requirements=_requirements(),
         description=description,
         tags=tags,
-        run_id=context.run_id if context else None,
+        run_id=_first_run(store, context.run_id) if context else None,
         execution_id=context.execution_id if context else None,
     )
 
@@ -114,6 +116,12 @@ def promote(
 def rollback(model: str, alias: str = "champion", *, reason: str = "") -> Alias:
     """Point an alias back at the version before its last promotion; repeat to go further back."""
     return roll_back(open_project_store(current_project()), model, alias, reason=reason)
+
+
+def _first_run(store: Store, run_id: str) -> str:
+    """The run that a resumed run goes on from: what it has registered already is not registered again."""
+    with store.metadata.reading() as tx:
+        return origin_of(tx, run_id)
 
 
 def _requirements() -> tuple[Requirement, ...]:

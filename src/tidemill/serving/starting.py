@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO
 
 from tidemill.core.errors import RunError
+from tidemill.project import current_project
 
 _STOP_SECONDS = 30
 
@@ -89,7 +90,7 @@ def start_server(
     folders
         Package folders to serve without a registry.
     project
-        The project's folder; the one around the working directory by default.
+        The project's folder; the current project's by default.
     store, artifacts
         Their URLs, instead of a project's.
     host, port, log, durable
@@ -107,6 +108,8 @@ def start_server(
     RunError
         When it ends or is not ready in time; the message has the last lines that it wrote.
     """
+    if project is None and store is None:
+        project = current_project().root
     options = {"--project": project, "--store": store, "--artifacts": artifacts, "--log": log}
     command = [sys.executable, "-m", "tidemill.serving", *references, "--host", host, "--port", str(port)]
     for name, value in options.items():
