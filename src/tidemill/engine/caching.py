@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,15 +41,24 @@ class Cache:
         Executions of the run that is being resumed, by node: its effects and uncacheable steps are not repeated.
     use
         Whether earlier runs are looked at; without, only `finished` is.
+    within
+        The pipeline's body, in whose module expressions among the arguments were written.
     """
 
     def __init__(
-        self, store: Store, root: Path, finished: Mapping[str, Execution] | None = None, *, use: bool = True
+        self,
+        store: Store,
+        root: Path,
+        finished: Mapping[str, Execution] | None = None,
+        *,
+        use: bool = True,
+        within: Callable[..., Any] | None = None,
     ) -> None:
         self._store = store
         self._root = root
         self._finished = finished or {}
         self._use = use
+        self._within = within
         self._codes: dict[Step[..., Any], Fingerprint] = {}
 
     def prepare(self, node: Node) -> Prepared:
@@ -92,7 +101,7 @@ class Cache:
         return explain({**code, **latest.key_parts}, prepared.parts)
 
     def _digest_code(self, value: object) -> str:
-        return value_digest(value, self._root)
+        return value_digest(value, self._root, within=self._within)
 
     def _from_resumed(self, node: Node, prepared: Prepared) -> Hit | None:
         earlier = self._finished.get(node.name)

@@ -22,6 +22,7 @@ from tidemill.engine.result import RunResult
 from tidemill.engine.run import RunOptions, run_body
 from tidemill.engine.step import Step
 from tidemill.engine.whereabouts import whereabouts
+from tidemill.project import use_project
 from tidemill.store import Store
 
 P = ParamSpec("P")
@@ -84,8 +85,9 @@ class Pipeline(Generic[P, R]):
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan:
         """What running it with these arguments would do, and why; no step is run."""
         self._checked()
-        options = RunOptions(**whereabouts(self._using, self.function))
-        return plan_body(self.name, self.function, self._bound(self._given(args, kwargs)), options)
+        where, project = whereabouts(self._using, self.function)
+        with use_project(project, where["store"]):
+            return plan_body(self.name, self.function, self._bound(self._given(args, kwargs)), RunOptions(**where))
 
     def bind_text(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Keyword arguments read from text by the annotations of the parameters, as the command line gives them.
@@ -109,12 +111,13 @@ class Pipeline(Generic[P, R]):
 
     def _run(self, given: Mapping[str, Any], resume: str | None) -> RunResult:
         self._checked()
-        options = RunOptions(**whereabouts(self._using, self.function), resume=resume)
+        where, project = whereabouts(self._using, self.function)
 
         def bind(recorded: Mapping[str, Any]) -> dict[str, Any]:
             return self._bound(parameters.read(recorded, given))
 
-        return run_body(self.name, self.function, bind, options)
+        with use_project(project, where["store"]):
+            return run_body(self.name, self.function, bind, RunOptions(**where, resume=resume))
 
     def _given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -74,7 +74,7 @@ class Plan:
 
 def plan_body(name: str, body: Callable[..., Any], arguments: Mapping[str, Any], options: RunOptions) -> Plan:
     """Walk a pipeline's body without running steps."""
-    planner = _Planner(name, options)
+    planner = _Planner(name, body, options)
     stopped = ""
     try:
         with scheduling(planner):
@@ -95,11 +95,11 @@ class _Unknown(BaseException):
 class _Planner:
     """The scheduler that looks and does not run."""
 
-    def __init__(self, pipeline: str, options: RunOptions) -> None:
+    def __init__(self, pipeline: str, body: Callable[..., Any], options: RunOptions) -> None:
         self._pipeline = pipeline
         self._options = options
         self._store = options.store
-        self._cache = Cache(options.store, options.root, use=options.cache)
+        self._cache = Cache(options.store, options.root, use=options.cache, within=body)
         self._graph = Graph()
         self.planned: dict[str, PlannedStep] = {}
 

@@ -97,8 +97,8 @@ def run_body(name: str, body: Body, bind: Bind, options: RunOptions) -> RunResul
     """
     began = elapsed()
     run, arguments, lease, earlier = _begin(name, bind, options)
-    session = _Session(run, lease, earlier, options)
-    return session.execute(body, arguments, began)
+    session = _Session(run, body, lease, earlier, options)
+    return session.execute(arguments, began)
 
 
 def _begin(name: str, bind: Bind, options: RunOptions) -> tuple[Run, dict[str, Any], Lease, Earlier | None]:
@@ -138,15 +138,17 @@ def _place(tx: Transaction, run: Run) -> None:
 class _Session:
     """A run between its beginning and its end."""
 
-    def __init__(self, run: Run, lease: Lease, earlier: Earlier | None, options: RunOptions) -> None:
+    def __init__(self, run: Run, body: Body, lease: Lease, earlier: Earlier | None, options: RunOptions) -> None:
         self._run = run
+        self._execute_body = body
         self._is_terminated = False
         store = options.store
         self._crew = Crew(store.artifacts, options.threads, options.executors)
         self._heart = Heartbeat(store, run.id, lease, options.lease, self._stop)
         self._journal = Journal(store, self._heart.guard)
         self._recorder = Recorder(store, self._journal, run, str(options.root), options.listeners)
-        cache = Cache(store, options.root, None if earlier is None else earlier.finished, use=options.cache)
+        finished = None if earlier is None else earlier.finished
+        cache = Cache(store, options.root, finished, use=options.cache, within=body)
         self._interrupts = Interrupts(self._postpone)
         self._coordinator = Coordinator(self._recorder, cache, self._crew, self._interrupts)
 
@@ -156,10 +158,10 @@ class _Session:
     def _postpone(self, why: Why) -> None:
         self._coordinator.wake(why)
 
-    def execute(self, body: Body, arguments: dict[str, Any], began: float) -> RunResult:
+    def execute(self, arguments: dict[str, Any], began: float) -> RunResult:
         """Run the body and everything that it schedules, and record the end."""
         try:
-            result, status, error = self._to_the_end(body, arguments)
+            result, status, error = self._to_the_end(arguments)
             if isinstance(error, LeaseLostError):
                 raise error
             message = None if error is None else (str(error) or type(error).__name__)
@@ -175,24 +177,24 @@ class _Session:
             raise error
         return self._result(status, error, seconds, result)
 
-    def _to_the_end(self, body: Body, arguments: dict[str, Any]) -> tuple[Any, RunStatus, BaseException | None]:
+    def _to_the_end(self, arguments: dict[str, Any]) -> tuple[Any, RunStatus, BaseException | None]:
         self._heart.start()
         try:
             with self._interrupts.installed():
-                result, error = self._body(body, arguments)
+                result, error = self._body(arguments)
                 status, error = self._settle(result, error)
         finally:
             self._coordinator.abandon()
             self._heart.stop()
         return result, status, error
 
-    def _body(self, body: Body, arguments: dict[str, Any]) -> tuple[Any, BaseException | None]:
+    def _body(self, arguments: dict[str, Any]) -> tuple[Any, BaseException | None]:
         try:
             self._recorder.tell("run_started", details=self._run.arguments)
             with scheduling(self._coordinator):
                 self._interrupts.open = True
                 try:
-                    result = body(**arguments)
+                    result = self._execute_body(**arguments)
                 finally:
                     self._interrupts.open = False
             self._coordinator.drain()

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from tidemill.core.errors import PipelineError
 from tidemill.engine import active
+from tidemill.engine.executors.base import process_limits
 from tidemill.engine.hints import hints_of
 from tidemill.engine.materialisers import parts
 
@@ -44,8 +45,8 @@ class StepOptions:
 
     @property
     def runs_on(self) -> ExecutorName:
-        """The executor in fact: a thread cannot be stopped, so an inline step with a timeout runs in a worker."""
-        return "worker" if self.executor == "inline" and self.timeout is not None else self.executor
+        """The executor in fact: limits need a process of their own, so an inline step with one runs in a worker."""
+        return "worker" if self.executor == "inline" and process_limits(self) else self.executor
 
 
 class Step(Generic[P, R]):
@@ -185,7 +186,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     executor
         ``"inline"`` (this process), ``"worker"`` (a reused process) or ``"isolated"`` (a fresh process).
     cpu, memory, gpu
-        What it needs: cores, bytes (or text such as ``"2GiB"``), devices. An executor that cannot give it refuses.
+        What it needs: cores, bytes (or text such as ``"2GiB"``), devices; it then runs in a worker process, which has
+        that and not more. An executor that cannot give it refuses.
     env
         Names of environment variables whose values belong to the key.
     version

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from tidemill.core.digests import digest_value
 from tidemill.project.loading import load_project
 from tidemill.project.project import Project
 from tidemill.store import Store, open_store
 
 _current: ContextVar[Project | None] = ContextVar("tidemill_project", default=None)
-_stores: dict[tuple[int, str, str], Store] = {}
+_open: ContextVar[tuple[Project, Store] | None] = ContextVar("tidemill_store", default=None)
+_stores: dict[tuple[int, str, str, str], Store] = {}
 
 
 def current_project() -> Project:
@@ -23,27 +25,33 @@ def current_project() -> Project:
 
 
 @contextmanager
-def use_project(project: Project) -> Iterator[Project]:
-    """Make `project` the current one in this context."""
+def use_project(project: Project, store: Store | None = None) -> Iterator[Project]:
+    """Make `project` the current one in this context; with `store`, its store is that one, which is open already."""
     token = _current.set(project)
+    opened = _open.set(None if store is None else (project, store))
     try:
         yield project
     finally:
+        _open.reset(opened)
         _current.reset(token)
 
 
 def open_project_store(project: Project) -> Store:
     """The project's store, opened once per process and place; made if there is none.
 
-    A folder ``.tidemill`` in the project is told to git as something to ignore.
+    Inside a run it is the run's store, also when the pipeline was placed in another one with ``.using(store=…)``. A
+    folder ``.tidemill`` in the project is told to git as something to ignore.
     """
-    url, artifacts = project.store, project.artifacts
-    key = (os.getpid(), url, artifacts)
+    in_use = _open.get()
+    if in_use is not None and in_use[0] is project:
+        return in_use[1]
+    url, artifacts, options = project.store, project.artifacts, {} if project.place is None else project.place.options
+    key = (os.getpid(), url, artifacts, digest_value(dict(options)))
     store = _stores.get(key)
     # The folder may have been deleted since, by hand in a notebook's session for one.
     if store is None or (url.startswith("sqlite:") and not store.metadata.exists()):
         _ignore(project.hidden, url, artifacts)
-        store = _stores[key] = open_store(url, artifacts)
+        store = _stores[key] = open_store(url, artifacts, **options)
     return store
 
 

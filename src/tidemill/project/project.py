@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tidemill.project.secrets import reveal
 from tidemill.project.settings import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What opens a store: the URLs of its metadata (with any password) and artifacts, options of their file system."""
+
+    store: str
+    artifacts: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,8 @@ class Project:
         The ``tidemill.toml``, or None for a folder without one.
     raw
         The whole file as written.
+    place
+        The store of a run that was told to use another than the settings say.
     """
 
     root: Path
@@ -40,6 +51,11 @@ class Project:
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     file: Path | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    place: Place | None = field(default=None, repr=False)
+
+    def renamed(self, name: str) -> Project:
+        """The same project under another name."""
+        return replace(self, settings={**self.settings, "name": Setting("name", name, "the run")})
 
     @property
     def name(self) -> str:
@@ -49,6 +65,8 @@ class Project:
     @property
     def store(self) -> str:
         """URL of the metadata store, secrets revealed, a relative path made absolute."""
+        if self.place is not None:
+            return self.place.store
         url = reveal(str(self.settings["store"].value), root=self.root)
         scheme, separator, path = url.partition(":///")
         if scheme == "sqlite" and separator and path and not path.startswith(("/", "~", ":")):
@@ -58,6 +76,8 @@ class Project:
     @property
     def artifacts(self) -> str:
         """Folder or URL of the artifact store, secrets revealed, a relative path made absolute."""
+        if self.place is not None:
+            return self.place.artifacts
         place = reveal(str(self.settings["artifacts"].value), root=self.root)
         return place if "://" in place else str(self.root / Path(place).expanduser())
 

@@ -17,9 +17,11 @@ class Store:
     Made by `open_store`. It may be shared by threads; closing it twice is harmless.
     """
 
-    def __init__(self, metadata: Database, artifacts: ArtifactStore) -> None:
+    def __init__(self, metadata: Database, artifacts: ArtifactStore, url: str = "") -> None:
         self.metadata = metadata
         self.artifacts = artifacts
+        #: What opens the same metadata in another process, passwords included: for that only, never to be shown.
+        self.url = url or metadata.url
 
     def close(self) -> None:
         """Give back every connection."""
@@ -78,7 +80,8 @@ def open_store(url: str, artifacts: str, *, create: bool = True, **storage_optio
                 )
             metadata.create(migrations.build)
         migrations.check(metadata)
-        return Store(metadata, open_artifacts(artifacts, create=create, **storage_options))
+        opened = open_artifacts(artifacts, create=create, **storage_options)
+        return Store(metadata, opened, metadata.url if metadata.dialect == "sqlite" else url)
     except BaseException:
         metadata.close()
         raise

@@ -184,8 +184,11 @@ class _Tracer:
         package = lineage.get_artifact(self._tx, version.package)
         self._explore([package])
         details = {"stage": version.stage, "created_at": version.created_at, "run": version.run_id}
-        links = (self._artifact("package", package),)
-        return TraceNode("model version", version.id, f"{version.model}:{version.version}", details, links)
+        links = [self._artifact("package", package)]
+        if self._back and not links[0].links and version.execution_id is not None:
+            # A model that was packaged while it was registered: its past is that of the step that registered it.
+            links.append(self.node(executions.get(self._tx, version.execution_id)))
+        return TraceNode("model version", version.id, f"{version.model}:{version.version}", details, tuple(links))
 
     def _ends(self, run: Run) -> tuple[TraceNode, ...]:
         """What a run made that no other step of it used; downstream, everything that it made."""

@@ -41,9 +41,33 @@ class Executor(Protocol):
 PROCESS_LIMITS = ("timeout", "memory", "cpu", "gpu")
 
 
-def process_limits(task: StepTask) -> tuple[str, ...]:
-    """The limits declared by a task that the in-process executor cannot honour."""
-    return tuple(name for name in PROCESS_LIMITS if getattr(task, name))
+class Limits(Protocol):
+    """What declares limits: the options of a step, or a task; None or zero stands for no limit."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds."""
+        ...
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of resident memory."""
+        ...
+
+    @property
+    def cpu(self) -> float | None:
+        """Threads of numeric libraries."""
+        ...
+
+    @property
+    def gpu(self) -> int:
+        """Devices."""
+        ...
+
+
+def process_limits(declared: Limits) -> tuple[str, ...]:
+    """The limits declared by a step or a task that the in-process executor cannot honour."""
+    return tuple(name for name in PROCESS_LIMITS if getattr(declared, name))
 
 
 def refuse_process_limits(task: StepTask) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from tidemill.core import clock
 from tidemill.core.errors import PipelineError
 from tidemill.engine.executors import wire
+from tidemill.engine.executors.base import process_limits
 from tidemill.engine.executors.resources import refuse_missing_resources
 from tidemill.engine.executors.surroundings import Surroundings, surroundings_of
 from tidemill.engine.logs import StepLog
@@ -80,8 +81,24 @@ def make_job(task: StepTask, artifacts: ArtifactStore, *, is_fresh: bool, on_lin
             value=url,
             hint="Use a folder or a remote file system, or executor='inline'.",
         )
-    function = task.function if isinstance(task.function, FunctionRef) else reference(task.function)
+    function = _reference(task)
     sent = replace(task, artifacts_url=url, artifacts_options=artifacts.options, function=function)
     log = StepLog() if on_line is None else StepLog(on_line=lambda line: on_line(task, line))
     is_fresh = is_fresh or task.memory is not None or task.gpu > 0
     return Job(sent, function, wire.encode_task(sent), Future(), surroundings_of(task), log, is_fresh)
+
+
+def _reference(task: StepTask) -> FunctionRef:
+    if isinstance(task.function, FunctionRef):
+        return task.function
+    try:
+        return reference(task.function)
+    except PipelineError as error:
+        limits = " and ".join(process_limits(task))
+        if not limits:
+            raise
+        raise PipelineError(  # running it in this process, as the error suggests, would not help
+            f"{error.what}, and a step that declares {limits} runs in one",
+            value=error.value,
+            hint="Move it to the top level of a module.",
+        ) from error
