@@ -1,0 +1,34 @@
+"""A public name that disappears breaks somebody's project; one that slips in must be kept for ever."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import tidemill as tm
+
+PUBLIC = """
+    CleaningPlan Column FeatureView Model ModelVersion Package Splits TableContract TableSchema asof_join
+    by_group by_share by_time choice clean compare count current_project drift drift_between evaluate explore
+    gate infer_contract integers key_join last leaks load load_project log_metric log_metrics log_params
+    log_tags maximum mean minimum open_project_store package pipeline point_in_time predict predictions promote
+    read register rollback run runs serve share split start_server step test total trace train training_set
+    tune uniform validate
+"""
+
+
+def test_the_public_names_are_these_and_no_others():
+    assert sorted(tm.__all__) == sorted(PUBLIC.split())
+    assert set(tm.__all__) <= set(dir(tm))
+
+
+@pytest.mark.parametrize("name", sorted(tm.__all__))
+def test_a_public_name_is_there_and_explains_itself(name):
+    found = getattr(tm, name)
+    assert (inspect.getdoc(found) or "").strip(), f"tm.{name} has no docstring"
+
+
+def test_what_is_not_public_is_an_attribute_error_that_names_it():
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        tm.nonsense  # noqa: B018
