@@ -62,7 +62,13 @@ def test_a_run_registers_and_promotes_what_it_made(project: Project) -> None:
     assert found.execution_id is not None
 
 
-def test_each_run_has_its_own_version_and_the_gate_stops_the_run(project: Project) -> None:
+def test_a_run_in_which_nothing_changed_registers_nothing_new(project: Project) -> None:
+    first, second = train.run(), train.run()
+    assert second.result == first.result
+    assert [version.version for version in list_versions(open_project_store(project))] == [1]
+
+
+def test_other_evidence_makes_another_version_and_the_gate_stops_the_run(project: Project) -> None:
     train.run()
     with pytest.raises((GateError, RunError)):
         train(0.5)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from tidemill.cli.extras import extra_for
 from tidemill.core.errors import ConfigError, NotFoundError, UsageError
 from tidemill.engine import Pipeline
 from tidemill.project import Project, import_modules
@@ -36,7 +36,7 @@ def modules_of(project: Project) -> list[ModuleType]:
     try:
         return import_modules(project)
     except ConfigError as error:
-        extra = extra_for(error.what)
+        extra = importlib.import_module("tidemill.cli.extras").extra_for(error.what)  # needed when things go wrong only
         if extra is None:
             raise
         raise ConfigError(error.what, value=error.value, hint=f'Run: pip install "tidemill[{extra}]"') from error

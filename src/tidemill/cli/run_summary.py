@@ -120,7 +120,8 @@ def screen(shown: dict[str, Any]) -> str:
         parts.append(f"drift    {len(shown['drifted'])} columns, most of all {', '.join(shown['drifted'][:4])}")
     folder = Path(shown["report"]).parent
     parts.append(f"\nlook at  {relative(Path(shown['report']))}")
-    parts.append(f"next     cd {shlex.quote(relative(folder))} && tidemill serve {shown['model'] or 'MODEL'}")
+    here = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(relative(folder))} && "
+    parts.append(f"next     {here}tidemill serve {shown['model'] or 'MODEL'}")
     return "\n".join(parts)
 
 

@@ -88,9 +88,12 @@ def roll_back(
     ------
     UsageError
         When there is nothing before it.
+    NotFoundError
+        When there is no such model or alias.
     """
     subject = _subject(model, alias)
     with store.metadata.transaction() as tx:
+        models.get_version(tx, model, alias)
         moves = [
             event
             for event in reversed(audit.list_events(tx, subject, limit=10_000))

@@ -36,7 +36,8 @@ def register_version(
     execution_id: str | None = None,
     actor: str | None = None,
 ) -> ModelVersion:
-    """Store a package as the next version of a model; the same package from the same run is registered once.
+    """Store a package as the next version of a model; the same package with the same measurements is registered
+    once.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def register_version(
     measured = measurements_in([package, *reports])
     with store.metadata.transaction() as tx:
         artifact = _artifact(tx, draft)
-        known = _known(tx, model, artifact.id, run_id)
+        known = _known(tx, model, artifact.id, run_id, measured)
         if known is not None:
             return _brought_up_to_date(tx, known, measured, requirements)
         version = models.insert_version(
@@ -160,10 +161,19 @@ def _artifact(tx: Transaction, draft: Draft) -> Artifact:
     return artifact
 
 
-def _known(tx: Transaction, model: str, package: str, run_id: str | None) -> ModelVersion | None:
-    """The version that this run has registered from this package before: a retry, or a resumed run."""
-    found = models.list_versions(tx, model, package=package)
-    return next((version for version in found if version.run_id == run_id), None)
+def _known(
+    tx: Transaction, model: str, package: str, run_id: str | None, measured: tuple[Measurement, ...]
+) -> ModelVersion | None:
+    """The version that is this one already: of this run (a retry, a resumed run), or with the same measurements.
+
+    The same bytes with other evidence are another version: what a champion was promoted for is not rewritten.
+    """
+    for version in models.list_versions(tx, model, package=package):
+        if version.archived:
+            continue
+        if version.run_id == run_id or set(measured) <= set(recorded_measurements(version.gate)):
+            return version
+    return None
 
 
 def _brought_up_to_date(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, TypeVar
 
 from tidemill.core.records import Artifact, Execution, Run
 from tidemill.engine import materialisers
+from tidemill.server.subjects import Subjects
 from tidemill.store import Store, executions, lineage, runs
 
 R = TypeVar("R")
@@ -40,11 +41,24 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run, its stages in order, and every record that its steps produced as (node, output name, value)."""
+    """A run as it can be told.
+
+    Parameters
+    ----------
+    run
+        The run itself.
+    stages
+        Its steps, in order.
+    records
+        Every record that its steps produced, as (node, output name, value).
+    subjects
+        By node, the name of the source that its first table comes from, where there is one.
+    """
 
     run: Run
     stages: tuple[Stage, ...]
     records: tuple[tuple[str, str, Any], ...]
+    subjects: Mapping[str, str] = field(default_factory=dict)
 
     def records_of(self, *kinds: type[R]) -> list[R]:
         """The produced records of these classes, in the order of the run."""
@@ -71,16 +85,21 @@ def summarise(store: Store, run_id: str, stage_names: Mapping[str, str] | None =
     names = stage_names or {}
     stages: list[Stage] = []
     found: list[tuple[str, str, Artifact]] = []
+    subjects: dict[str, str] = {}
     with store.metadata.reading() as tx:
         run = runs.get(tx, run_id)
+        known = Subjects(store, tx)
         for execution in executions.of_run(tx, run.id):
             outputs = lineage.outputs(tx, execution.id)
             inputs = lineage.inputs(tx, execution.id)
             stages.append(_stage(execution, names.get(execution.node, execution.step), inputs, outputs))
             plain = [(name, artifact) for name, artifact in outputs if artifact.type in ("record", "json")]
             found += [(execution.node, name, artifact) for name, artifact in plain]
+            subject = known.of(execution) if plain else None
+            if subject is not None:
+                subjects[execution.node] = subject
     loaded = [(node, name, materialisers.load(artifact, None, store.artifacts)) for node, name, artifact in found]
-    return RunSummary(run, tuple(stages), tuple(item for item in loaded if _is_record(item[2])))
+    return RunSummary(run, tuple(stages), tuple(item for item in loaded if _is_record(item[2])), subjects)
 
 
 def _is_record(value: Any) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import polars as pl
 
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit, jsonable, moment, size
+from tidemill.cli.output import emit, jsonable, moment, number, size, table
 from tidemill.cli.pipelines import modules_of
 from tidemill.core.errors import ConfigError, MaterialiserError, NotFoundError, UsageError
 from tidemill.core.records import Artifact, Execution
@@ -88,14 +89,21 @@ def _place(execution: Execution) -> str:
 
 
 def preview(store: Store, artifact: Artifact) -> str:
-    """The value as text: the first rows of a table, the JSON of a plain value, else what it is."""
+    """The value as text: the columns of a table with their first values, the JSON of a plain value, else what it is."""
     if artifact.type in ("model", "package", "folder", "file", "bytes"):
         return f"A stored {artifact.type}; write it to a file with --out."
     try:
+        if artifact.type == "table":
+            return _columns(materialisers.load(artifact, pl.DataFrame, store.artifacts))
         text = str(materialisers.load(artifact, None, store.artifacts))
     except MaterialiserError as error:  # its class is gone or cannot be imported from here: the stored text will do
         text = f"{artifact.inline or ''}\n({error.what})".lstrip()
     return text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}… ({len(text):,} characters; --out FILE writes all)"
+
+
+def _columns(frame: Any) -> str:
+    first = {name: ", ".join(number(value) or "–" for value in frame[name].head(4)) for name in frame.columns}
+    return table(["column", "type", "first values"], [(name, frame.schema[name], text) for name, text in first.items()])
 
 
 def _write(store: Store, artifact: Artifact, out: Path, *, force: bool) -> None:

@@ -75,9 +75,7 @@ def _from_table(folder: Path, name: str, data: Path, target: str) -> dict[str, s
         hint = f"Did you mean {near[0]!r}?" if near else f"Columns: {', '.join(table.columns)}."
         raise SchemaError("the table has no such column", value=target, hint=hint)
     if table.height < _LEAST_ROWS:
-        hint = (
-            f"Give at least {_LEAST_ROWS} rows: they are divided into rows to learn from, to choose by and to test on."
-        )
+        hint = f"Give {_LEAST_ROWS} or more: some to learn from, some to choose by, some to test on."
         raise DataError("the table has too few rows to train and test a model on", value=table.height, hint=hint)
     if table.width < 2:
         raise SchemaError("the table has nothing but its target", value=target, hint="Add columns to predict from.")

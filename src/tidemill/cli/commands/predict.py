@@ -12,13 +12,14 @@ import polars as pl
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, number, table
-from tidemill.core.errors import UsageError
+from tidemill.core.errors import DataError, UsageError
 from tidemill.project import use_project
-from tidemill.serving import load
+from tidemill.serving import Predictor, load
 
+_Rows = list[dict[str, Any]]
 _CHUNK = 10_000
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda file: pl.read_csv(file, infer_schema_length=None),
+    ".csv": lambda file: pl.read_csv(file, infer_schema=False),
     ".parquet": pl.read_parquet,
     ".ndjson": pl.read_ndjson,
     ".jsonl": pl.read_ndjson,
@@ -37,13 +38,17 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv, .parquet or .ndjson file for the predictions.")
 @shared
 def command(setup: Setup, reference: str, file: Path, out: Path | None) -> None:
-    """Predict every row of FILE (.csv, .parquet, .ndjson); a row that cannot be scored gets its error, not silence."""
+    """Predict every row of FILE (.csv, .parquet, .ndjson); a row that cannot be scored gets its error, not silence.
+
+    The exit code is 4 if no row could be scored. A column with the answers is left out.
+    """
     if out is not None and _same(out, file):
         raise UsageError("the predictions would replace the rows", value=str(out), hint="Choose another --out.")
     writer = None if out is None else _writer(out)
     with use_project(setup.project()):
         predictor = load(reference, store=setup.store())
-    answers = [answer for chunk in _chunks(_read(file)) for answer in predictor.predict(chunk)]
+    given = _given(file, predictor)
+    answers = [answer for chunk in _chunks(given) for answer in predictor.predict(chunk)]
     refused = sum("error" in answer for answer in answers)
     if out is not None and writer is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,10 +62,20 @@ def command(setup: Setup, reference: str, file: Path, out: Path | None) -> None:
         emit({"status": "succeeded", "rows": len(answers), "refused": refused, "out": out})
     elif out is not None:
         click.echo(f"predicted {len(answers) - refused:,} rows, refused {refused:,}; written to {out}")
-    elif refused:
-        click.echo(f"{refused:,} of {len(answers):,} rows were refused", err=True)
+    if refused and not setup.json:
+        first = next(_flat(answer) for answer in answers if "error" in answer)
+        reason = ", ".join(f"{name.removeprefix('error.')} {value}" for name, value in first.items())
+        click.echo(f"{refused:,} of {len(answers):,} rows were refused, the first one: {reason}", err=True)
     if answers and refused == len(answers):
-        sys.exit(4)
+        sys.exit(DataError.exit_code)
+
+
+def _given(file: Path, predictor: Predictor) -> _Rows:
+    """The rows of the file without the column that is predicted, so that a table with known answers will do as well."""
+    table = _read(file)
+    if predictor.signature.target not in predictor.columns:
+        table = table.drop(predictor.signature.target, strict=False)
+    return _typed(table, predictor) if file.suffix.lower() == ".csv" else table.to_dicts()
 
 
 def _read(file: Path) -> pl.DataFrame:
@@ -75,9 +90,39 @@ def _read(file: Path) -> pl.DataFrame:
         raise UsageError(f"the file cannot be read: {str(error).splitlines()[0]}", value=str(file)) from error
 
 
-def _chunks(rows: pl.DataFrame) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, rows.height, _CHUNK):
-        yield rows.slice(start, _CHUNK).to_dicts()
+def _typed(cells: pl.DataFrame, predictor: Predictor) -> _Rows:
+    """The rows of a CSV file, cell by cell: one that is no number where the model takes one spoils its own row only."""
+    readers = {column.name: _reader_of(column.type) for column in predictor.signature.inputs}
+    return [
+        {name: readers.get(name, _as_it_is)(text) if text is not None else None for name, text in row.items()}
+        for row in cells.to_dicts()
+    ]
+
+
+def _reader_of(kind: str) -> Callable[[str], Any]:
+    if kind.startswith(("int", "uint")):
+        return lambda text: int(text) if text.strip().lstrip("+-").isdecimal() else _number(text)
+    if kind.startswith(("float", "decimal")):
+        return _number
+    if kind == "bool":
+        return lambda text: {"true": True, "false": False, "1": True, "0": False}.get(text.strip().lower(), text)
+    return _as_it_is
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:  # the validator says what it should have been
+        return text
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _chunks(rows: _Rows) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(rows), _CHUNK):
+        yield rows[start : start + _CHUNK]
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:

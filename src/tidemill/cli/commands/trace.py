@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
+from typing import Any
 
 import click
 
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit, jsonable
+from tidemill.cli.output import emit, jsonable, moment
 from tidemill.core.errors import NotFoundError
 from tidemill.project import Project, use_project
 from tidemill.registry import list_models, list_versions
 from tidemill.store import Store
 from tidemill.tracking import trace
-from tidemill.tracking.tracing import render
+from tidemill.tracking.tracing import TraceNode, render
+
+#: What is said of a step, the most telling first: the end of a long line is cut.
+_OF_STEPS = ("status", "run", "commit", "started_at", "arguments")
+_WIDTH = 120
 
 
 @click.command(name="trace")
 @click.argument("identifier", metavar="ID")
 @click.option("--down", is_flag=True, help="Show what came of it instead of what it came from.")
+@click.option("--full", is_flag=True, help="Show every detail of every thing, in lines as long as it takes.")
 @shared
-def command(setup: Setup, identifier: str, *, down: bool) -> None:
+def command(setup: Setup, identifier: str, *, down: bool, full: bool) -> None:
     """Walk from ID back to the bytes and the commit it came from.
 
     ID is a prediction's request id, a model version (NAME@ALIAS), a run, a step's execution, an artifact or a digest.
@@ -46,7 +53,31 @@ def command(setup: Setup, identifier: str, *, down: bool) -> None:
         click.echo(f"prediction {prediction['request_id']}  {prediction['ts']}  {prediction['prediction']}")
         given = {k.removeprefix("features."): v for k, v in prediction.items() if k.startswith("features.")}
         click.echo(f"  asked with {jsonable(given)}")
-    click.echo(render(root))
+    click.echo(render(root) if full else "\n".join(_clipped(line) for line in render(_brief(root)).splitlines()))
+
+
+def _brief(root: TraceNode) -> TraceNode:
+    """The lineage with what a line has room for: whose work, when, from which commit, and with what."""
+    known: dict[str, TraceNode] = {}
+
+    def brief(node: TraceNode) -> TraceNode:
+        if node.id not in known:
+            known[node.id] = replace(node, details=_told(node), links=tuple(brief(link) for link in node.links))
+        return known[node.id]
+
+    return brief(root)
+
+
+def _told(node: TraceNode) -> dict[str, Any]:
+    names = {"execution": _OF_STEPS, "artifact": ("type", "rows", "digest")}.get(node.kind)
+    told = {name: node.details[name] for name in names or node.details if name in node.details}
+    if isinstance(told.get("started_at"), int):
+        told["started_at"] = moment(told["started_at"]).replace(" ", "T")
+    return {name: value for name, value in told.items() if (name, value) != ("status", "succeeded")}
+
+
+def _clipped(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
 
 
 def _version(store: Store, model: str) -> str:

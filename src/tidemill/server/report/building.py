@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,10 @@ _DRAWN: dict[type, Callable[[Any], Section]] = {
     Study: model_sections.study,
     ValidationReport: data_sections.validation,
 }
+#: What a run comes to: told first, in this order.
+_OUTCOME = (ModelVersion, Examination)
+#: Sections that say nothing of what they are about; their titles get the name of the source.
+_NAMED_AFTER_SOURCE = (CleaningReport, DriftReport, Exploration, SplitSpec)
 _TONES = {"succeeded": "good", "cached": "plain", "failed": "bad", "skipped": "warn", "cancelled": "warn"}
 
 
@@ -47,51 +53,86 @@ def write_report(summary: RunSummary, path: Path) -> Path:
     path
         The file; its folder is made.
     """
-    sections = [_stages(summary), *_sections(summary)]
+    sections = [_stages(summary), *in_order(sections_of(summary))]
     numbered = [Section(s.title, s.body, f"s{place}", s.summary) for place, s in enumerate(sections, start=1)]
     run = summary.run
     ended = "" if run.ended_at is None else f", {(run.ended_at - run.started_at) / 1e6:.1f} s"
     lead = f"Run {run.id}, {from_us(run.started_at):%Y-%m-%d %H:%M} UTC{ended}, on {run.host or 'this machine'}."
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(f"{run.project} · {run.pipeline}", lead, _badges(summary), numbered), encoding="utf-8")
+    path.write_text(render(f"{run.project} · {run.pipeline}", lead, badges(summary), numbered), encoding="utf-8")
     return path
 
 
-def _sections(summary: RunSummary) -> list[Section]:
-    out = []
-    for node, name, value in summary.records:
-        draw = _DRAWN.get(type(value))
-        if draw is not None:
-            out.append(draw(value))
-        elif isinstance(value, list) and value and all(isinstance(item, Leak) for item in value):
-            out.append(data_sections.leaks(value))
-        elif not isinstance(value, list):
-            out.append(watch_sections.anything(value, node if name == "output" else f"{node}: {name}"))
-    return out
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A section with what it was drawn from: the node that made the record, and the record's class."""
+
+    section: Section
+    node: str
+    kind: type
 
 
-def _badges(summary: RunSummary) -> list[tuple[str, str, str]]:
+def sections_of(summary: RunSummary) -> list[Drawn]:
+    """A section for each record, in the order of the run, each with a title of its own."""
+    drawn = [item for node, name, value in summary.records for item in _draw(node, name, value)]
+    titled = [replace(item, section=replace(item.section, title=_title(item, summary))) for item in drawn]
+    count = Counter(item.section.title for item in titled)
+    return [
+        replace(item, section=replace(item.section, title=f"{item.section.title} ({item.node})"))
+        if count[item.section.title] > 1
+        else item
+        for item in titled
+    ]
+
+
+def in_order(drawn: Sequence[Drawn]) -> list[Section]:
+    """The outcome first, the rest as it happened."""
+    outcome = [item for kind in _OUTCOME for item in drawn if item.kind is kind]
+    return [item.section for item in (*outcome, *(item for item in drawn if item.kind not in _OUTCOME))]
+
+
+def _draw(node: str, name: str, value: Any) -> Iterator[Drawn]:
+    draw = _DRAWN.get(type(value))
+    if draw is not None:
+        yield Drawn(draw(value), node, type(value))
+    elif isinstance(value, list):
+        if value and all(isinstance(item, Leak) for item in value):
+            yield Drawn(data_sections.leaks(value), node, Leak)
+    else:
+        title = node if name == "output" else f"{node}: {name}"
+        yield Drawn(watch_sections.anything(value, title), node, type(value))
+
+
+def _title(item: Drawn, summary: RunSummary) -> str:
+    subject = summary.subjects.get(item.node)
+    return f"{item.section.title} of {subject}" if subject and item.kind in _NAMED_AFTER_SOURCE else item.section.title
+
+
+def badges(summary: RunSummary) -> list[tuple[str, str, str]]:
+    """How it ended, in a few numbers: (label, value, tone)."""
     run = summary.run
-    badges = [("status", run.status, "good" if run.status == "succeeded" else "bad")]
+    shown: list[tuple[str, str, str]] = [("status", run.status, "good" if run.status == "succeeded" else "bad")]
     test = summary.last(Examination)
     if test is not None:
         name, estimate = next(iter(test.evaluation.metrics.items()))
-        badges.append((f"test {name}", "–" if estimate.value is None else f"{estimate.value:.4f}", "plain"))
+        shown.append((f"test {name}", "–" if estimate.value is None else f"{estimate.value:.4f}", "plain"))
     version = summary.last(ModelVersion)
     if version is not None:
-        badges.append(("version", f"{version.model}@{version.version}", "plain"))
+        shown.append(("version", f"{version.model}@{version.version}", "plain"))
         passed = bool(version.gate.get("passed"))
-        badges.append(("gate", "passed" if passed else "not passed", "good" if passed else "bad"))
+        word, tone = ("passed", "good") if passed else ("not passed", "bad")
+        shown.append(("gate", word, tone) if version.gate.get("promises") else ("gate", "not run", "warn"))
     drift = summary.last(DriftReport)
     if drift is not None:
         tone = "warn" if drift.drifted else "good"
-        badges.append(("drifted columns", f"{len(drift.drifted)} of {len(drift.columns)}", tone))
-    return badges
+        shown.append(("drifted columns", f"{len(drift.drifted)} of {len(drift.columns)}", tone))
+    return shown
 
 
 def _stages(summary: RunSummary) -> Section:
-    rows = [_stage_row(stage) for stage in summary.stages]
-    headers = ["", "stage", "step", "seconds", "rows in", "rows out", ""]
+    labelled = any(stage.name != stage.node.partition("#")[0] for stage in summary.stages)
+    rows = [_stage_row(stage, labelled=labelled) for stage in summary.stages]
+    headers = ["", *(["stage"] if labelled else []), "step", "seconds", "rows in", "rows out", ""]
     bars = [{"step": s.node, "seconds": s.seconds} for s in summary.stages if s.seconds > 0]
     spec = charts.bars(bars, label="step", value="seconds", title="seconds")
     chart = figure(spec, "Where the time went") if bars else ""
@@ -100,7 +141,8 @@ def _stages(summary: RunSummary) -> Section:
     return Section("Stages", table(headers, rows, numeric=["seconds", "rows in", "rows out"]) + chart, summary=text)
 
 
-def _stage_row(stage: Stage) -> tuple[object, ...]:
+def _stage_row(stage: Stage, *, labelled: bool) -> tuple[object, ...]:
     mark = tag(stage.status, _TONES.get(stage.status, "warn"))
     error = stage.error.partition("\n")[0]
-    return mark, stage.name, stage.node, stage.seconds, stage.rows_in, stage.rows_out, error
+    seconds = None if stage.status == "cached" else stage.seconds
+    return mark, *([stage.name] if labelled else []), stage.node, seconds, stage.rows_in, stage.rows_out, error

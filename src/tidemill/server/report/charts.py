@@ -18,6 +18,7 @@ TIDE, AMBER, RED = "#0f766e", "#d97706", "#b91c1c"
 
 _CONFIG: Spec = {
     "background": None,
+    "padding": {"left": 14, "top": 6, "right": 10, "bottom": 6},
     "font": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
     "view": {"stroke": None},
     "axis": {
@@ -27,6 +28,7 @@ _CONFIG: Spec = {
         "gridColor": GRID,
         "domainColor": GRID,
         "tickColor": GRID,
+        "labelLimit": 240,
     },
     "legend": {"labelColor": MUTED, "titleColor": MUTED, "titleFontWeight": "normal", "orient": "top"},
     "range": {"category": [TIDE, AMBER, RED, "#4f46e5", "#0284c7", "#65a30d"]},
@@ -150,9 +152,8 @@ def to_svg(spec: Spec) -> str | None:
 
 def _fluid(svg: str) -> str:
     """Let the chart shrink with the page instead of overflowing a narrow one."""
-    return re.sub(
-        r'<svg ([^>]*?)width="([\d.]+)" height="([\d.]+)"', r'<svg \1style="max-width:\2px;width:100%"', svg, count=1
-    )
+    style = r'<svg \1style="max-width:\2px;width:100%;overflow:visible"'
+    return re.sub(r'<svg ([^>]*?)width="([\d.]+)" height="([\d.]+)"', style, svg, count=1)
 
 
 def _spec(rows: Rows, body: Spec, *, width: int, height: Any) -> Spec:

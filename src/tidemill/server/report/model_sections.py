@@ -80,9 +80,13 @@ def version(found: ModelVersion) -> Section:
     ]
     headers = ["", "promise", "at", "bound", "measured", "interval", "margin"]
     body = table(headers, rows, numeric=["measured", "interval", "margin"])
+    registered = f"{found.model} version {found.version} is registered"
+    if not rows:
+        return Section("Gate and registry", "", summary=f"{registered}; no promise was checked at its gate.")
     word = "passed" if found.gate.get("passed") else "did not pass"
-    summary = f"{found.model} version {found.version} is registered; it {word} the gate ({len(rows)} promises checked)."
-    return Section("Gate and registry", body, summary=summary)
+    return Section(
+        "Gate and registry", body, summary=f"{registered}; it {word} the gate ({len(rows)} promises checked)."
+    )
 
 
 def _interval(estimate: Estimate) -> str:
@@ -110,7 +114,7 @@ def _roc(found: Evaluation) -> str:
     spec = charts.lines(
         points, x="x", y="y", x_title="false positive rate", y_title="true positive rate", diagonal=True
     )
-    return figure(spec, "ROC: how many late ones are caught at what price")
+    return figure(spec, "ROC: how many positives are caught, at the price of how many false alarms")
 
 
 def _calibration(found: Evaluation) -> str:

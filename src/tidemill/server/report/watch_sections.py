@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import fields
-from html import escape
 from typing import Any
 
 from tidemill.monitoring import ColumnDrift, DriftReport
@@ -73,4 +72,4 @@ def anything(value: Any, name: str) -> Section:
 
 def _json(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
-    return escape(text[:300]) if len(text) <= 300 else f"{escape(text[:300])}…"
+    return text if len(text) <= 300 else f"{text[:300]}…"

@@ -1,0 +1,85 @@
+"""The first file that Tidemill writes for somebody must work, or say at once why not."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import polars as pl
+import pytest
+
+
+def rows(count, header, line):
+    return "\n".join([header, *(line(i) for i in range(count))]) + "\n"
+
+
+def test_a_blank_project_runs_as_it_is(tidemill):
+    done = tidemill("init", "my project")
+    assert "next: cd 'my project' && tidemill run train" in done.out
+    assert tidemill.json("run", "train", "--project", "my project", "--set", "count=5")["status"] == "succeeded"
+
+
+def test_a_project_that_exists_is_left_alone(tidemill):
+    tidemill("init")
+    before = {path.name: path.read_text() for path in tidemill.folder.iterdir()}
+    assert "there is a project here already" in tidemill("init", expect=2).err
+    (tidemill.folder / "tidemill.toml").unlink()
+    assert "these files are there already: ['pipeline.py']" in tidemill("init", expect=2).err
+    assert (tidemill.folder / "pipeline.py").read_text() == before["pipeline.py"]
+
+
+@pytest.mark.parametrize(
+    ("line", "task", "metric"),
+    [
+        (lambda i: f"{i},{i % 2}", "binary classification", "roc_auc"),
+        (lambda i: f"{i},{'abc'[i % 3]}", "multiclass classification", "accuracy"),
+        (lambda i: f"{i},{i * 1.5}", "regression", "r2"),
+        (lambda i: f"{i},{i}", "regression", "r2"),
+    ],
+)
+def test_the_task_follows_from_the_target(tidemill, line, task, metric):
+    (tidemill.folder / "t.csv").write_text(rows(60, "x,y", line))
+    tidemill("init", "p", "--data", "t.csv", "--target", "y")
+    written = tomllib.loads((tidemill.folder / "p" / "tidemill.toml").read_text())
+    assert written["canvas"]["prediction"]["task"] == task
+    assert next(iter(written["requirements"].values()))["metric"] == metric
+    assert json.loads((tidemill.folder / "p" / "contract.json").read_text())["name"] == "data"
+
+
+@pytest.mark.parametrize(
+    ("table", "target", "code", "said"),
+    [
+        (None, "y", 3, "there is no such file"),
+        (rows(60, "x,label", lambda i: f"{i},{i % 2}"), "lable", 4, "Did you mean 'label'?"),
+        (rows(60, "x,y", lambda i: f"{i},{i % 2}"), "target", 4, "Columns: x, y."),
+        (rows(5, "x,y", lambda i: f"{i},{i % 2}"), "y", 4, "too few rows"),
+        (rows(60, "x,y", lambda i: f"{i},1"), "y", 4, "fewer than two values"),
+        (rows(60, "y", lambda i: f"{i % 2}"), "y", 4, "nothing but its target"),
+    ],
+)
+def test_a_table_that_cannot_do_is_refused_and_nothing_is_written(tidemill, table, target, code, said):
+    if table is not None:
+        (tidemill.folder / "t.csv").write_text(table)
+    assert said in tidemill("init", "p", "--data", "t.csv", "--target", target, expect=code).err
+    assert not (tidemill.folder / "p").exists()
+
+
+def test_data_and_target_belong_together(tidemill):
+    assert "belong together" in tidemill("init", "--data", "t.csv", expect=2).err
+
+
+def test_odd_names_end_up_in_valid_files(tidemill):
+    odd = 'the "late"\\one'
+    pl.DataFrame({"x": range(60), odd: [i % 2 for i in range(60)]}).write_parquet(tidemill.folder / "t.parquet")
+    tidemill("init", "Größe 2", "--data", "t.parquet", "--target", odd)
+    folder = tidemill.folder / "Größe 2"
+    written = tomllib.loads((folder / "tidemill.toml").read_text())
+    assert written["project"]["name"] == "grosse-2"
+    assert written["canvas"]["prediction"]["target"] == odd
+    compile((folder / "pipeline.py").read_text(), "pipeline.py", "exec")
+
+
+def test_the_project_made_from_a_table_trains_and_passes_its_gate(trained):
+    summary = trained("show", "--json").summary
+    assert summary["run"]["status"] == "succeeded"
+    assert summary["metrics"]["test/roc_auc"] > 0.9

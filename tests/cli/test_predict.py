@@ -1,0 +1,74 @@
+"""Every row of the file gets an answer or a reason."""
+
+from __future__ import annotations
+
+import csv
+
+import polars as pl
+import pytest
+
+
+def sample(trained, folder, change=None):
+    with (trained.folder / "cells.csv").open() as file:
+        rows = list(csv.DictReader(file))[:3]
+    for row in rows:
+        del row["target"]
+    if change is not None:
+        change(rows)
+    path = folder / "some rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def test_rows_are_answered_on_the_screen_and_in_json(trained, tmp_path):
+    rows = sample(trained, tmp_path)
+    assert "probability" in trained("predict", "cells", rows).out.splitlines()[0]
+    *answers, summary = trained("predict", "cells", rows, "--json").lines
+    assert [answer["row"] for answer in answers] == [0, 1, 2]
+    assert (summary["rows"], summary["refused"]) == (3, 0)
+
+
+@pytest.mark.parametrize(("ending", "reader"), [("csv", pl.read_csv), ("parquet", pl.read_parquet)])
+def test_predictions_are_written_to_a_file(trained, tmp_path, ending, reader):
+    out = tmp_path / "new" / f"out.{ending}"
+    assert trained.json("predict", "cells@1", sample(trained, tmp_path), "--out", str(out))["out"] == str(out)
+    assert reader(out).columns == ["target", "probability"]
+
+
+def test_a_row_that_cannot_be_scored_does_not_spoil_the_others(trained, tmp_path):
+    def spoil(rows):
+        rows[1]["mean_radius"] = "wide"
+
+    done = trained("predict", "cells", sample(trained, tmp_path, spoil))
+    assert "1 of 3 rows were refused" in done.err
+    assert "mean_radius" in done.out
+
+
+def test_a_table_with_the_answers_in_it_will_do_as_well(trained, tmp_path):
+    out = tmp_path / "out.csv"
+    summary = trained.json("predict", "cells", "cells.csv", "--out", str(out))
+    assert (summary["rows"], summary["refused"]) == (569, 0)
+    known = pl.read_csv(trained.folder / "cells.csv")["target"].cast(pl.Boolean)
+    assert (pl.read_csv(out)["target"] == known).mean() > 0.9
+
+
+def test_if_no_row_can_be_scored_the_exit_code_says_so(trained, tmp_path):
+    def spoil(rows):
+        for row in rows:
+            row["mean_radius"] = "wide"
+
+    done = trained("predict", "cells", sample(trained, tmp_path, spoil), expect=4)
+    assert "the first one: row 0, column mean_radius, value 'wide'" in done.err
+
+
+def test_mistakes_are_found_before_any_work(trained, tmp_path):
+    rows = sample(trained, tmp_path)
+    assert "would replace the rows" in trained("predict", "cells", rows, "--out", rows, expect=2).err
+    assert "Give one of" in trained("predict", "cells", rows, "--out", "x.xls", expect=2).err
+    trained("predict", "cells", "nowhere.csv", expect=2)
+    trained("predict", "cels", rows, expect=3)
+    (tmp_path / "rows.xls").write_text("")
+    assert "this kind of file" in trained("predict", "cells", str(tmp_path / "rows.xls"), expect=2).err
