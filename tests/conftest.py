@@ -9,7 +9,7 @@ import pytest
 TESTS = Path(__file__).parent
 
 #: Fixtures that several rooms share; `tests/_shared` is on the path.
-pytest_plugins = ["sample_models"]
+pytest_plugins = ["postgres_server", "sample_models"]
 
 #: Rooms whose unmarked tests are quick enough for `make check`.
 FAST_ROOMS = {
@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the quick rooms and the doctests as fast, unless a test says that it is slow."""
     for item in items:
         path = Path(item.path)
-        room = path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else "src"
+        parts = path.relative_to(TESTS).parts if path.is_relative_to(TESTS) else ("src",)
+        room = "sources" if "sources" in parts else parts[0]  # real servers and kills: not for every edit
         if (room in FAST_ROOMS or room == "src") and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.fast)

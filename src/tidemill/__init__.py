@@ -18,18 +18,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tidemill.core.errors import ContractError as ContractError
+    from tidemill.core.errors import GateError as GateError
+    from tidemill.core.errors import LeakError as LeakError
+    from tidemill.core.errors import StepError as StepError
+    from tidemill.core.errors import TidemillError as TidemillError
     from tidemill.core.model import Model as Model
     from tidemill.core.records import ModelVersion as ModelVersion
     from tidemill.core.schema import Column as Column
     from tidemill.core.schema import TableSchema as TableSchema
     from tidemill.data.availability import leaks as leaks
     from tidemill.data.clean import clean as clean
+    from tidemill.data.contract import Check as Check
+    from tidemill.data.contract import ColumnRule as ColumnRule
+    from tidemill.data.contract import ForeignKey as ForeignKey
     from tidemill.data.contract import TableContract as TableContract
+    from tidemill.data.contract import Unique as Unique
     from tidemill.data.enrich import asof_join as asof_join
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
     from tidemill.data.infer import infer_contract as infer_contract
     from tidemill.data.operations import CleaningPlan as CleaningPlan
+    from tidemill.data.read import bad_lines as bad_lines
     from tidemill.data.read import read as read
     from tidemill.data.split import Splits as Splits
     from tidemill.data.split import by_group as by_group
@@ -59,6 +69,7 @@ if TYPE_CHECKING:
     from tidemill.project import current_project as current_project
     from tidemill.project import load_project as load_project
     from tidemill.project import open_project_store as open_project_store
+    from tidemill.project import use_project as use_project
     from tidemill.registry.verbs import promote as promote
     from tidemill.registry.verbs import register as register
     from tidemill.registry.verbs import rollback as rollback
@@ -88,12 +99,18 @@ _HOMES: dict[str, str] = {
     "TableSchema": "core.schema",
     "Model": "core.model",
     "ModelVersion": "core.records",
+    "ContractError": "core.errors",
+    "GateError": "core.errors",
+    "LeakError": "core.errors",
+    "StepError": "core.errors",
+    "TidemillError": "core.errors",
     # engine and project
     "step": "engine.step",
     "pipeline": "engine.pipeline",
     "current_project": "project",
     "load_project": "project",
     "open_project_store": "project",
+    "use_project": "project",
     # tracking
     "compare": "tracking",
     "log_metric": "tracking",
@@ -119,6 +136,11 @@ _HOMES: dict[str, str] = {
     "CleaningPlan": "data.operations",
     "Splits": "data.split",
     "TableContract": "data.contract",
+    "Check": "data.contract",
+    "ColumnRule": "data.contract",
+    "ForeignKey": "data.contract",
+    "Unique": "data.contract",
+    "bad_lines": "data.read",
     # features
     "FeatureView": "features.view",
     "count": "features.aggregations",

@@ -94,6 +94,36 @@ def test_garbage_is_collected_with_every_database(metadata_url, tmp_path):
         assert collect(store).digests == (garbage,)
 
 
+def test_nobody_records_a_reference_between_the_look_and_the_deletion(metadata_url, tmp_path, monkeypatch):
+    """A run that finishes in that moment would have an artifact without bytes."""
+    with open_store(metadata_url, str(tmp_path / "artifacts")) as store:
+        late = store.artifacts.put(b"late").digest
+        os.utime(store.artifacts.path(late), (1, 1))
+        run = Run(new_id(), "p", "train", "running", 1)
+        with store.metadata.transaction() as tx:
+            runs.insert(tx, run)
+
+        def write():
+            execution = Execution(new_id(), run.id, "s", "s", "succeeded", 1, 2)
+            output = [("output", Artifact(new_id(), late, "bytes", "m", 4, 1, blob=late))]
+            with store.metadata.transaction() as tx:
+                executions.record(tx, execution, [], output)
+
+        writer = threading.Thread(target=write)
+        discard = store.artifacts.discard
+
+        def meanwhile(*args, **kwargs):
+            writer.start()
+            writer.join(0.3)
+            assert writer.is_alive(), "a reference was recorded while its blob was being deleted"
+            return discard(*args, **kwargs)
+
+        monkeypatch.setattr(store.artifacts, "discard", meanwhile)
+        collect(store)
+        writer.join(30)
+        assert not writer.is_alive()
+
+
 def test_an_s3_server_that_is_not_there_is_unavailable(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

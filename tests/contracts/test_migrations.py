@@ -103,8 +103,13 @@ def test_stores_made_at_once_are_made_once(metadata_url):
         database.close()
 
 
+def conditions(index):
+    """What rows a partial index holds."""
+    return sorted(str(value) for key, value in index["dialect_options"].items() if key.endswith("_where"))
+
+
 def shape(engine, schema):
-    """Columns, keys, indexes and references of every table."""
+    """Columns, keys, indexes, constraints and references of every table."""
     found = inspect(engine)
     out = {}
     for table in found.get_table_names(schema=schema):
@@ -114,13 +119,18 @@ def shape(engine, schema):
             "defaults": [str(c["default"]).replace("::text", "") for c in columns if c["name"] != "seq"],
             "key": found.get_pk_constraint(table, schema=schema)["constrained_columns"],
             "indexes": sorted(
-                (i["name"], i["column_names"], bool(i["unique"]), i.get("expressions"))
+                (i["name"], i["column_names"], bool(i["unique"]), i.get("expressions"), *conditions(i))
                 for i in found.get_indexes(table, schema=schema)
             ),
+            "unique": sorted(
+                (u["name"], u["column_names"]) for u in found.get_unique_constraints(table, schema=schema)
+            ),
             "references": sorted(
-                (f["constrained_columns"], f["referred_table"], f["referred_columns"])
+                (f["constrained_columns"], f["referred_table"], f["referred_columns"], sorted(f["options"].items()))
                 for f in found.get_foreign_keys(table, schema=schema)
             ),
+            "checks": sorted(c["sqltext"] for c in found.get_check_constraints(table, schema=schema)),
+            "collations": [(c["name"], getattr(c["type"], "collation", None)) for c in columns],
         }
     return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -13,11 +14,15 @@ import psycopg
 import pytest
 
 from tidemill.core.errors import ConfigError, ConflictError, StoreError, StoreUnavailableError
-from tidemill.core.records import Run
-from tidemill.store import leases, migrations, open_store, runs
+from tidemill.core.ids import new_id
+from tidemill.core.records import Execution, Run
+from tidemill.engine import pipeline, step
+from tidemill.project import current_project, open_project_store
+from tidemill.store import executions, leases, migrations, open_store, runs
 from tidemill.store.database import connect
+from tidemill.store.gc import collect
 from tidemill.store.statement import Statement
-from tidemill.testing.building import a_run
+from tidemill.testing.building import a_run, an_artifact
 
 
 @pytest.fixture
@@ -157,6 +162,55 @@ def test_two_writers_that_wait_for_each_other(database):
         errors = [pool.submit(write, first, second).exception, pool.submit(write, second, first).exception]
         raised = [error() for error in errors]
     assert sorted(type(error) for error in raised if error is not None) == [ConflictError]
+
+
+def test_the_collector_gives_way_to_a_writer_that_it_is_in_the_way_of(postgres_url, admin, tmp_path):
+    """PostgreSQL would end one of two that wait for each other: it must not be the run."""
+    with open_store(postgres_url, str(tmp_path / "artifacts")) as store:
+        os.utime(store.artifacts.path(store.artifacts.put(b"garbage").digest), (1, 1))
+        run = a_run(store.metadata)
+        with ThreadPoolExecutor(1) as pool, store.metadata.transaction() as tx:
+            executions.start(tx, Execution(new_id(), run.id, "s", "s", "running", 1))
+            collected = pool.submit(collect, store)
+            while not admin.execute("SELECT 1 FROM pg_locks WHERE mode = 'ShareLock' AND NOT granted").fetchall():
+                assert not collected.done(), "the collector did not wait for the writer"
+            executions.put_artifacts(tx, [an_artifact()])
+        assert collected.result(30).deleted == 1
+
+
+@step(executor="worker", cache=False)
+def looks() -> str:
+    with open_project_store(current_project()).metadata.reading() as tx:
+        return runs.list_runs(tx)[0].pipeline
+
+
+@pipeline
+def flow() -> str:
+    return looks()
+
+
+def test_steps_in_workers_reach_the_store_of_their_run(postgres_server, postgres_url, tmp_path):
+    """Verbs in a worker would look into another store, since this one is known without its password."""
+    url = postgres_url.replace("postgres@", "postgres:s3cret@")
+    with open_store(url, str(tmp_path / "artifacts")) as store:
+        assert "s3cret" not in store.metadata.url
+        assert flow.using(store=store)() == "flow"
+
+
+def test_a_server_that_is_restarted_during_a_run_ends_no_run(postgres_url, admin, tmp_path):
+    """A failover takes seconds, a training hours."""
+
+    @step(cache=False)
+    def fit() -> int:
+        others = "datname = current_database() AND application_name = 'tidemill'"
+        return len(admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}").fetchall())
+
+    @pipeline
+    def train() -> int:
+        return fit()
+
+    with open_store(postgres_url, str(tmp_path / "artifacts")) as store:
+        assert train.using(store=store)() >= 1
 
 
 def test_a_forked_child_leaves_its_parents_session_alone(postgres_url, tmp_path):

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidemill.core.errors import ConfigError, SchemaError, UsageError
 from tidemill.data.clean import clean
 from tidemill.data.operations import (
+    Bin,
     Cast,
     CleaningPlan,
+    Clip,
+    ConvertUnit,
     Deduplicate,
     Derive,
     DropColumns,
     FillConstant,
     FillLearned,
     FilterRows,
+    ForwardFill,
+    Indicator,
+    Log,
     MergeCategories,
     NormaliseText,
     NullOutside,
@@ -26,6 +35,7 @@ from tidemill.data.operations import (
     ParseHhmm,
     ParseTime,
     Rename,
+    RepairEncoding,
     ToTimezone,
     plan,
 )  # fmt: skip
@@ -148,3 +158,41 @@ def test_a_plan_survives_json():
         CleaningPlan.from_dict({"operations": [{"kind": "renam"}]})
     with pytest.raises(ConfigError, match="unknown options"):
         CleaningPlan.from_dict({"operations": [{"kind": "rename", "name": {}}]})
+
+
+def test_numbers_are_transformed_as_told():
+    table = pl.DataFrame(
+        {"x": [-3.0, 0.0, 9.0, None, float("nan")], "n": [1, 5, 9, None, 3], "unit": ["km", "mi", "mi", None, "km"]}
+    )
+    out = done(
+        table,
+        ConvertUnit("n", 1.609344, where="unit = 'mi'"),
+        Indicator("x"),
+        Clip("x", maximum=8),
+        Bin("x", (0.0, 5.0), into="bin"),
+        Log("x"),
+    )
+    assert out.table["n"].to_list() == pytest.approx([1.0, 5 * 1.609344, 9 * 1.609344, None, 3.0])
+    assert out.table["x__missing"].to_list() == [False, False, False, True, True]
+    assert out.table["bin"].to_list() == [0, 1, 2, None, None]
+    assert out.table["x"].head(4).to_list() == pytest.approx([-math.log(4), 0.0, math.log(9), None])
+    assert math.isnan(out.table["x"][4])
+    assert [item.changed for item in out.report.operations[:3]] == [2, 5, 1]
+
+
+def test_a_missing_value_is_filled_from_before_it_in_its_group_only():
+    table = pl.DataFrame({"at": [3, 1, 2, 4, 5], "meter": ["a", "a", "b", "a", "a"], "x": [None, 7, None, None, 1]})
+    out = done(table, ForwardFill("x", by=("meter",), order="at", limit=1))
+    assert out.table["x"].to_list() == [7, 7, None, None, 1]
+    assert done(table, ForwardFill("x", order="at")).table["x"].to_list() == [7, 7, 7, 7, 1]
+    assert done(table, ForwardFill("x")).table["x"].to_list() == [None, 7, 7, 7, 1]
+
+
+@given(st.lists(st.none() | st.text(max_size=8), max_size=20))
+def test_letters_come_back_and_other_text_stays(words):
+    words = [None if word is None else word + "é" for word in words]
+    broken = pl.DataFrame({"t": [None if word is None else word.encode().decode("latin-1") for word in words]})
+    broken = broken.with_columns(pl.col("t").cast(pl.String))
+    assert done(broken, RepairEncoding(("t",))).table["t"].to_list() == words
+    ascii_only = pl.DataFrame({"t": ["plain", "Zürich", "¥", None]})
+    assert done(ascii_only, RepairEncoding(("t",))).table.equals(ascii_only)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.core.errors import DataError, SchemaError, UsageError
-from tidemill.data.operations import ClipLearned, FillLearned, MergeRare, Rename
+from tidemill.data.operations import BinLearned, ClipLearned, FillByGroup, FillLearned, MergeRare, Rename, ScaleLearned
 from tidemill.data.repairs import added_columns, apply_repairs, compile_repairs, fit_repairs
 
 NUMBERS = st.lists(st.one_of(st.none(), st.integers(-9, 9).map(float)), min_size=1, max_size=30)
@@ -39,6 +39,67 @@ def test_one_row_and_many_rows_are_repaired_alike(numbers, data):
         one = row({"x": numbers[index], "k": columns["k"][index], "rest": numbers[index]})
         assert one == {name: batch[name][index] for name in batch}
     assert added_columns(repairs) == ("x__missing",)
+
+
+def same(one, other) -> bool:
+    missing = [value is None or value != value for value in (one, other)]
+    return all(missing) if any(missing) else one == other and type(one) is not bool
+
+
+@given(NUMBERS, st.data())
+def test_every_learned_repair_is_replayed_alike_for_one_row(numbers, data):
+    numbers = [0.0, 2.0, *numbers]
+    size = len(numbers)
+    text = data.draw(st.lists(st.sampled_from(["a", "b", None]), min_size=size, max_size=size))
+    whole = data.draw(st.lists(st.sampled_from([1, 2, None]), min_size=size, max_size=size))
+    columns = {"x": np.array([np.nan if n is None else n for n in numbers]), "k": text, "g": whole, "y": numbers}
+    steps = st.lists(
+        st.sampled_from(
+            [
+                FillByGroup("x", ("k",), indicator=True), FillByGroup("x", ("k", "g"), "mean"), FillLearned("y"),
+                ScaleLearned("x"), ScaleLearned("x", "robust"), ScaleLearned("y", "minmax"), BinLearned("x", 3),
+                BinLearned("y", 4), ClipLearned("x", 0.2, 0.8), FillByGroup("y", ("g",)),
+                FillByGroup("y", ("k",), "most_frequent"),
+            ]
+        ),
+        max_size=5,
+    )  # fmt: skip
+    repairs = json.loads(json.dumps(fit_repairs(columns, data.draw(steps))))
+    batch, row = apply_repairs(columns, repairs), compile_repairs(repairs)
+    for index in range(size):
+        # A request's numbers may come whole or fractional.
+        group = columns["g"][index]
+        one = row(
+            {"x": numbers[index], "k": text[index], "g": None if group is None else float(group), "y": numbers[index]}
+        )
+        assert set(one) == set(batch)
+        assert all(same(one[name], batch[name][index]) for name in batch), (one, repairs)
+
+
+def test_a_group_gets_its_own_statistic_and_an_unseen_one_that_of_all():
+    columns = {"seats": [100.0, 200.0, None, 20.0, None, None], "maker": ["B", "B", "B", "C", "C", "D"]}
+    repairs = fit_repairs(columns, [FillByGroup("seats", ("maker",))])
+    assert apply_repairs(columns, repairs)["seats"] == [100.0, 200.0, 150.0, 20.0, 20.0, 100.0]
+    assert compile_repairs(repairs)({"seats": None, "maker": "new"})["seats"] == 100.0
+    with pytest.raises(SchemaError, match="not there"):
+        fit_repairs({"seats": [1.0]}, [FillByGroup("seats", ("maker",))])
+    with pytest.raises(SchemaError, match="not there"):
+        apply_repairs({"seats": [1.0]}, repairs)
+
+
+def test_numbers_come_to_a_common_scale():
+    x = np.array([0.0, 10.0, 20.0, 30.0, 1000.0])
+
+    def scaled(method):
+        return apply_repairs({"x": x}, fit_repairs({"x": x}, [ScaleLearned("x", method)]))["x"]
+
+    assert (scaled("standard").mean(), scaled("standard").std()) == pytest.approx((0, 1))
+    assert scaled("robust")[:4].tolist() == [-1.0, -0.5, 0.0, 0.5]
+    assert (scaled("minmax").min(), scaled("minmax").max()) == (0, 1)
+    same_value = fit_repairs({"x": [5.0, 5.0]}, [ScaleLearned("x")])
+    assert apply_repairs({"x": [5.0]}, same_value)["x"].tolist() == [0.0]
+    binned = apply_repairs({"x": x}, fit_repairs({"x": x}, [BinLearned("x", 2)]))["x"]
+    assert binned.tolist() == [0.0, 0.0, 1.0, 1.0, 1.0]
 
 
 def test_what_is_learned_comes_from_the_rows_given():

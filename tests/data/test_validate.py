@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tidemill.core.errors import ConfigError, ContractError, NotFoundError
-from tidemill.data.contract import Check, ColumnRule, ForeignKey, TableContract, Unique
+from tidemill.core.clock import VirtualClock, use_clock
+from tidemill.core.errors import ConfigError, ContractError, NotFoundError, SchemaError
+from tidemill.data.contract import Check, ColumnRule, ForeignKey, Freshness, Monotone, TableContract, Unique
 from tidemill.data.infer import infer_contract
 from tidemill.data.validate import validate
 
@@ -151,3 +155,46 @@ def test_a_table_keeps_the_contract_inferred_from_it():
     assert contract.unique == (Unique(("code",)),)
     with pytest.raises(ContractError):
         validate(table.with_columns(kind=pl.lit("c")), contract)
+
+
+def test_a_stale_table_fails_by_the_clock():
+    contract = TableContract("f", freshness=(Freshness("dep", "2d"),))
+    assert validate(FLIGHTS, contract, now=datetime(2013, 1, 6, tzinfo=UTC)).valid.height == 5
+    with pytest.raises(ContractError, match=r"'dep is older than 2d', such as \['2013-01-05T00:00:00'\]"):
+        validate(FLIGHTS, contract, now=datetime(2013, 1, 8, tzinfo=UTC))
+    with use_clock(VirtualClock(datetime(2013, 1, 6, tzinfo=UTC))):
+        assert validate(FLIGHTS, contract).valid.height == 5
+    with pytest.raises(ContractError, match="older than"):
+        validate(FLIGHTS, contract)
+    day = FLIGHTS.select(pl.col("dep").cast(pl.Date))
+    assert validate(day, contract, now=datetime(2013, 1, 6, 23, tzinfo=UTC)).valid.height == 5
+    empty = TableContract("f", freshness=(Freshness("dep", "2d", "warn"),), min_rows=0)
+    assert validate(FLIGHTS.clear(), empty).report.broken[0].kind == "freshness"
+    with pytest.raises(SchemaError, match="column of times"):
+        validate(FLIGHTS, TableContract("f", freshness=(Freshness("id", "2d"),)))
+    with pytest.raises(ConfigError, match="not a severity of a Freshness rule"):
+        TableContract.from_dict(
+            {"name": "f", "freshness": [{"column": "dep", "within": "2d", "severity": "quarantine"}]}
+        )
+
+
+def test_rows_that_go_back_in_time_are_set_aside():
+    table = pl.DataFrame({"meter": list("aabab"), "at": [1, 3, 2, 2, None], "n": [1, 1, 2, 2, 2]})
+    one = TableContract("m", monotone=(Monotone("at"),))
+    assert validate(table, one).quarantined.rows() == [("b", 2, 2, ["at falls"]), ("a", 2, 2, ["at falls"])]
+    by = TableContract("m", monotone=(Monotone("at", by=("meter",)),))
+    assert validate(table, by).quarantined.rows() == [("a", 2, 2, ["at falls"])]
+    strict = TableContract("m", monotone=(Monotone("n", strict=True),), max_quarantined=1)
+    assert validate(table, strict).report.outcomes[0].broken == 3
+
+
+@given(st.lists(st.none() | st.integers(-5, 5), max_size=12), st.booleans())
+def test_what_is_left_is_monotone(values, strict):
+    table = pl.DataFrame({"at": values}, schema={"at": pl.Int64})
+    contract = TableContract("m", monotone=(Monotone("at", strict=strict),), min_rows=0, max_quarantined=1)
+    left = validate(table, contract).valid["at"].drop_nulls().to_list()
+    assert all(one < other or (one == other and not strict) for one, other in itertools.pairwise(left))
+    assert (len(left) == len(table["at"].drop_nulls())) == (
+        left == sorted(v for v in values if v is not None) and (not strict or len(set(left)) == len(left))
+        and len(left) == sum(v is not None for v in values)
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 
 from tidemill.core.errors import NotFoundError
 from tidemill.project import Project, load_project, open_project_store
-from tidemill.store import Store
+from tidemill.store import Store, runs
 from tidemill.store.database import connect
 
 R = TypeVar("R")
@@ -38,7 +39,19 @@ class Setup:
             raise NotFoundError(
                 "this project has no store yet", value=str(project.root), hint="Start with: tidemill run"
             )
-        return open_project_store(project)
+        store = open_project_store(project)
+        _mark_the_dead(store)
+        return store
+
+
+def _mark_the_dead(store: Store) -> None:
+    """Show runs whose process is gone as interrupted: nobody else is there to notice."""
+    with store.metadata.reading() as tx:
+        if not runs.list_runs(tx, status="running", limit=1):
+            return
+    resume = importlib.import_module("tidemill.engine.resume")  # the engine, only when there is something to look at
+    with store.metadata.transaction() as tx:
+        resume.recover(tx)
 
 
 def shared(function: Callable[..., R]) -> Callable[..., R]:

@@ -88,5 +88,5 @@ def _step_line(event: RunEvent) -> str:
 
 def _why(event: RunEvent) -> str:
     """How a step ended, without saying twice that it failed."""
-    first = event.message.partition("\n")[0]
+    first = event.message.partition("\n")[0].removeprefix(f"{event.status}: ")
     return f"{event.status}: {first.removeprefix(f'step {event.node!r} failed: ')}" if first else event.status

@@ -85,11 +85,26 @@ def shorten(value: object, limit: int = 200) -> str:
     >>> shorten("x" * 30, limit=11)
     "'xxx…xxxx'"
     """
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # in the middle of an error message, a broken __repr__ must not hide the error
+        text = f"<{type(value).__qualname__} that cannot be shown>"
     if len(text) <= limit:
         return text
     half = (limit - 1) // 2
     return f"{text[: limit - 2 - half]}…{text[-half:]}"
+
+
+def message_of(error: BaseException) -> str:
+    """The text of any exception, also of one whose own ``__str__`` raises.
+
+    >>> message_of(ValueError("no rows"))
+    'no rows'
+    """
+    try:
+        return str(error)
+    except Exception:  # somebody else's exception class
+        return f"<{type(error).__qualname__} that cannot be shown>"
 
 
 class UsageError(TidemillError):

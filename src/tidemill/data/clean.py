@@ -11,6 +11,7 @@ import polars as pl
 from tidemill.core.errors import ConfigError, TidemillError, UsageError
 from tidemill.data import repair_steps
 from tidemill.data.operations import LEARNED, CleaningPlan, Operation
+from tidemill.data.profile import measure_column
 from tidemill.data.repair_steps import Effect
 from tidemill.data.types import Tabular, collected
 from tidemill.engine.step import step
@@ -32,6 +33,8 @@ class OperationReport:
         Missing values in these columns before and after.
     removed
         Rows it sent to quarantine.
+    examples
+        Some values before and after.
     """
 
     operation: str
@@ -40,6 +43,7 @@ class OperationReport:
     nulls_before: int
     nulls_after: int
     removed: int = 0
+    examples: tuple[tuple[Any, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +135,56 @@ def _report(before: pl.DataFrame, effect: Effect, kind: str) -> OperationReport:
         sum(before[name].null_count() for name in effect.columns if name in before.columns),
         sum(after[name].null_count() for name in effect.columns if name in after.columns),
         0 if effect.removed is None else effect.removed.height,
+        effect.examples,
     )
+
+
+def before_after(before: Tabular, after: Tabular) -> pl.DataFrame:
+    """What cleaning did to each column, side by side.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per column of either table: ``column``; ``change`` (kept, added, dropped); and, before and after, its
+        ``type``, its rows (``rows``), missing and distinct values, and its least and greatest value as text.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"wind": [10.4, 1048.4]})
+    >>> from tidemill.data.operations import NullOutside
+    >>> cleaned = clean(table, CleaningPlan((NullOutside("wind", maximum=200),)))
+    >>> before_after(table, cleaned).select("change", "missing_before", "missing_after", "greatest_after").row(0)
+    ('kept', 0, 1, '10.4')
+    """
+    old, new = collected(before), collected(after)
+    names = dict.fromkeys([*old.columns, *new.columns])
+    rows = []
+    for name in names:
+        change = (
+            "kept" if name in old.columns and name in new.columns else "dropped" if name in old.columns else "added"
+        )
+        left = _summary(old[name]) if name in old.columns else {}
+        right = _summary(new[name]) if name in new.columns else {}
+        sides = {f"{key}_before": left.get(key) for key in _SUMMARY} | {
+            f"{key}_after": right.get(key) for key in _SUMMARY
+        }
+        rows.append({"column": name, "change": change} | sides)
+    schema = {"column": pl.String(), "change": pl.String()} | {
+        f"{key}_{when}": kind for when in ("before", "after") for key, kind in _SUMMARY.items()
+    }
+    return pl.DataFrame(rows, schema=schema)
+
+
+_SUMMARY: dict[str, pl.DataType] = {
+    "type": pl.String(), "rows": pl.Int64(), "missing": pl.Int64(), "distinct": pl.Int64(),
+    "least": pl.String(), "greatest": pl.String(),
+}  # fmt: skip
+
+
+def _summary(column: pl.Series) -> dict[str, Any]:
+    profile = measure_column(column).profile
+    least, greatest = (None if value is None else str(value) for value in (profile.minimum, profile.maximum))
+    return {
+        "type": profile.type, "rows": profile.rows, "missing": profile.nulls, "distinct": profile.distinct,
+        "least": least, "greatest": greatest,
+    }  # fmt: skip

@@ -12,8 +12,11 @@ from tidemill.core.errors import ConfigError
 #: What a broken rule means: noted; the row goes to quarantine; the step fails.
 Severity = Literal["warn", "quarantine", "fail"]
 
+#: What a rule about the table as a whole can mean when it is broken: it has no rows to set aside.
+TableSeverity = Literal["warn", "fail"]
+
 _SEVERITIES = ("warn", "quarantine", "fail")
-Rule = TypeVar("Rule", bound="ColumnRule | Unique | ForeignKey | Check")
+Rule = TypeVar("Rule", bound="ColumnRule | Unique | ForeignKey | Check | Monotone | Freshness | Distribution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,48 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Monotone:
+    """A column never falls from row to row (with `strict`, always rises), within the rows of equal values in `by`."""
+
+    column: str
+    by: tuple[str, ...] = ()
+    strict: bool = False
+    severity: Severity = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """The latest time in a column is at most this old (``"2d"``); concerns the table as a whole."""
+
+    column: str
+    within: str
+    severity: TableSeverity = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A column is distributed like a reference: at most so far from its profile; concerns the table as a whole.
+
+    Parameters
+    ----------
+    column
+        The column.
+    profile
+        Its profile in the reference, as `tidemill.measures.population` makes it.
+    at_most
+        The largest distance.
+    measure
+        ``"psi"``, ``"jensen_shannon"`` or ``"missing"``: how much the share of missing values has grown.
+    """
+
+    column: str
+    profile: Mapping[str, Any]
+    at_most: float = 0.2
+    measure: Literal["psi", "jensen_shannon", "missing"] = "psi"
+    severity: TableSeverity = "warn"
+
+
+@dataclass(frozen=True, slots=True)
 class TableContract:
     """What a table must be.
 
@@ -87,7 +132,7 @@ class TableContract:
     ----------
     name
         For messages.
-    columns, unique, foreign_keys, checks
+    columns, unique, foreign_keys, checks, monotone, freshness, distributions
         The rules.
     min_rows, max_rows
         Bounds of the number of rows; outside them the validation fails.
@@ -108,6 +153,9 @@ class TableContract:
     unique: tuple[Unique, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     checks: tuple[Check, ...] = ()
+    monotone: tuple[Monotone, ...] = ()
+    freshness: tuple[Freshness, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
     min_rows: int = 1
     max_rows: int | None = None
     extra_columns: bool = True
@@ -116,7 +164,7 @@ class TableContract:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able mapping without what is at its default."""
         out = _without_defaults(self)
-        for key in ("columns", "unique", "foreign_keys", "checks"):
+        for key in RULES:
             if out.get(key):
                 out[key] = [_without_defaults(rule) for rule in getattr(self, key)]
         return out
@@ -125,12 +173,19 @@ class TableContract:
     def from_dict(cls, raw: Mapping[str, Any]) -> TableContract:
         """Read what `to_dict` wrote, or a table of a TOML file; an unknown key is an error."""
         given = _known(cls, raw, "the contract")
-        for key, kind in (("columns", ColumnRule), ("unique", Unique), ("foreign_keys", ForeignKey), ("checks", Check)):
+        for key, kind in RULES.items():
             if key in given:
                 given[key] = _rules(kind, given[key])
         if "name" not in given:
             raise ConfigError("a contract needs a name", value=dict(raw), hint='Write name = "flights".')
         return cls(**given)
+
+
+#: The kinds of rules by their key in a contract.
+RULES: dict[str, type[Any]] = {
+    "columns": ColumnRule, "unique": Unique, "foreign_keys": ForeignKey, "checks": Check,
+    "monotone": Monotone, "freshness": Freshness, "distributions": Distribution,
+}  # fmt: skip
 
 
 def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]) -> tuple[Rule, ...]:
@@ -140,13 +195,18 @@ def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Map
     out = []
     for entry in raw:
         given = _known(kind, entry, f"a {kind.__name__} rule")
-        for key in ("values", "columns", "to"):
+        for key in ("values", "columns", "to", "by"):
             if isinstance(given.get(key), str):
                 given[key] = (given[key],)
             elif given.get(key) is not None:
                 given[key] = tuple(given[key])
-        if given.get("severity", "warn") not in _SEVERITIES:
-            raise ConfigError("not a severity", value=given["severity"], hint=f"Use one of {', '.join(_SEVERITIES)}.")
+        known = ("warn", "fail") if kind in (Freshness, Distribution) else _SEVERITIES
+        if given.get("severity", "warn") not in known:
+            raise ConfigError(
+                f"not a severity of a {kind.__name__} rule",
+                value=given["severity"],
+                hint=f"Use one of {', '.join(known)}.",
+            )
         try:
             out.append(kind(**given))
         except TypeError as error:

@@ -1,30 +1,65 @@
-"""Look at a table: what each column holds, and what is wrong with it."""
+"""Look at a table: what each column holds, how columns go together, and what is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import polars as pl
+
+from tidemill.data.examining import examine
 from tidemill.data.findings.finding import Finding
-from tidemill.data.findings.keys import find_duplicates, find_in_keys
 from tidemill.data.findings.labels import find_in_labels
-from tidemill.data.findings.times import find_in_times
-from tidemill.data.findings.values import find_in_values
-from tidemill.data.profile import ColumnProfile, measure_column
-from tidemill.data.types import Tabular, collected, require_columns
+from tidemill.data.findings.parts import PartDrift, find_in_parts, part_drift
+from tidemill.data.findings.units import find_unit_breaks
+from tidemill.data.profile import ColumnProfile
+from tidemill.data.relations.associations import Association, Relation, associations, relations, without_associations
+from tidemill.data.relations.coverage import TimeCoverage
+from tidemill.data.relations.missing import MissingPattern
+from tidemill.data.types import Frame, Tabular, collected, require_columns
 from tidemill.engine.step import step
+
+#: The memory that exploring a lazy table may take, in bytes.
+MEMORY = 2 * 1024**3
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What is in a table: the profile of each column, and findings with the gravest first."""
+    """What is in a table: the profile of each column, and findings with the gravest first.
+
+    Parameters
+    ----------
+    rows, columns, findings
+        See `explore`.
+    associations
+        How strongly columns go together, the strongest first.
+    relations
+        What each column alone tells about the target, the most telling first; none without a target.
+    keys
+        Columns, or sets of two or three, that tell every row apart.
+    coverage
+        The span of each time column and its holes.
+    missing
+        The most frequent combinations of columns that are missing in the same row.
+    drift
+        How far other parts of the table are from it, column by column.
+    basis
+        Which rows each part of this record was computed from.
+    """
 
     rows: int
     columns: tuple[ColumnProfile, ...]
     findings: tuple[Finding, ...]
+    associations: tuple[Association, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    keys: tuple[tuple[str, ...], ...] = ()
+    coverage: tuple[TimeCoverage, ...] = ()
+    missing: tuple[MissingPattern, ...] = ()
+    drift: tuple[PartDrift, ...] = ()
+    basis: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able mapping."""
@@ -38,6 +73,8 @@ def explore(
     target: str | None = None,
     references: Mapping[str, Tabular] | None = None,
     keys: Mapping[str, str] | None = None,
+    parts: Mapping[str, Tabular] | None = None,
+    memory: int = MEMORY,
 ) -> Exploration:
     """Profile every column and look for defects.
 
@@ -51,13 +88,19 @@ def explore(
         Tables that columns may point into, by name.
     keys
         Which column points where (``{"dest": "airports.faa"}``); by default this is found from the values.
+    parts
+        Other parts of the same table, such as ``{"test": splits.test}``, to compare with it.
+    memory
+        The bytes that exploring may take. A lazy table for which that is too little is read a few columns at a time;
+        what concerns whole rows, and a column that is too large alone, is then taken from a sample (see `basis`).
 
     Returns
     -------
     Exploration
         Kinds of findings: ``impossible_value``, ``clock_as_number``, ``clock_2400``, ``hour_mismatch``,
         ``mostly_missing``, ``missing_labels``, ``orphan_keys``, ``duplicate_rows``, ``constant``, ``id_like``,
-        ``null_token``, ``mixed_types``, ``encoding_damage``, ``spelling_variants``, ``suspiciously_predictive``.
+        ``null_token``, ``mixed_types``, ``encoding_damage``, ``spelling_variants``, ``suspiciously_predictive``,
+        ``near_duplicates``, ``unit_break``, ``time_gap``, ``part_drift``.
 
     Examples
     --------
@@ -67,16 +110,31 @@ def explore(
     >>> found.kind, found.examples
     ('impossible_value', (1048.0,))
     """
-    frame = collected(table)
+    given: Frame = table if isinstance(table, pl.LazyFrame) else collected(table)
     if target is not None:
-        require_columns(frame, [target], purpose="explore")
-    measured = [measure_column(frame[name]) for name in frame.columns]
+        require_columns(given, [target], purpose="explore")
     tables = {name: collected(reference) for name, reference in (references or {}).items()}
-    findings = [finding for column in measured for finding in find_in_values(column)]
-    findings += find_in_times(measured)
-    findings += find_in_keys(measured, tables, keys or {})
-    findings += find_duplicates(frame)
+    seen = examine(given, tables, keys or {}, memory=memory)
+    findings = [*seen.findings, *find_unit_breaks(seen.sample, seen.rows)]
     if target is not None:
-        findings += find_in_labels(frame, target)
+        findings += find_in_labels(seen.labels, target)
+    drift = tuple(
+        item for name, part in (parts or {}).items() for item in part_drift(seen.sample, collected(part), name)
+    )
+    findings += find_in_parts(drift, seen.rows)
+    beyond = without_associations(seen.sample)
+    if beyond:
+        seen.basis["associations"] = f"{beyond:,} columns beyond the first numbers and categories are not compared"
     findings.sort(key=lambda finding: (_ORDER[finding.severity], finding.column))
-    return Exploration(frame.height, tuple(column.profile for column in measured), tuple(findings))
+    return Exploration(
+        seen.rows,
+        tuple(seen.profiles),
+        tuple(findings),
+        associations(seen.sample),
+        () if target is None else relations(seen.sample, target),
+        seen.keys,
+        tuple(seen.coverage),
+        seen.missing,
+        drift,
+        seen.basis,
+    )

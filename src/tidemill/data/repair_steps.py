@@ -10,8 +10,9 @@ import polars as pl
 
 from tidemill.core.errors import SchemaError
 from tidemill.data import operations as ops
-from tidemill.data.types import physical_type, polars_type, require_columns, time_zone_of
+from tidemill.data.types import physical_type, plain, polars_type, require_columns, time_zone_of
 
+_EXAMPLES = 3
 _HALF_A_DAY = pl.duration(hours=12)
 
 
@@ -24,14 +25,23 @@ class Effect:
     changed: int
     removed: pl.DataFrame | None = None
     reason: str = ""
+    examples: tuple[tuple[Any, Any], ...] = ()
 
 
 def _replaced(frame: pl.DataFrame, columns: dict[str, pl.Expr], purpose: str) -> Effect:
     """Replace columns by expressions, counting the values that change."""
     require_columns(frame, columns, purpose=purpose)
     table = frame.with_columns(**columns)
-    changed = sum(int(frame[name].ne_missing(table[name]).sum()) for name in columns)
-    return Effect(table, tuple(columns), changed)
+    flags = {name: frame[name].ne_missing(table[name]) for name in columns}
+    examples = tuple(
+        (plain(before), plain(after))
+        for name, flag in flags.items()
+        for before, after in zip(
+            frame[name].filter(flag).head(_EXAMPLES), table[name].filter(flag).head(_EXAMPLES), strict=True
+        )
+    )
+    changed = sum(int(flag.sum()) for flag in flags.values())
+    return Effect(table, tuple(columns), changed, examples=examples[:_EXAMPLES])
 
 
 def _added(frame: pl.DataFrame, into: str, expression: pl.Expr) -> Effect:
@@ -192,6 +202,77 @@ def _deduplicate(frame: pl.DataFrame, operation: ops.Deduplicate) -> Effect:
     return Effect(frame.filter(keep), operation.columns, 0, frame.filter(~keep), reason)
 
 
+def _forward_fill(frame: pl.DataFrame, operation: ops.ForwardFill) -> Effect:
+    order = () if operation.order is None else (operation.order,)
+    require_columns(frame, [operation.column, *operation.by, *order], purpose="forward_fill")
+    filled = pl.col(operation.column).forward_fill(operation.limit)
+    if operation.by or operation.order:
+        # A constant group, so that an order alone is a window too.
+        filled = filled.over(list(operation.by) or pl.lit(1), order_by=operation.order)
+    return _replaced(frame, {operation.column: filled}, "forward_fill")
+
+
+def _indicator(frame: pl.DataFrame, operation: ops.Indicator) -> Effect:
+    require_columns(frame, [operation.column], purpose="indicator")
+    column = pl.col(operation.column)
+    missing = column.is_null() | column.is_nan() if frame.schema[operation.column].is_float() else column.is_null()
+    return _added(frame, f"{operation.column}__missing", missing)
+
+
+def _clip(frame: pl.DataFrame, operation: ops.Clip) -> Effect:
+    # A float that is no number stays one.
+    clipped = pl.col(operation.column).clip(operation.minimum, operation.maximum)
+    return _replaced(frame, {operation.column: clipped}, "clip")
+
+
+def _log(frame: pl.DataFrame, operation: ops.Log) -> Effect:
+    number = pl.col(operation.column).cast(pl.Float64)
+    return _replaced(
+        frame.with_columns(number) if operation.column in frame.columns else frame,
+        {operation.column: number.sign() * number.abs().log1p()},
+        "log",
+    )
+
+
+def _bin(frame: pl.DataFrame, operation: ops.Bin) -> Effect:
+    require_columns(frame, [operation.column], purpose="bin")
+    number = pl.col(operation.column)
+    places: pl.Expr = pl.sum_horizontal((number >= edge).cast(pl.Int64) for edge in operation.edges)
+    known = (
+        number.is_not_null() & ~number.is_nan() if frame.schema[operation.column].is_float() else number.is_not_null()
+    )
+    return _added(frame, operation.into or operation.column, pl.when(known).then(places))
+
+
+def _convert_unit(frame: pl.DataFrame, operation: ops.ConvertUnit) -> Effect:
+    require_columns(frame, [operation.column], purpose="convert_unit")
+    number = pl.col(operation.column).cast(pl.Float64)
+    converted = number * operation.factor + operation.offset
+    if operation.where is not None:
+        converted = pl.when(pl.sql_expr(operation.where)).then(converted).otherwise(number)
+    return _replaced(frame.with_columns(number), {operation.column: converted}, "convert_unit")
+
+
+def _repair_encoding(frame: pl.DataFrame, operation: ops.RepairEncoding) -> Effect:
+    require_columns(frame, operation.columns, purpose="repair_encoding")
+    changes = {}
+    for name in operation.columns:
+        words = frame[name].drop_nulls().unique()
+        repaired = {word: better for word in words if (better := _reread(word)) != word}
+        changes[name] = pl.col(name).replace(repaired) if repaired else pl.col(name)
+    return _replaced(frame, changes, "repair_encoding")
+
+
+def _reread(word: str) -> str:
+    """Text as UTF-8 if its bytes in Latin-1 or Windows-1252 are that, and as it is otherwise."""
+    for wrong in ("latin-1", "cp1252"):
+        try:
+            return word.encode(wrong).decode("utf-8")
+        except UnicodeError:
+            continue
+    return word
+
+
 STEPS: dict[str, Callable[[pl.DataFrame, Any], Effect]] = {
     "parse_hhmm": _parse_hhmm,
     "parse_time": _parse_time,
@@ -207,4 +288,11 @@ STEPS: dict[str, Callable[[pl.DataFrame, Any], Effect]] = {
     "derive": _derive,
     "filter_rows": _filter_rows,
     "deduplicate": _deduplicate,
+    "forward_fill": _forward_fill,
+    "indicator": _indicator,
+    "clip": _clip,
+    "log": _log,
+    "bin": _bin,
+    "convert_unit": _convert_unit,
+    "repair_encoding": _repair_encoding,
 }

@@ -5,12 +5,23 @@ A fitted repair is a JSON-able mapping::
     {"kind": "fill", "column": "seats", "value": 149.0, "indicator": "seats__missing"}  # indicator may be None
     {"kind": "merge", "column": "maker", "keep": ["BOEING", "AIRBUS"], "other": "other"}
     {"kind": "clip", "column": "delay", "minimum": -40.0, "maximum": 360.0}
+    {
+        "kind": "group",
+        "column": "seats",
+        "by": ["maker"],
+        "groups": {"BOEING": 160.0},
+        "value": 149.0,
+        "indicator": None,
+    }
+    {"kind": "scale", "column": "delay", "middle": 6.9, "width": 44.6}
+    {"kind": "bin", "column": "delay", "edges": [-5.0, 14.0]}
 
 Replaying needs NumPy only.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +30,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tidemill.core.errors import DataError, SchemaError, UsageError
-from tidemill.data.operations import LEARNED, ClipLearned, FillLearned, Learned, MergeRare
+from tidemill.data.operations import (
+    LEARNED,
+    BinLearned,
+    ClipLearned,
+    FillByGroup,
+    FillLearned,
+    Learned,
+    MergeRare,
+    ScaleLearned,
+)
 
 Values: TypeAlias = "np.ndarray[Any, Any] | Sequence[Any]"
 Columns: TypeAlias = Mapping[str, Values]
@@ -34,7 +54,8 @@ def fit_repairs(columns: Columns, operations: Iterable[Learned]) -> list[dict[st
     columns
         Training rows by column: arrays in which NaN (or None) is missing, or lists.
     operations
-        `FillLearned`, `MergeRare` and `ClipLearned`, in order; or a `CleaningPlan`'s `operations`.
+        `FillLearned`, `FillByGroup`, `MergeRare`, `ClipLearned`, `ScaleLearned` and `BinLearned`, in order; or the
+        `operations` of a `CleaningPlan`.
 
     Raises
     ------
@@ -57,13 +78,18 @@ def fit_repairs(columns: Columns, operations: Iterable[Learned]) -> list[dict[st
                 value=operation.kind,
                 hint="Give it to clean(), before the split.",
             )
-        if operation.column not in current:
-            raise SchemaError(
-                f"{operation.kind} needs a column that is not there",
-                value=operation.column,
-                hint=f"Columns are: {', '.join(current)}.",
-            )
-        repair = _FITS[operation.kind](operation, current[operation.column])
+        for name in (operation.column, *getattr(operation, "by", ())):
+            if name not in current:
+                raise SchemaError(
+                    f"{operation.kind} needs a column that is not there",
+                    value=name,
+                    hint=f"Columns are: {', '.join(current)}.",
+                )
+        repair = (
+            _fit_group(operation, current)
+            if isinstance(operation, FillByGroup)
+            else _FITS[operation.kind](operation, current[operation.column])
+        )
         out.append(repair)
         current = apply_repairs(current, [repair])
     return out
@@ -78,10 +104,12 @@ def apply_repairs(columns: Columns, repairs: Iterable[Repair]) -> dict[str, Valu
     """
     out = dict(columns)
     for repair in repairs:
-        name = repair["column"]
-        if name not in out:
-            raise SchemaError("a learned repair needs a column that is not there", value=name, hint="Send the column.")
-        _replay(out, name, repair)
+        for name in (repair["column"], *repair.get("by", ())):
+            if name not in out:
+                raise SchemaError(
+                    "a learned repair needs a column that is not there", value=name, hint="Send the column."
+                )
+        _replay(out, repair["column"], repair)
     return out
 
 
@@ -113,13 +141,63 @@ def added_columns(repairs: Iterable[Repair]) -> tuple[str, ...]:
 
 def _fit_fill(operation: FillLearned, values: Values) -> dict[str, Any]:
     present = _present(values, operation.column)
-    if operation.statistic == "most_frequent":
-        value = _most_frequent(present)
-    else:
-        numbers = np.asarray(present, dtype=np.float64)
-        value = float(np.median(numbers) if operation.statistic == "median" else np.mean(numbers))
+    value = _statistic(present, operation.statistic)
     indicator = f"{operation.column}__missing" if operation.indicator else None
     return {"kind": "fill", "column": operation.column, "value": value, "indicator": indicator}
+
+
+def _statistic(present: Sequence[Any], statistic: str) -> Any:
+    if statistic == "most_frequent":
+        return _most_frequent(present)
+    numbers = np.asarray(present, dtype=np.float64)
+    return float(np.median(numbers) if statistic == "median" else np.mean(numbers))
+
+
+def _fit_group(operation: FillByGroup, columns: Columns) -> dict[str, Any]:
+    values = columns[operation.column]
+    fallback = _statistic(_present(values, operation.column), operation.statistic)
+    members: dict[str, list[Any]] = {}
+    for key, value in zip(_keys(columns, operation.by), _listed(values), strict=True):
+        if not _is_missing(value):
+            members.setdefault(key, []).append(value)
+    groups = {key: _statistic(members[key], operation.statistic) for key in sorted(members)}
+    indicator = f"{operation.column}__missing" if operation.indicator else None
+    return {
+        "kind": "group", "column": operation.column, "by": list(operation.by), "groups": groups, "value": fallback,
+        "indicator": indicator,
+    }  # fmt: skip
+
+
+def _keys(columns: Columns, by: Sequence[str]) -> list[str]:
+    parts = [[_key(value) for value in _listed(columns[name])] for name in by]
+    return ["\x1f".join(key) for key in zip(*parts, strict=True)]
+
+
+def _key(value: Any) -> str:
+    """A value as a key: the same for 3 and 3.0, which differ only in how they came."""
+    if _is_missing(value):
+        return "\x00"
+    return repr(float(value)) if isinstance(value, int | float) else str(value)
+
+
+def _fit_scale(operation: ScaleLearned, values: Values) -> dict[str, Any]:
+    numbers = np.asarray(_present(values, operation.column), dtype=np.float64)
+    if operation.method == "standard":
+        middle, width = float(numbers.mean()), float(numbers.std())
+    elif operation.method == "robust":
+        low, middle, high = (float(value) for value in np.quantile(numbers, [0.25, 0.5, 0.75]))
+        width = high - low
+    else:
+        middle, width = float(numbers.min()), float(numbers.max() - numbers.min())
+    return {"kind": "scale", "column": operation.column, "middle": middle, "width": width or 1.0}
+
+
+def _fit_bin(operation: BinLearned, values: Values) -> dict[str, Any]:
+    if operation.bins < 2:
+        raise UsageError("bin_learned needs at least two bins", value=operation.bins)
+    numbers = np.asarray(_present(values, operation.column), dtype=np.float64)
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, operation.bins + 1)[1:-1], method="higher"))
+    return {"kind": "bin", "column": operation.column, "edges": edges[edges > numbers.min()].tolist()}
 
 
 def _fit_merge(operation: MergeRare, values: Values) -> dict[str, Any]:
@@ -139,6 +217,8 @@ _FITS: dict[str, Callable[[Any, Values], dict[str, Any]]] = {
     "fill_learned": _fit_fill,
     "merge_rare": _fit_merge,
     "clip_learned": _fit_clip,
+    "scale_learned": _fit_scale,
+    "bin_learned": _fit_bin,
 }
 
 
@@ -167,20 +247,41 @@ def _is_missing(value: Any) -> bool:
 
 
 def _replay(out: dict[str, Values], name: str, repair: Repair) -> None:
-    values = out[name]
-    if repair["kind"] == "clip":
+    values, kind = out[name], repair["kind"]
+    if kind == "clip":
         out[name] = np.clip(_floats(values), repair["minimum"], repair["maximum"])
-    elif repair["kind"] == "merge":
+    elif kind == "scale":
+        out[name] = (_floats(values) - repair["middle"]) / repair["width"]
+    elif kind == "bin":
+        numbers = _floats(values)
+        places = np.searchsorted(np.asarray(repair["edges"], dtype=np.float64), numbers, side="right")
+        out[name] = np.where(np.isnan(numbers), np.nan, places.astype(np.float64))
+    elif kind == "merge":
         keep = set(repair["keep"])
         out[name] = [
             value if _is_missing(value) or str(value) in keep else repair["other"] for value in _listed(values)
         ]
-    elif repair["kind"] == "fill":
-        out[name], missing = _filled(values, repair["value"])
+    elif kind in ("fill", "group"):
+        out[name], missing = _filled(values, repair["value"]) if kind == "fill" else _filled_by_group(out, repair)
         if repair.get("indicator"):
             out[repair["indicator"]] = missing.astype(np.float64)
     else:
-        raise SchemaError("not a learned repair that this version knows", value=repair["kind"])
+        raise SchemaError("not a learned repair that this version knows", value=kind)
+
+
+def _filled_by_group(out: Columns, repair: Repair) -> tuple[Values, np.ndarray[Any, np.dtype[np.bool_]]]:
+    values = out[repair["column"]]
+    listed = _listed(values)
+    missing = np.array([_is_missing(item) for item in listed], dtype=np.bool_)
+    if not missing.any():
+        return values, missing
+    groups, fallback = repair["groups"], repair["value"]
+    keys = _keys(out, repair["by"])
+    filled = [
+        groups.get(key, fallback) if gone else item for item, gone, key in zip(listed, missing, keys, strict=True)
+    ]
+    is_array = isinstance(values, np.ndarray) and values.dtype.kind == "f"
+    return (np.array(filled, dtype=np.float64) if is_array else filled), missing
 
 
 def _filled(values: Values, value: Any) -> tuple[Values, np.ndarray[Any, np.dtype[np.bool_]]]:
@@ -242,4 +343,46 @@ def _row_clip(repair: Repair) -> Replay:
     return replay
 
 
-_ROWS: dict[str, Callable[[Repair], Replay]] = {"fill": _row_fill, "merge": _row_merge, "clip": _row_clip}
+def _row_group(repair: Repair) -> Replay:
+    groups, by, fallback, indicator = repair["groups"], tuple(repair["by"]), repair["value"], repair.get("indicator")
+
+    def replay(row: dict[str, Any], column: str) -> None:
+        missing = _is_missing(row.get(column))
+        if missing:
+            row[column] = groups.get("\x1f".join(_key(row.get(name)) for name in by), fallback)
+        if indicator:
+            row[indicator] = float(missing)
+
+    return replay
+
+
+def _row_scale(repair: Repair) -> Replay:
+    middle, width = repair["middle"], repair["width"]
+
+    def replay(row: dict[str, Any], column: str) -> None:
+        value: Any = row.get(column)
+        if not _is_missing(value):
+            row[column] = (float(value) - middle) / width
+
+    return replay
+
+
+def _row_bin(repair: Repair) -> Replay:
+    edges = repair["edges"]
+
+    def replay(row: dict[str, Any], column: str) -> None:
+        value: Any = row.get(column)
+        if not _is_missing(value):
+            row[column] = float(bisect.bisect_right(edges, float(value)))
+
+    return replay
+
+
+_ROWS: dict[str, Callable[[Repair], Replay]] = {
+    "fill": _row_fill,
+    "merge": _row_merge,
+    "clip": _row_clip,
+    "group": _row_group,
+    "scale": _row_scale,
+    "bin": _row_bin,
+}

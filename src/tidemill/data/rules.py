@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import ConfigError, NotFoundError
-from tidemill.data.contract import ColumnRule, ForeignKey, Severity, TableContract, Unique
+from tidemill.data.contract import ColumnRule, ForeignKey, Monotone, Severity, TableContract, Unique
 from tidemill.data.types import as_time_literal, physical_type, require_columns
 
 
@@ -55,6 +55,7 @@ def row_rules(frame: pl.DataFrame, contract: TableContract, references: Mapping[
     out = [rule for column in contract.columns if column.name in frame.columns for rule in _of_column(frame, column)]
     out += [_unique(frame, rule) for rule in contract.unique]
     out += [_foreign_key(frame, rule, references) for rule in contract.foreign_keys]
+    out += [_monotone(frame, rule) for rule in contract.monotone]
     for check in contract.checks:
         try:
             condition = pl.sql_expr(check.condition)
@@ -106,6 +107,17 @@ def _unique(frame: pl.DataFrame, rule: Unique) -> RowRule:
     complete = pl.all_horizontal(pl.col(name).is_not_null() for name in rule.columns)
     repeated = complete & ~pl.struct(rule.columns).is_first_distinct()
     return RowRule(f"({', '.join(rule.columns)}) repeats", "unique", rule.columns, rule.severity, repeated)
+
+
+def _monotone(frame: pl.DataFrame, rule: Monotone) -> RowRule:
+    require_columns(frame, [rule.column, *rule.by], purpose="a monotone column")
+    column = pl.col(rule.column)
+    # What is missing neither rises nor falls.
+    so_far = column.cum_max().forward_fill().shift(1)
+    falls = column <= so_far if rule.strict else column < so_far
+    broken = falls.over(rule.by) if rule.by else falls
+    name = f"{rule.column} {'does not rise' if rule.strict else 'falls'}"
+    return RowRule(name, "monotone", (rule.column,), rule.severity, broken)
 
 
 def _foreign_key(frame: pl.DataFrame, rule: ForeignKey, references: Mapping[str, pl.DataFrame]) -> RowRule:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from tidemill.core import clock
 from tidemill.core.errors import ConfigError, ContractError, shorten
 from tidemill.data.contract import Severity, TableContract
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
+from tidemill.data.table_rules import TableRule, table_rules
 from tidemill.data.types import Tabular, collected, plain
 from tidemill.engine.step import step
 
@@ -60,13 +63,22 @@ class Validated:
     report: ValidationReport
 
 
-@step(stage="validate")
+def _moment_of_check(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The time is an input of a step that checks how fresh a table is: a result of yesterday does not answer today."""
+    contract = arguments.get("contract")
+    if isinstance(contract, TableContract) and contract.freshness and arguments.get("now") is None:
+        return {**arguments, "now": clock.now()}
+    return arguments
+
+
+@step(stage="validate", resolve=_moment_of_check)
 def validate(
     table: Tabular,
     contract: TableContract,
     references: Mapping[str, Tabular] | None = None,
     *,
     fail: bool = True,
+    now: datetime | None = None,
 ) -> Validated:
     """Check every rule of a contract in one scan.
 
@@ -80,6 +92,8 @@ def validate(
         The tables that foreign keys point into, by the name that the contract gives them.
     fail
         Whether a broken rule of severity ``fail`` raises; if not, its rows go to quarantine.
+    now
+        The time against which freshness is checked; by default the clock's.
 
     Raises
     ------
@@ -106,15 +120,16 @@ def validate(
     rules = row_rules(frame, contract, tables)
     marks = _marks(frame, rules)
     outcomes = tuple(_outcome(frame, rule, marks[f"rule:{index}"]) for index, rule in enumerate(rules))
+    whole = tuple(_table_outcome(rule) for rule in table_rules(frame, contract, now or clock.now()))
     if fail:
-        _raise_if_failed(contract, outcomes)
+        _raise_if_failed(contract, outcomes + whole)
     sorting = [index for index, rule in enumerate(rules) if rule.severity != "warn" and outcomes[index].broken]
     bad = pl.select(pl.any_horizontal(marks[f"rule:{index}"] for index in sorting)).to_series() if sorting else None
     valid = frame if bad is None else frame.filter(~bad)
     quarantined = _quarantine(frame, rules, marks, sorting, bad)
-    report = ValidationReport(contract.name, frame.height, valid.height, quarantined.height, outcomes)
+    report = ValidationReport(contract.name, frame.height, valid.height, quarantined.height, outcomes + whole)
     if quarantined.height > contract.max_quarantined * frame.height:
-        worst = report.broken[0]
+        worst = max(outcomes, key=lambda item: item.broken)
         raise ContractError(
             f"{quarantined.height:,} of {frame.height:,} rows of {contract.name!r} would go to quarantine, mostly for "
             f"{worst.rule!r} (such as {shorten(list(worst.examples))})",
@@ -148,6 +163,10 @@ def _outcome(frame: pl.DataFrame, rule: RowRule, marks: pl.Series) -> RuleOutcom
     return RuleOutcome(rule.name, rule.kind, rule.columns, rule.severity, frame.height, broken, examples)
 
 
+def _table_outcome(rule: TableRule) -> RuleOutcome:
+    return RuleOutcome(rule.name, rule.kind, (rule.column,), rule.severity, 1, int(rule.broken), (rule.value,))
+
+
 def _quarantine(
     frame: pl.DataFrame, rules: list[RowRule], marks: pl.DataFrame, sorting: list[int], bad: pl.Series | None
 ) -> pl.DataFrame:
@@ -166,11 +185,12 @@ def _quarantine(
 def _raise_if_failed(contract: TableContract, outcomes: tuple[RuleOutcome, ...]) -> None:
     failed = [item for item in outcomes if item.severity == "fail" and item.broken]
     if failed:
-        what = "; ".join(
-            f"{item.rule!r} in {item.broken:,} of {item.checked:,} rows, such as {shorten(list(item.examples), 80)}"
-            for item in failed
-        )
+        what = "; ".join(f"{item.rule!r}{_extent(item)}, such as {shorten(list(item.examples), 80)}" for item in failed)
         raise ContractError(
             f"table {contract.name!r} breaks its contract: {what}",
             hint='Correct the data, or give the rule the severity "quarantine" to set such rows aside.',
         )
+
+
+def _extent(item: RuleOutcome) -> str:
+    return "" if item.kind in ("freshness", "distribution") else f" in {item.broken:,} of {item.checked:,} rows"

@@ -116,7 +116,7 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, classes: int) -> Numbe
             )
         scores = raw[:, 1] if task == "binary" and raw.ndim == 2 else raw
     else:
-        scores = np.asarray(estimator.predict(matrix), dtype=np.float64)
+        scores = np.asarray(estimator.predict(matrix, **_one_thread(estimator)), dtype=np.float64)
         if task == "multiclass" and scores.ndim == 1:
             scores = np.eye(classes)[scores.astype(np.int64)]
     if task == "regression" and scores.ndim != 1:
@@ -130,6 +130,15 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, classes: int) -> Numbe
             hint="Lower the learning rate, scale the inputs, or look for infinite values among them.",
         )
     return scores
+
+
+def _one_thread(estimator: Any) -> dict[str, int]:
+    """Options that keep a prediction to one thread, where the estimator does not know how many it was given.
+
+    Steps run beside each other; OpenMP threads that wait for each other's cores spin, and cost minutes for seconds.
+    """
+    is_booster = type(estimator).__module__.startswith("lightgbm.") and type(estimator).__name__ == "Booster"
+    return {"num_threads": 1} if is_booster else {}
 
 
 def best_iteration(estimator: Any) -> int | None:

@@ -71,9 +71,23 @@ def _brief(root: TraceNode) -> TraceNode:
 def _told(node: TraceNode) -> dict[str, Any]:
     names = {"execution": _OF_STEPS, "artifact": ("type", "rows", "digest")}.get(node.kind)
     told = {name: node.details[name] for name in names or node.details if name in node.details}
-    if isinstance(told.get("started_at"), int):
-        told["started_at"] = moment(told["started_at"]).replace(" ", "T")
+    for name in ("started_at", "created_at"):
+        if isinstance(told.get(name), int):
+            told[name] = moment(told[name]).replace(" ", "T")
+    read = _read(told.get("arguments", {}))
+    if read:
+        told = {"source": read, **told}
     return {name: value for name, value in told.items() if (name, value) != ("status", "succeeded")}
+
+
+def _read(arguments: dict[str, Any]) -> str:
+    """What a step that reads a source was pinned to: the place, and the beginning of the digest of its bytes."""
+    pinned = arguments.get("source")
+    if not isinstance(pinned, dict) or not isinstance(pinned.get("source"), dict):
+        return ""
+    digests = [str(file.get("digest", ""))[:12] for file in pinned.get("files", ()) if isinstance(file, dict)]
+    more = f" and {len(digests) - 1} more" if len(digests) > 1 else ""
+    return f"{pinned['source'].get('uri')}#{digests[0]}{more}" if digests else str(pinned["source"].get("uri"))
 
 
 def _clipped(line: str) -> str:

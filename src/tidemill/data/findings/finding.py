@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: An error is wrong in any reading; a warning will hurt a model unless somebody decides; a note is good to know.
@@ -29,6 +30,9 @@ class Finding:
         One sentence for people: what was seen and why it matters.
     suggestion
         What to do.
+    remedy
+        The cleaning operation that does it, as a mapping (see `tidemill.data.operations.operation_from_dict`); empty
+        where somebody has to decide.
     """
 
     kind: str
@@ -39,3 +43,4 @@ class Finding:
     examples: tuple[Any, ...]
     explanation: str
     suggestion: str
+    remedy: Mapping[str, Any] = field(default_factory=dict)

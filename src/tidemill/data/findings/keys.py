@@ -91,4 +91,5 @@ def find_duplicates(frame: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(
             "duplicate_rows", "*", "warning", count, count / frame.height, tuple(str(row) for row in examples),
             f"{count:,} rows repeat another row in every column.", "Deduplicate, unless repeats are meant.",
+            {"kind": "deduplicate", "columns": list(frame.columns)},
         )  # fmt: skip

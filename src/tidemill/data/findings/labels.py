@@ -24,6 +24,7 @@ def find_in_labels(frame: pl.DataFrame, target: str) -> Iterator[Finding]:
             "missing_labels", target, "warning", missing, missing / frame.height, (),
             f"{target} is missing in {missing:,} rows: they cannot teach, and they are not negatives.",
             "Leave them out of the training set (it does, and counts them), and ask why they are missing.",
+            {"kind": "filter_rows", "condition": f'"{target}" IS NOT NULL', "reason": "no label"},
         )  # fmt: skip
     labelled = frame.filter(labels.is_not_null())
     if labelled.height > _SAMPLE:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, FindingSeverity
 from tidemill.data.profile import MeasuredColumn, Numbers
 from tidemill.data.types import plain
 
@@ -33,6 +34,7 @@ def find_in_values(column: MeasuredColumn) -> Iterator[Finding]:
         yield Finding(
             "constant", profile.name, "note", profile.rows - profile.nulls, 1 - profile.nulls / profile.rows,
             (profile.minimum,), f"{profile.name} has the same value in every row that has one.", "Drop the column.",
+            {"kind": "drop_columns", "columns": [profile.name]},
         )  # fmt: skip
     is_whole = column.series.dtype.is_integer() or column.is_text
     if is_whole and profile.rows > _MIN_DISTINCT and profile.distinct == profile.rows:
@@ -80,6 +82,7 @@ def _impossible(column: MeasuredColumn) -> Iterator[Finding]:
             f"{name} = {examples[0]:,.6g} lies {times:.0f} times as far from the median "
             f"({median:,.6g}) as the next value ({original[first - 1]:,.6g}), with nothing between.",
             f"Make it missing: NullOutside({name!r}, {bound}={_exact(original[first - 1])}).",
+            {"kind": "null_outside", "column": name, bound: plain(original[first - 1].item())},
         )  # fmt: skip
 
 
@@ -117,13 +120,15 @@ def _text(column: MeasuredColumn) -> Iterator[Finding]:
             "null_token", name, "warning", tokens, rows,
             f"{name} holds text that stands for a missing value.",
             f"Read it as missing: null_values = {_list(tokens)}.",
+            {"kind": "null_values", "columns": [name], "values": tokens["word"].to_list()},
         )  # fmt: skip
     damaged = words.filter(pl.col("word").str.contains(_DAMAGED))
     if damaged.height:
         yield _of_words(
             "encoding_damage", name, "error", damaged, rows,
             f"{name} was decoded with the wrong character set.",
-            'Read the source with the right encoding, such as "latin1".',
+            'Read the source with the right encoding, such as "latin1", or give the letters back: RepairEncoding.',
+            {"kind": "repair_encoding", "columns": [name]},
         )  # fmt: skip
     numeric = words.filter(pl.col("word").str.strip_chars().cast(pl.Float64, strict=False).is_not_null())
     share = int(numeric["count"].sum()) / max(1, int(words["count"].sum()))
@@ -133,6 +138,7 @@ def _text(column: MeasuredColumn) -> Iterator[Finding]:
             "mixed_types", name, "warning", rest, rows,
             f"{name} holds numbers in {share:.1%} of its values and text in the others.",
             "Cast it to a number, and decide what the text means.",
+            {"kind": "cast", "column": name, "type": "float64"},
         )  # fmt: skip
     folded = words.with_columns(
         fold=pl.col("word").str.strip_chars().str.replace_all(r"[\s_-]+", " ").str.to_lowercase()
@@ -144,7 +150,15 @@ def _text(column: MeasuredColumn) -> Iterator[Finding]:
             "spelling_variants", name, "warning", rarer.drop("fold"), rows,
             f"{name} writes the same category in different ways.",
             f"Merge them: NormaliseText or MergeCategories on {name!r}.",
+            {"kind": "merge_categories", "column": name, "names": _most_common_spelling(variants)},
         )  # fmt: skip
+
+
+def _most_common_spelling(variants: pl.DataFrame) -> dict[str, str]:
+    """For each rarer spelling the most frequent one; `variants` are in order of fold and count."""
+    best = variants.group_by("fold", maintain_order=True).last().rename({"word": "best"}).select("fold", "best")
+    rest = variants.join(best, on="fold", how="left", maintain_order="left").filter(pl.col("word") != pl.col("best"))
+    return dict(zip(rest["word"].to_list(), rest["best"].to_list(), strict=True))
 
 
 def _list(words: pl.DataFrame) -> list[str]:
@@ -152,7 +166,14 @@ def _list(words: pl.DataFrame) -> list[str]:
 
 
 def _of_words(
-    kind: str, column: str, severity: str, words: pl.DataFrame, rows: int, explanation: str, suggestion: str
+    kind: str,
+    column: str,
+    severity: FindingSeverity,
+    words: pl.DataFrame,
+    rows: int,
+    explanation: str,
+    suggestion: str,
+    remedy: Mapping[str, Any],
 ) -> Finding:
     count = int(words["count"].sum())
-    return Finding(kind, column, severity, count, count / rows, tuple(_list(words)), explanation, suggestion)  # type: ignore[arg-type]
+    return Finding(kind, column, severity, count, count / rows, tuple(_list(words)), explanation, suggestion, remedy)

@@ -44,12 +44,13 @@ def read_csv(data: Path | bytes, options: Mapping[str, Any], columns: Sequence[s
     # Times and dates are parsed below, with a message of ours when they do not fit.
     overrides = {name: (pl.String() if kind.is_temporal() else kind) for name, kind in fixed.items()}
     frame = _parse(data, options, overrides, columns if options.get("header", True) else None)
+    _refuse_twins(frame)
     _require(frame, [*(columns or ()), *(name for name in fixed if columns is None or name in columns)])
     for name, kind in fixed.items():
         if kind.is_temporal() and name in frame.columns:
             frame = frame.with_columns(_as_fixed_time(frame[name], kind))
     loose = [name for name, kind in frame.schema.items() if kind == pl.String and name not in fixed]
-    repaired = [_narrow(frame[name], dates=bool(options.get("dates", True))) for name in loose]
+    repaired = [narrowed(frame[name], dates=bool(options.get("dates", True))) for name in loose]
     return frame.with_columns(repaired)
 
 
@@ -97,16 +98,23 @@ def _require(frame: pl.DataFrame, names: Sequence[str]) -> None:
         raise SchemaError("the file lacks columns", value=missing, hint=f"It has: {', '.join(frame.columns)}.")
 
 
-def _narrow(column: pl.Series, *, dates: bool) -> pl.Series:
+def _refuse_twins(frame: pl.DataFrame) -> None:
+    names = set(frame.columns)
+    twins = sorted(name for name in names if f"{name}_duplicated_0" in names)
+    if twins:
+        raise SchemaError("the file names columns twice", value=twins, hint="Rename them in the header.")
+
+
+def narrowed(column: pl.Series, *, dates: bool, numbers: bool = True) -> pl.Series:
     """The column as numbers or times if every value in it is one; otherwise as it is."""
     sample = column.drop_nulls().head(_SAMPLE)
     if sample.is_empty():
         return column
-    if sample.str.contains(_NUMBER).all():
+    if numbers and sample.str.contains(_NUMBER).all():
         for kind in (pl.Int64, pl.Float64):
-            numbers = column.str.strip_chars().cast(kind, strict=False)
-            if numbers.null_count() == column.null_count():
-                return numbers
+            cast = column.str.strip_chars().cast(kind, strict=False)
+            if cast.null_count() == column.null_count():
+                return cast
     if dates:
         for pattern, parse in ((_DATE, _to_date), (_TIME, _to_time), (_ZONED, _to_utc)):
             if sample.str.contains(pattern).all() and column.drop_nulls().str.contains(pattern).all():

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import zipfile
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from tidemill.core.errors import ConfigError, DataError, TidemillError
+from tidemill.data.sources.bad_lines import BadLine, good_csv, good_ndjson
 from tidemill.data.sources.csv import read_csv
+from tidemill.data.sources.opening import COMPRESSED, content, opened, stream
 
 _SUFFIXES = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet", ".ndjson": "ndjson",
-    ".jsonl": "ndjson", ".json": "json", ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc",
+    ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
+    ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc",
+    ".xlsx": "excel", ".xls": "excel", ".xlsb": "excel", ".xlsm": "excel", ".ods": "excel",
 }  # fmt: skip
-_COMPRESSED = {".gz", ".zip"}
+_SPLITTERS = {"csv": good_csv, "ndjson": good_ndjson}
 
 
 def format_of(path: str) -> str:
-    """The format that a file's name tells, looking behind ``.gz`` and ``.zip``.
+    """The format that a file's name tells, looking behind ``.gz``, ``.zip`` and ``.zst``.
 
     >>> format_of("flights.csv.zip")
     'csv'
     """
-    suffixes = [suffix.lower() for suffix in PurePath(path).suffixes]
-    while suffixes and suffixes[-1] in _COMPRESSED:
-        suffixes.pop()
+    suffixes = _suffixes(path)
     if suffixes and suffixes[-1] in _SUFFIXES:
         return _SUFFIXES[suffixes[-1]]
     raise ConfigError(
@@ -39,10 +38,30 @@ def format_of(path: str) -> str:
     )
 
 
+def is_data(path: Path) -> bool:
+    """Whether a file of a folder is one to read: of a known format, and not a hidden one or a marker."""
+    suffixes = _suffixes(path.name)
+    return bool(suffixes) and suffixes[-1] in _SUFFIXES and not path.name.startswith(("_", "."))
+
+
 def scan(
-    files: Sequence[Path], kind: str | None, options: Mapping[str, Any], columns: Sequence[str] | None
-) -> pl.LazyFrame:
-    """One lazy table of all files, which must agree in their columns.
+    files: Sequence[tuple[Path, Sequence[str] | None]],
+    kind: str | None,
+    options: Mapping[str, Any],
+    bad: list[BadLine] | None = None,
+) -> list[pl.LazyFrame]:
+    """A lazy table of each file.
+
+    Parameters
+    ----------
+    files
+        Each with the columns that are wanted of it; None for all.
+    kind
+        The format; None reads it off each file's name.
+    options
+        How they are read; see `tidemill.data.sources.source.OPTIONS`.
+    bad
+        Takes the lines that are left out when the option ``bad_lines`` is ``"quarantine"``.
 
     Raises
     ------
@@ -51,18 +70,32 @@ def scan(
     ConfigError
         If the format is unknown.
     """
-    frames = [_scan_file(path, kind or format_of(path.name), options, columns) for path in files]
-    return frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
+    left_out: list[BadLine] = [] if bad is None else bad
+    return [_scan_file(path, kind or format_of(path.name), options, columns, left_out) for path, columns in files]
 
 
-def _scan_file(path: Path, kind: str, options: Mapping[str, Any], columns: Sequence[str] | None) -> pl.LazyFrame:
+def _suffixes(path: str) -> list[str]:
+    suffixes = [suffix.lower() for suffix in PurePath(path).suffixes]
+    while suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    return suffixes
+
+
+def _scan_file(
+    path: Path, kind: str, options: Mapping[str, Any], columns: Sequence[str] | None, bad: list[BadLine]
+) -> pl.LazyFrame:
     reader = _READERS.get(kind)
     if reader is None:
         raise ConfigError("no reader for this format", value=kind, hint=f"Use one of {', '.join(sorted(_READERS))}.")
-    if path.suffix.lower() == ".tsv" or path.name.lower().endswith((".tsv.gz", ".tsv.zip")):
+    if _suffixes(path.name)[-1:] in ([".tsv"], [".tab"]):
         options = {"separator": "\t", **options}
     try:
-        frame = reader(_opened(path, options), options, columns)
+        if options.get("bad_lines") == "quarantine" and kind in _SPLITTERS:
+            good, found = _SPLITTERS[kind](content(path, options), options, path.name)
+            bad.extend(found)
+            frame = reader(good, {**options, "encoding": "utf8"}, columns)
+        else:
+            frame = reader(opened(path, kind, options), {**options, "encoding": _plain(options)}, columns)
         frame.collect_schema()  # a file that is not of its format shows here, and not in a later step
         return frame if columns is None else frame.select(columns)
     except TidemillError:
@@ -74,27 +107,9 @@ def _scan_file(path: Path, kind: str, options: Mapping[str, Any], columns: Seque
         ) from error
 
 
-def _opened(path: Path, options: Mapping[str, Any]) -> Path | bytes:
-    """The path itself, or the bytes behind a compression that the readers do not see through."""
-    suffix = path.suffix.lower()
-    if suffix == ".gz":
-        return gzip.decompress(path.read_bytes())
-    if suffix != ".zip":
-        return path
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-        member = options.get("member")
-        if member is None and len(names) != 1:
-            raise ConfigError(
-                f"{path.name} holds {len(names)} files", value=names, hint='Choose one with member = "NAME".'
-            )
-        if member is not None and member not in names:
-            raise ConfigError(f"{path.name} has no member of this name", value=member, hint=f"It has: {names}.")
-        return archive.read(member or names[0])
-
-
-def _stream(data: Path | bytes) -> Path | io.BytesIO:
-    return io.BytesIO(data) if isinstance(data, bytes) else data
+def _plain(options: Mapping[str, Any]) -> str:
+    """The encoding of what `opened` gives."""
+    return "utf8-lossy" if options.get("encoding") == "utf8-lossy" else "utf8"
 
 
 def _csv(data: Path | bytes, options: Mapping[str, Any], columns: Sequence[str] | None) -> pl.LazyFrame:
@@ -102,25 +117,32 @@ def _csv(data: Path | bytes, options: Mapping[str, Any], columns: Sequence[str] 
 
 
 def _parquet(data: Path | bytes, _options: Mapping[str, Any], _columns: Sequence[str] | None) -> pl.LazyFrame:
-    return pl.scan_parquet(_stream(data))
+    return pl.scan_parquet(stream(data), hive_partitioning=False)
 
 
 def _ndjson(data: Path | bytes, _options: Mapping[str, Any], _columns: Sequence[str] | None) -> pl.LazyFrame:
-    return pl.read_ndjson(_stream(data), infer_schema_length=None).lazy()
+    return pl.read_ndjson(stream(data), infer_schema_length=None).lazy()
 
 
 def _json(data: Path | bytes, _options: Mapping[str, Any], _columns: Sequence[str] | None) -> pl.LazyFrame:
-    return pl.read_json(_stream(data), infer_schema_length=None).lazy()
+    return pl.read_json(stream(data), infer_schema_length=None).lazy()
 
 
 def _ipc(data: Path | bytes, _options: Mapping[str, Any], _columns: Sequence[str] | None) -> pl.LazyFrame:
-    return pl.scan_ipc(_stream(data))
+    return pl.scan_ipc(stream(data), hive_partitioning=False)
 
 
-_READERS: dict[str, Callable[[Path | bytes, Mapping[str, Any], Sequence[str] | None], pl.LazyFrame]] = {
+def _excel(data: Path | bytes, options: Mapping[str, Any], columns: Sequence[str] | None) -> pl.LazyFrame:
+    frame: pl.DataFrame = importlib.import_module("tidemill.integrations.excel").read_excel(data, options, columns)
+    return frame.lazy()
+
+
+_Reader: TypeAlias = Callable[[Path | bytes, Mapping[str, Any], Sequence[str] | None], pl.LazyFrame]
+_READERS: dict[str, _Reader] = {
     "csv": _csv,
     "parquet": _parquet,
     "ndjson": _ndjson,
     "json": _json,
     "ipc": _ipc,
+    "excel": _excel,
 }

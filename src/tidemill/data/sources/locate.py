@@ -1,57 +1,25 @@
-"""From a URI to files on this machine: one small function per scheme, found in a static table."""
+"""Files on this machine: one small function per scheme, found in the table of `schemes`."""
 
 from __future__ import annotations
 
 import glob
-import importlib
 import importlib.metadata
-from collections.abc import Callable
 from pathlib import Path
 
-from tidemill.core.errors import ConfigError, NotFoundError
-
-#: scheme -> "module:function"; a function takes (uri, root) and gives the files in reading order.
-_SCHEMES = {
-    "": "tidemill.data.sources.locate:local_files",
-    "file": "tidemill.data.sources.locate:local_files",
-    "package": "tidemill.data.sources.locate:package_file",
-}
-_ENTRY_POINTS = "tidemill.sources"
-
-
-def locate(uri: str, root: Path) -> list[Path]:
-    """The files that a URI names, sorted; relative paths count from `root`.
-
-    Raises
-    ------
-    ConfigError
-        If nothing reads this scheme.
-    NotFoundError
-        If there is no such file or package.
-    """
-    scheme = uri.partition("://")[0] if "://" in uri else ""
-    target = _SCHEMES.get(scheme)
-    if target is not None:
-        module, _, name = target.partition(":")
-        locator: Callable[[str, Path], list[Path]] = getattr(importlib.import_module(module), name)
-        return locator(uri, root)
-    for entry in importlib.metadata.entry_points(group=_ENTRY_POINTS, name=scheme):
-        found: list[Path] = entry.load()(uri, root)
-        return found
-    raise ConfigError(
-        f"no source reads the scheme {scheme!r}",
-        value=uri,
-        hint="Use a path, file:// or package://, or install a package that provides this scheme.",
-    )
+from tidemill.core.errors import NotFoundError
+from tidemill.data.sources.formats import is_data
 
 
 def local_files(uri: str, root: Path) -> list[Path]:
-    """Files of a path or a glob (``*``, ``?``, ``[…]``, ``**``)."""
+    """Files of a path, of a folder and all below it, or of a glob (``*``, ``?``, ``[…]``, ``**``)."""
     pattern = uri.removeprefix("file://")
     path = Path(pattern) if Path(pattern).is_absolute() else root / pattern
     if path.is_file():
         return [path]
-    found = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 (absolute patterns)
+    if path.is_dir():
+        found = sorted(item for item in path.rglob("*") if item.is_file() and is_data(item))
+    else:
+        found = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 (absolute patterns)
     files = [item for item in found if item.is_file()]
     if not files:
         raise NotFoundError(

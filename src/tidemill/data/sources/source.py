@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import date, datetime
+from typing import Any, TypeAlias
 
 from tidemill.core.digests import digest_value
 from tidemill.core.errors import ConfigError
 
-#: Options that say how the bytes are read, and what they must be.
-OPTIONS: dict[str, type | tuple[type, ...]] = {
+_KINDS = Mapping[str, type | tuple[type, ...]]
+
+#: Options of files.
+FILE_OPTIONS: _KINDS = {
     "null_values": (list, tuple, str),
     "separator": str,
     "quote": str,
@@ -22,7 +25,42 @@ OPTIONS: dict[str, type | tuple[type, ...]] = {
     "dates": bool,
     "schema": Mapping,
     "infer_rows": int,
+    "bad_lines": str,
+    "partitions": bool,
+    "sheet": str,
 }
+
+#: Options of databases.
+SQL_OPTIONS: _KINDS = {"query": str, "table": str, "chunk_rows": int}
+
+#: Options of REST APIs.
+REST_OPTIONS: _KINDS = {
+    "resource": str,
+    "params": Mapping,
+    "headers": Mapping,
+    "auth": Mapping,
+    "pagination": Mapping,
+    "records": str,
+    "rate_limit": (int, float),
+    "retries": int,
+    "timeout": (int, float),
+    "max_pages": int,
+    "cursor_param": str,
+}
+
+#: How to get to the data; it says nothing about what they are, and is not part of a fingerprint.
+ACCESS_OPTIONS: _KINDS = {"storage_options": Mapping}
+
+#: Every option of a source, and the types that it may have.
+OPTIONS: _KINDS = {**FILE_OPTIONS, **SQL_OPTIONS, **REST_OPTIONS, **ACCESS_OPTIONS}
+
+_ACCESS = frozenset({*ACCESS_OPTIONS, "auth", "headers", "rate_limit", "retries", "timeout", "chunk_rows"})
+
+#: What an option with few values may be.
+_CHOICES = {"bad_lines": ("fail", "quarantine")}
+
+#: A value that rows can be ordered by, and that a cursor stands at.
+CursorValue: TypeAlias = int | float | str | datetime | date
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +72,13 @@ class Source:
     name
         How pipelines call it.
     uri
-        A path or glob relative to the project, or ``package://DISTRIBUTION/PATH`` for a file inside an installed
-        package.
+        A path, folder or glob relative to the project; ``package://DISTRIBUTION/PATH`` for a file inside an installed
+        package; ``s3://``, ``https://`` and whatever else fsspec knows; ``sqlite:///…``, ``postgresql://…``,
+        ``duckdb:///…`` or any URL of SQLAlchemy, with the option `query` or `table`; or the base URL of a REST API. It
+        may hold references to secrets, ``${env:NAME}``.
     format
-        ``"csv"``, ``"parquet"``, ``"ndjson"``, ``"json"`` or ``"ipc"``; None reads it off the file's name.
+        ``"csv"``, ``"parquet"``, ``"ndjson"``, ``"json"``, ``"ipc"`` or ``"excel"``; None reads it off the file's
+        name. ``"rest"`` reads an ``https://`` URL as an API.
     event_time
         The column that says when a row happened.
     available_at
@@ -45,7 +86,10 @@ class Source:
         ``{"dep_delay": "departed_at"}``. The key ``"*"`` stands for the columns not named; without it they are known
         at `event_time`.
     options
-        How the bytes are read; see `OPTIONS`.
+        How it is read; see `OPTIONS`.
+    cursor
+        A column that only grows, such as ``updated_at``: a pipeline then reads what came after its last run that
+        succeeded.
     """
 
     name: str
@@ -54,15 +98,48 @@ class Source:
     event_time: str | None = None
     available_at: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a source as it was found: `path` is relative to the project where it lies inside it."""
+    """One file, query or page sequence of a source as it was found.
+
+    Parameters
+    ----------
+    path
+        Where it is, without any secret; relative to the project where it lies inside it.
+    size
+        Bytes; 0 where it is not known.
+    digest
+        Of the content; for a window of a database, of what tells it from every other.
+    partition
+        The columns that its folders name: ``(("year", "2013"), …)``.
+    """
 
     path: str
     size: int
     digest: str
+    partition: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of a source is wanted; see `tidemill.data.read.read`."""
+
+    columns: tuple[str, ...] | None = None
+    where: str | None = None
+    since: str | datetime | None = None
+    until: str | datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rows of one incremental read: ``after < column <= upto``; None is open."""
+
+    column: str
+    after: CursorValue | None = None
+    upto: CursorValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +148,14 @@ class ResolvedSource:
 
     source: Source
     files: tuple[SourceFile, ...]
+    window: Window | None = None
 
     @property
     def fingerprint(self) -> str:
         """Digest of the contents and of how they are read; independent of where the files lie."""
-        how = {"format": self.source.format, "options": dict(self.source.options), "time": self.source.event_time}
-        return digest_value([how, [file.digest for file in self.files]])
+        options = {name: value for name, value in self.source.options.items() if name not in _ACCESS}
+        how = {"format": self.source.format, "options": options, "time": self.source.event_time}
+        return digest_value([how, [(file.digest, file.partition) for file in self.files], self.window])
 
     @property
     def bytes(self) -> int:
@@ -97,7 +176,7 @@ def parse_source(name: str, raw: Mapping[str, Any]) -> Source:
     >>> parse_source("flights", {"uri": "data/flights.csv", "null_values": ["NA"]}).options
     {'null_values': ('NA',)}
     """
-    known = ["uri", "format", "event_time", "available_at", *OPTIONS]
+    known = ["uri", "format", "event_time", "available_at", "cursor", *OPTIONS]
     for key in raw:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -113,13 +192,20 @@ def parse_source(name: str, raw: Mapping[str, Any]) -> Source:
             value=available,
             hint='Write available_at = { column = "time_column" }.',
         )
-    return Source(name, raw["uri"], raw.get("format"), raw.get("event_time"), dict(available), options)
+    names = {key: raw.get(key) for key in ("format", "event_time", "cursor")}
+    for key, value in names.items():
+        if value is not None and not isinstance(value, str):
+            raise ConfigError(f"[sources.{name}] {key} is not text", value=value, hint="See the reference.")
+    return Source(name, raw["uri"], names["format"], names["event_time"], dict(available), options, names["cursor"])
 
 
 def _option(name: str, key: str, value: Any) -> Any:
     expected: Any = OPTIONS[key]
     if not isinstance(value, expected):
         raise ConfigError(f"[sources.{name}] {key} has the wrong type", value=value, hint="See the reference.")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        choices = " or ".join(map(repr, _CHOICES[key]))
+        raise ConfigError(f"[sources.{name}] {key} must be {choices}", value=value, hint="See the reference.")
     if key == "null_values":
         return (value,) if isinstance(value, str) else tuple(value)  # a list or a tuple
     return dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,212 @@
+"""What can go wrong with a table, as records: drift that is real, and faults that are errors.
+
+`since` is the share of rows, in their order, after which a disturbance begins; `share` the share of the rows from there
+on that it strikes, at random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Drift: numbers grow by an amount."""
+
+    column: str
+    by: float
+    since: float = 0.5
+    share: float = 1.0
+    kind: Literal["shift"] = "shift"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Drift: numbers grow by a factor."""
+
+    column: str
+    factor: float
+    since: float = 0.5
+    share: float = 1.0
+    kind: Literal["scale"] = "scale"
+
+
+@dataclass(frozen=True, slots=True)
+class NewCategory:
+    """Drift: a category appears that was not there."""
+
+    column: str
+    value: str
+    share: float = 0.1
+    since: float = 0.5
+    kind: Literal["new_category"] = "new_category"
+
+
+@dataclass(frozen=True, slots=True)
+class Prevalence:
+    """Drift: a value becomes more or less common, to `share` of the rows from `since` on; rows are left out for it."""
+
+    column: str
+    value: Any
+    share: float
+    since: float = 0.5
+    kind: Literal["prevalence"] = "prevalence"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNoise:
+    """Fault: a label is replaced by another label of the column."""
+
+    column: str
+    share: float = 0.1
+    since: float = 0.0
+    kind: Literal["label_noise"] = "label_noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Nulls:
+    """Fault: values go missing; in several columns, in the same rows."""
+
+    columns: tuple[str, ...]
+    share: float = 0.1
+    since: float = 0.0
+    kind: Literal["nulls"] = "nulls"
+
+
+@dataclass(frozen=True, slots=True)
+class NullTokens:
+    """Fault: missing values are written as text."""
+
+    column: str
+    text: str = "N/A"
+    share: float = 0.1
+    since: float = 0.0
+    kind: Literal["null_tokens"] = "null_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitChange:
+    """Fault: numbers are suddenly in another unit, from `since` on or where a SQL condition holds."""
+
+    column: str
+    factor: float
+    offset: float = 0.0
+    since: float = 0.5
+    where: str | None = None
+    share: float = 1.0
+    kind: Literal["unit_change"] = "unit_change"
+
+
+@dataclass(frozen=True, slots=True)
+class Outliers:
+    """Fault: a few impossible values."""
+
+    column: str
+    value: float
+    rows: int = 1
+    since: float = 0.0
+    kind: Literal["outliers"] = "outliers"
+
+
+@dataclass(frozen=True, slots=True)
+class MixedTypes:
+    """Fault: text among numbers; the column becomes text."""
+
+    column: str
+    value: str = "n.b."
+    share: float = 0.01
+    since: float = 0.0
+    kind: Literal["mixed_types"] = "mixed_types"
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingDamage:
+    """Fault: text in UTF-8 was read as Latin-1; a text of ASCII alone first gets an accent."""
+
+    column: str
+    share: float = 0.02
+    since: float = 0.0
+    kind: Literal["encoding_damage"] = "encoding_damage"
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """Fault: categories are written with other capitals and with a space at the end."""
+
+    column: str
+    share: float = 0.02
+    since: float = 0.0
+    kind: Literal["spelling"] = "spelling"
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Fault: keys point at nothing."""
+
+    column: str
+    value: Any
+    share: float = 0.02
+    since: float = 0.0
+    kind: Literal["orphans"] = "orphans"
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatedBatch:
+    """Fault: a stretch of rows, from `since` on and `share` of the table long, arrives twice."""
+
+    since: float = 0.5
+    share: float = 0.02
+    kind: Literal["duplicated_batch"] = "duplicated_batch"
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicates:
+    """Fault: rows are entered again, with other capitals and a space in their texts, and new values in `keys`."""
+
+    rows: int = 10
+    keys: tuple[str, ...] = ()
+    since: float = 0.0
+    kind: Literal["near_duplicates"] = "near_duplicates"
+
+
+@dataclass(frozen=True, slots=True)
+class LateRows:
+    """Fault: rows come after others that are younger by up to `by`; the time they carry stays what it was.
+
+    With `into`, that column says when each row arrived.
+    """
+
+    column: str
+    by: str = "6h"
+    share: float = 0.05
+    since: float = 0.0
+    into: str | None = None
+    kind: Literal["late_rows"] = "late_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Fault: a stretch of rows, from `since` on and `share` of the table long, never arrives."""
+
+    since: float = 0.5
+    share: float = 0.05
+    kind: Literal["gap"] = "gap"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    """Fault: a column is gone, has another name (`to`), or another type (`to`)."""
+
+    column: str
+    change: Literal["drop", "rename", "type"]
+    to: str | None = None
+    kind: Literal["schema_change"] = "schema_change"
+
+
+Drift: TypeAlias = Shift | Scale | NewCategory | Prevalence
+Fault: TypeAlias = (
+    LabelNoise | Nulls | NullTokens | UnitChange | Outliers | MixedTypes | EncodingDamage | Spelling | Orphans
+    | DuplicatedBatch | NearDuplicates | LateRows | Gap | SchemaChange
+)  # fmt: skip
+Disturbance: TypeAlias = Drift | Fault

@@ -1,0 +1,156 @@
+"""Pin a source to what it holds now, and find it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidemill.core.errors import DataError, NotFoundError
+from tidemill.data.sources.cache import cached
+from tidemill.data.sources.fingerprint import file_digest
+from tidemill.data.sources.formats import format_of
+from tidemill.data.sources.partitions import partition_of
+from tidemill.data.sources.remote import fetch
+from tidemill.data.sources.schemes import REMOTE, Found, connector_of, locator_of, scheme_of
+from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window, parse_source
+from tidemill.project import reveal
+
+_ALL = Selection()
+
+
+def find_source(
+    name_or_uri: str | Source | ResolvedSource, *, root: Path, sources: Mapping[str, Mapping[str, Any]]
+) -> Source:
+    """The declaration behind a name, a path or a URI.
+
+    Raises
+    ------
+    NotFoundError
+        If it is neither a declared name nor looks like a place.
+    """
+    if isinstance(name_or_uri, ResolvedSource):
+        return name_or_uri.source
+    if isinstance(name_or_uri, Source):
+        return name_or_uri
+    if name_or_uri in sources:
+        return parse_source(name_or_uri, sources[name_or_uri])
+    looks_like_place = "://" in name_or_uri or "/" in name_or_uri or "." in name_or_uri
+    if not looks_like_place and not (root / name_or_uri).exists():
+        raise NotFoundError(
+            "no source of this name is declared",
+            value=name_or_uri,
+            hint=f"Declared: {', '.join(sorted(sources)) or 'none'}. Add [sources.{name_or_uri}] to tidemill.toml.",
+        )
+    return Source(name_or_uri, name_or_uri)
+
+
+def resolve_source(
+    name_or_uri: str | Source | ResolvedSource,
+    *,
+    root: Path,
+    sources: Mapping[str, Mapping[str, Any]],
+    selection: Selection = _ALL,
+    window: Window | None = None,
+) -> ResolvedSource:
+    """Pin a source to what it holds now.
+
+    Parameters
+    ----------
+    name_or_uri
+        A name in `sources`, a path or URI, or a source made in code.
+    root
+        Where relative paths count from: the project's folder.
+    sources
+        The ``[sources.*]`` tables of the project.
+    selection
+        What is wanted of it: a database or an API is asked for no more.
+    window
+        Of an incremental source: what comes after ``after``; an ``upto`` that is given is kept.
+
+    Raises
+    ------
+    NotFoundError
+        If it is neither a declared name nor a file.
+    """
+    if isinstance(name_or_uri, ResolvedSource):
+        return name_or_uri
+    source = find_source(name_or_uri, root=root, sources=sources)
+    connector = connector_of(source)
+    if connector is not None:
+        files, window = connector.pin(source, root, selection, window)
+        return ResolvedSource(source, files, window)
+    found = _found(source, root)
+    kind = source.format or format_of(found[0][1].name)
+    pinned = Source(
+        source.name, source.uri, kind, source.event_time, source.available_at, source.options, source.cursor
+    )
+    return ResolvedSource(pinned, tuple(_pin(item, source, root) for item in found), window)
+
+
+def paths_of(resolved: ResolvedSource, root: Path) -> list[Path]:
+    """Where the pinned files are, after checking that they still hold the pinned bytes.
+
+    Raises
+    ------
+    DataError
+        If one has changed or gone.
+    """
+    remote = scheme_of(resolved.source.uri) in REMOTE
+    here = [cached(root, file.digest, _name(file)) if remote else None for file in resolved.files]
+    if all(path is not None for path in here):
+        return [path for path in here if path is not None]
+    found = {_address(item, resolved.source, root): item[1] for item in _found(resolved.source, root)}
+    paths = []
+    for file in resolved.files:
+        path = found.get(file.path)
+        if path is None or file_digest(path)[1] != file.digest:
+            raise changed(resolved.source, file)
+        paths.append(path)
+    return paths
+
+
+def changed(source: Source, file: SourceFile) -> DataError:
+    """What was pinned is not there any more."""
+    return DataError(
+        f"source {source.name!r} changed after the run was planned",
+        value=file.path,
+        hint="Run again: the new content has a new fingerprint.",
+    )
+
+
+def _found(source: Source, root: Path) -> list[Found]:
+    if scheme_of(source.uri) in REMOTE:
+        return fetch(source.uri, root, source.options.get("storage_options", {}))
+    paths = locator_of(source.uri)(reveal(source.uri, root=root), root)
+    return [(str(path), path) for path in paths]
+
+
+def _address(item: Found, source: Source, root: Path) -> str:
+    address, path = item
+    if scheme_of(source.uri) in REMOTE:
+        return address
+    if source.uri.startswith("package://"):
+        return source.uri
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else address
+
+
+def _pin(item: Found, source: Source, root: Path) -> SourceFile:
+    size, digest = file_digest(item[1])
+    address = _address(item, source, root)
+    partition = partition_of(_inside(address, source.uri)) if source.options.get("partitions", True) else ()
+    return SourceFile(address, size, digest, partition)
+
+
+def _inside(address: str, uri: str) -> str:
+    """The part of an address below the folder that the source names: only there do folders name columns."""
+    fixed = uri.removeprefix("file://")
+    for sign in "*?[":
+        fixed = fixed.partition(sign)[0]
+    if len(fixed) < len(uri.removeprefix("file://")):
+        fixed = fixed[: fixed.rfind("/") + 1]
+    return address.removeprefix(fixed).removeprefix("/") if address != fixed else ""
+
+
+def _name(file: SourceFile) -> str:
+    return file.path.partition("?")[0].rstrip("/").rpartition("/")[2] or "data"

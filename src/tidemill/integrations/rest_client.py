@@ -1,0 +1,190 @@
+"""A polite HTTP client for one API: it signs in, keeps to a rate, tries again where that may help, shows no secret."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any
+
+from tidemill.core.clock import elapsed, lease_now
+from tidemill.core.errors import ConfigError, DataError, MissingExtraError
+from tidemill.data.sources.shown import shown
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtraError("httpx", "rest", purpose="reading a REST API") from error
+
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RETRIES, _TIMEOUT = 5, 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_AUTH = {
+    "bearer": {"token"},
+    "basic": {"user", "password"},
+    "key": {"name", "value"},
+    "oauth2": {"token_url", "client_id", "client_secret"},
+}
+_OPTIONAL = {"key": {"place"}, "oauth2": {"scope"}}
+
+
+class Client:
+    """Gets JSON from one API.
+
+    Parameters
+    ----------
+    source
+        The name of the source, for messages.
+    address
+        The URL of the resource; nothing is ever asked of another host than its own.
+    options
+        The source's options with their secrets revealed.
+    """
+
+    def __init__(self, source: str, address: str, options: Mapping[str, Any]) -> None:
+        self.source = source
+        self.address = address
+        self._auth = dict(options.get("auth", {}))
+        _check_auth(source, self._auth)
+        self._host = httpx.URL(address).netloc
+        self._retries = options.get("retries", _RETRIES)
+        rate = options.get("rate_limit")
+        self._gap = 0.0 if not rate else 1.0 / rate
+        self._next = 0.0
+        self._token: str | None = None
+        self._http = httpx.Client(timeout=options.get("timeout", _TIMEOUT), headers=dict(options.get("headers", {})))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, url: str, parameters: Mapping[str, Any]) -> tuple[Any, httpx.Response]:
+        """The JSON of an answer, and the answer.
+
+        Raises
+        ------
+        DataError
+            If the API refuses, keeps failing, answers something else than JSON, or points to another host.
+        """
+        target = httpx.URL(url)
+        if target.netloc != self._host:
+            raise self.error("points to another host", url, "Secrets are sent to the declared host only: declare it.")
+        response = self._answer(target.copy_merge_params({k: str(v) for k, v in parameters.items()}))
+        try:
+            return response.json(), response
+        except ValueError:
+            what = f"answered no JSON but {response.headers.get('content-type', 'something')}: {response.text[:80]!r}"
+            raise self.error(what, url, "Check uri and resource.") from None
+
+    def error(self, what: str, url: object, hint: str) -> DataError:
+        """An error that names the source and the URL without its secrets."""
+        return DataError(shown(f"the API of source {self.source!r} {what}"), value=shown(str(url)), hint=hint)
+
+    def _answer(self, url: httpx.URL) -> httpx.Response:
+        renewed = False
+        attempt = 0
+        while True:
+            said, response = self._try("GET", url)
+            if response is not None and response.status_code == 401 and self._token is not None and not renewed:
+                self._token, renewed = None, True
+                continue
+            if response is not None and response.is_success:
+                return response
+            if response is not None and response.status_code not in _AGAIN:
+                raise self.error(f"answered {said}", url, "Check uri, resource, params and auth.")
+            pause = _pause(response, attempt)
+            if attempt >= self._retries or pause > _LONGEST_PAUSE:
+                later = f" and asks to wait {pause:.0f} s" if pause > _LONGEST_PAUSE else f" {attempt + 1} times"
+                raise self.error(f"answered {said}{later}", url, "Run again later, or raise retries.")
+            _wait(pause)
+            attempt += 1
+
+    def _try(
+        self, method: str, url: httpx.URL, form: Mapping[str, str] | None = None
+    ) -> tuple[str, httpx.Response | None]:
+        """What happened, and the answer if there was one."""
+        self._keep_to_the_rate()
+        try:
+            if form is not None:
+                response = self._http.request(method, url, data=form)
+            else:
+                headers, parameters, basic = self._signature()
+                request = self._http.build_request(method, url.copy_merge_params(parameters), headers=headers)
+                response = self._http.send(request, auth=basic)
+        except httpx.TransportError as error:
+            return f"nothing ({type(error).__name__})", None
+        return f"{response.status_code} {response.reason_phrase}".strip(), response
+
+    def _keep_to_the_rate(self) -> None:
+        _wait(self._next - elapsed())
+        self._next = elapsed() + self._gap
+
+    def _signature(self) -> tuple[dict[str, str], dict[str, str], Any]:
+        auth, kind = self._auth, self._auth.get("kind")
+        if kind == "basic":
+            return {}, {}, httpx.BasicAuth(auth["user"], auth["password"])
+        if kind == "key":
+            pair = {auth["name"]: auth["value"]}
+            return ({}, pair, None) if auth.get("place") == "query" else (pair, {}, None)
+        token = auth["token"] if kind == "bearer" else self._oauth_token() if kind == "oauth2" else None
+        return ({} if token is None else {"Authorization": f"Bearer {token}"}), {}, None
+
+    def _oauth_token(self) -> str:
+        if self._token is not None:
+            return self._token
+        names = ("client_id", "client_secret", "scope")
+        form = {"grant_type": "client_credentials", **{name: self._auth[name] for name in names if name in self._auth}}
+        said, response = self._try("POST", httpx.URL(self._auth["token_url"]), form)
+        token = None
+        if response is not None and response.is_success:
+            try:
+                token = response.json().get("access_token")
+            except (ValueError, AttributeError):
+                said = "no token"
+        if not isinstance(token, str):
+            raise self.error(f"gave no token: {said}", self._auth["token_url"], "Check the client's id and secret.")
+        self._token = token
+        return token
+
+
+def _check_auth(source: str, auth: Mapping[str, Any]) -> None:
+    if not auth:
+        return
+    kind = auth.get("kind")
+    needed = _AUTH.get(str(kind))
+    if needed is None:
+        raise ConfigError(
+            f"[sources.{source}] auth has an unknown kind", value=kind, hint=f"Use one of {', '.join(sorted(_AUTH))}."
+        )
+    given = set(auth) - {"kind"}
+    if not needed <= given or given - needed - _OPTIONAL.get(str(kind), set()):
+        raise ConfigError(
+            f"[sources.{source}] auth of kind {kind!r} needs other keys",
+            value=sorted(given),
+            hint=f"It takes: {', '.join(sorted(needed))}.",
+        )
+
+
+def _pause(response: Any, attempt: int) -> float:
+    """Seconds to wait: what the server asks for, else twice as long each time."""
+    asked = None if response is None else response.headers.get("retry-after")
+    if asked is None:
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)
+    try:
+        return max(0.0, float(asked))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - lease_now())
+    except ValueError:
+        return _FIRST_PAUSE
+
+
+def _wait(seconds: float) -> None:
+    if seconds > 0:
+        threading.Event().wait(seconds)
