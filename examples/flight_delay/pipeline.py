@@ -10,11 +10,11 @@ import polars as pl
 from lightgbm import LGBMClassifier
 
 import tidemill as tm
+from features import VIEWS
+from tables import FLIGHTS, FLIGHTS_REPAIRS, WEATHER, WEATHER_REPAIRS
 from tidemill.core.records import Alias
 from tidemill.data.availability import declared_availability
 from tidemill.evaluation import Examination
-from features import VIEWS
-from tables import FLIGHTS, FLIGHTS_REPAIRS, WEATHER, WEATHER_REPAIRS
 
 AT = "sched_dep - 2h"
 COSTS = {"false_positive": 40, "false_negative": 250}

@@ -18,12 +18,12 @@ def context(node: str = "fit") -> StepContext:
 def test_recording_outside_a_step_is_refused():
     assert current() is None
     with pytest.raises(UsageError, match="outside a step"):
-        record("metric", 1)
+        record("note", 1)
 
 
 def test_threads_that_a_step_starts_belong_to_it():
     with use_context(context()) as step, ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(lambda n: record("metric", n), range(10))) == [None] * 10
+        assert list(pool.map(lambda n: record("note", n), range(10))) == [None] * 10
     assert sorted(payload for _, payload in step.logged) == list(range(10))
 
 
@@ -49,7 +49,7 @@ def test_a_thread_that_outlives_its_step_is_told_so():
     def late() -> None:
         go_on.wait(60)
         try:
-            record("metric", 1)
+            record("note", 1)
         except UsageError as error:
             caught.append(str(error))
 

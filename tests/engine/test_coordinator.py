@@ -455,6 +455,34 @@ def test_a_listener_that_raises_ends_the_run_and_the_record_says_so(run_in, stor
     assert {execution.status for execution in kept} == {"succeeded"}
 
 
+@step(memory="1GiB")
+def grows() -> int:
+    return len(bytearray(2**31).replace(b"\0", b"x"))
+
+
+@step(cpu=1)
+def threads() -> str:
+    return os.environ["OMP_NUM_THREADS"]
+
+
+@step(gpu=64)
+def needs_devices() -> int:
+    return 1
+
+
+def test_a_limit_on_an_ordinary_step_is_kept_in_a_worker(run_in):
+    """A step that declares what it needs, and nothing else, was refused, or worse, ran without its limit."""
+
+    @pipeline
+    def flow() -> list[object]:
+        return [threads(), grows(), needs_devices()]
+
+    result = run_in(flow).run()
+    assert statuses(result) == {"threads": "succeeded", "grows": "failed", "needs_devices": "failed"}
+    assert "declares memory of 1.0 GiB" in result.step("grows").error
+    assert "declares gpu=64, and this machine has" in result.step("needs_devices").error
+
+
 def test_a_limit_that_cannot_be_honoured_is_refused_and_not_ignored(run_in, store):
     @step(memory="1GiB")
     def hungry() -> int:
@@ -466,8 +494,8 @@ def test_a_limit_that_cannot_be_honoured_is_refused_and_not_ignored(run_in, stor
 
     result = run_in(flow).run()
     assert result.status == "failed"
-    assert "memory" in str(result.error)
-    assert "executor=" in str(result.error)
+    assert "a step that declares memory runs in one" in str(result.error)
+    assert "executor='inline'" not in str(result.error)
     with store.metadata.reading() as tx:
         assert executions.get(tx, result.steps[0].execution_id).status == "failed"
 

@@ -103,3 +103,32 @@ def test_the_debugger_sees_the_arguments(run_in, store, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "104" in shown
     assert "'post mortem'" in shown
+
+
+@dataclass(frozen=True)
+class Both:
+    left: pl.DataFrame
+    right: pl.DataFrame
+
+
+@step
+def nested() -> tuple[Both, int]:
+    return Both(pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [1, 2]})), 3
+
+
+@step
+def says_nothing(both, whole):  # as many a first step is written
+    return [both.left.height, whole[0].right.height, whole[1]]
+
+
+@pipeline
+def unannotated() -> list[int]:
+    return says_nothing(nested()[0], nested())
+
+
+def test_a_step_without_annotations_gets_what_it_got(run_in, store):
+    """The debugger would end before its first line."""
+    result = run_in(unannotated).run()
+    assert result.result == [1, 2, 3]
+    again = rerun_step(store, result.step("says_nothing").execution_id)
+    assert (again.value, again.is_same) == ([1, 2, 3], True)

@@ -76,11 +76,11 @@ def test_the_step_sees_its_context_and_only_while_it_runs(artifacts):
     def use() -> None:
         step = current()
         seen.append((step.run_id, step.execution_id, step.step, step.node, step.attempt, step.project, step.pipeline))
-        record("tag", {"team": "ops"})
+        record("note", {"team": "ops"})
 
     result = execute(task(use), artifacts)
     assert seen == [("r", "e", "fit", "fit#2", 3, "p", "train")]
-    assert result.logged == (("tag", {"team": "ops"}),)
+    assert result.logged == (("note", {"team": "ops"}),)
     assert current() is None
 
 

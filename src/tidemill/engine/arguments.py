@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MethodType
 from typing import Any
 
 from tidemill.core.clock import now_us
@@ -12,10 +13,11 @@ from tidemill.core.records import Artifact
 from tidemill.engine.graph import Node
 from tidemill.engine.handle import Edge, Handle, MapHandle, edge_of, handles_in
 from tidemill.engine.hints import element_of, says_nothing, without_none
-from tidemill.engine.materialisers import Draft, digest_of, parts, save, split
+from tidemill.engine.materialisers import Draft, digest_of, inside, parts, save, split
 from tidemill.engine.materialisers.plain import NAME as PLAIN
 from tidemill.engine.materialisers.registry import name_for
 from tidemill.engine.prepared import Bound
+from tidemill.engine.snapshots import snapshot
 from tidemill.engine.tasks import Parts, Stored
 from tidemill.store.artifacts import ArtifactStore
 
@@ -67,8 +69,11 @@ def bind(
         if type(value) in _SCALARS:
             bound.parameters[name] = digest_of(value)  # type: ignore[assignment]  # scalars always have one
             bound.arguments[name] = value
-        else:
+            continue
+        try:
             bound.arguments[name] = binder.place(name, value, hints.get(name))
+        except RecursionError:
+            raise _too_deep(name) from None
     return bound
 
 
@@ -85,6 +90,7 @@ class _Binder:
         if isinstance(value, Handle):
             return self._edge(path, edge_of(value), annotation)
         if isinstance(value, Artifact):
+            self._bound.saved.append(value)
             return self._use(path, value, annotation, None)
         if isinstance(value, MapHandle):
             value = list(value)
@@ -140,11 +146,13 @@ class _Binder:
 
     def _edge(self, path: str, edge: Edge, annotation: Any) -> Stored | Parts:
         node = edge.node
-        if edge.part is None and node.parts is not None and edge.field is None:
+        names = inside(node.parts, edge.part)
+        if node.parts is not None and names is not None and edge.field is None:
             values = {
-                name: self._use(f"{path}.{name}", node.outputs[name], kind, None) for name, kind in node.parts.items()
+                short: self._use(f"{path}.{short}", node.outputs[name], node.parts[name], None)
+                for short, name in names.items()
             }
-            return Parts(_chosen(annotation, edge.annotation), values)
+            return Parts(_with_parts(annotation, edge.annotation, values), values)
         name = "output" if edge.part is None else edge.part
         artifact = node.outputs[name]
         if edge.field is None:
@@ -166,7 +174,58 @@ def _chosen(wanted: Any, produced: Any) -> Any:
     return produced if says_nothing(wanted) else without_none(wanted)
 
 
+def _with_parts(wanted: Any, produced: Any, values: Mapping[str, Any]) -> Any:
+    """The receiver's annotation if it has these parts; a base class, for one, has others."""
+    chosen = _chosen(wanted, produced)
+    return chosen if set(parts(chosen) or ()) == set(values) else produced
+
+
 def upstream_of(arguments: Mapping[str, Any]) -> list[Node]:
-    """The nodes that the handles among the arguments come from."""
-    values = [value for value in arguments.values() if type(value) not in _SCALARS]
-    return [edge_of(handle).node for value in values for handle in handles_in(value)]
+    """The nodes that the handles among the arguments come from.
+
+    Raises
+    ------
+    PipelineError
+        For a method of a handle (what was meant is a field of its name), and for what contains itself.
+    """
+    others = [(name, value) for name, value in arguments.items() if type(value) not in _SCALARS]
+    for name, value in others:
+        if isinstance(value, MethodType) and isinstance(value.__self__, Handle):
+            method = value.__name__
+            raise PipelineError(
+                f"argument {name!r} is the method .{method} of a handle; a field of that name cannot be reached by it",
+                value=value.__self__,
+                hint=f"Pass the handle and take the field in the step, pass handle.value().{method}, or rename it.",
+            )
+    return [edge_of(handle).node for name, value in others for handle in _handles(name, value)]
+
+
+def _handles(name: str, value: Any) -> list[Handle]:
+    try:
+        return list(handles_in(value))
+    except RecursionError:
+        raise _too_deep(name) from None
+
+
+def taken(arguments: Mapping[str, Any], other: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+    """The arguments as they are now; for `other` see `tidemill.engine.snapshots.snapshot`.
+
+    Raises
+    ------
+    PipelineError
+        For what is nested too deeply.
+    """
+    out = {}
+    for name, value in arguments.items():
+        try:
+            out[name] = snapshot(value, other)
+        except RecursionError:
+            raise _too_deep(name) from None
+    return out
+
+
+def _too_deep(name: str) -> PipelineError:
+    return PipelineError(
+        f"argument {name!r} is nested too deeply, or contains itself",
+        hint="Pass a table, or a flat list of what is in it.",
+    )

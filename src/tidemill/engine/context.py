@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from tidemill.core.errors import UsageError
@@ -69,7 +70,7 @@ def record(kind: str, payload: Any) -> None:
     Raises
     ------
     UsageError
-        Outside a step, or from a thread that outlived its step.
+        Outside a step, from a thread that outlived its step, or for a metric, parameter or tag without name and value.
 
     Examples
     --------
@@ -89,7 +90,21 @@ def record(kind: str, payload: Any) -> None:
             value=kind,
             hint="Join the threads that a step starts before it returns.",
         )
+    if kind in _NAMED and not _is_named(kind, payload):
+        number = "a number" if kind == "metric" else "anything"
+        raise UsageError(
+            f"a {kind} needs a name and a value", value=payload, hint=f'Write {{"name": text, "value": {number}}}.'
+        )
     step.logged.append((kind, payload))
+
+
+_NAMED = frozenset({"metric", "param", "tag"})
+
+
+def _is_named(kind: str, payload: Any) -> bool:
+    if not isinstance(payload, Mapping) or not isinstance(payload.get("name"), str) or "value" not in payload:
+        return False
+    return kind != "metric" or isinstance(payload["value"], Real)
 
 
 @contextmanager

@@ -17,13 +17,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tidemill.core.clock import elapsed
-from tidemill.core.errors import CancelledError, PipelineError, TidemillError
+from tidemill.core.errors import CancelledError, PipelineError, TidemillError, message_of
 from tidemill.core.records import Artifact
 from tidemill.engine import materialisers
 from tidemill.engine.active import scheduling
-from tidemill.engine.arguments import artifact_of, upstream_of
+from tidemill.engine.arguments import artifact_of, taken, upstream_of
 from tidemill.engine.caching import Cache
 from tidemill.engine.crew import Crew
+from tidemill.engine.ears import Ears
 from tidemill.engine.failures import failure_of
 from tidemill.engine.graph import Graph, Node
 from tidemill.engine.handle import Edge, Handle, MapHandle, edge_of
@@ -34,6 +35,9 @@ from tidemill.engine.signals import Interrupts, Stopped, Why
 from tidemill.engine.step import Step
 from tidemill.engine.tasks import StepResult
 from tidemill.store.artifacts import ArtifactStore
+
+#: A node has ended; the run must stop; or a step has printed something.
+Report = tuple[Node, Future[StepResult]] | Why | None
 
 _LONGEST_PAUSE = 60.0
 
@@ -51,14 +55,19 @@ class Coordinator:
         The executors.
     interrupts
         Opened while a step runs in this thread.
+    ears
+        Where the lines wait that steps print elsewhere; None if nobody listens.
     """
 
-    def __init__(self, recorder: Recorder, cache: Cache, crew: Crew, interrupts: Interrupts) -> None:
+    def __init__(
+        self, recorder: Recorder, cache: Cache, crew: Crew, interrupts: Interrupts, ears: Ears | None = None
+    ) -> None:
         self.graph = Graph()
         self._recorder = recorder
         self._cache = cache
         self._crew = crew
         self._interrupts = interrupts
+        self._ears = ears
         self._store = recorder.store
         self._runnable: defaultdict[str, deque[Node]] = defaultdict(deque)
         self._load: Counter[str] = Counter()
@@ -66,7 +75,7 @@ class Coordinator:
         self._twins: dict[str, list[Node]] = {}
         self._order = itertools.count()
         self._retries: list[tuple[float, int, Node]] = []
-        self._reports: queue.SimpleQueue[tuple[Node, Future[StepResult]] | Why] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
 
     # What a pipeline's body calls
 
@@ -83,15 +92,16 @@ class Coordinator:
         """Add a node per item, named by the digest of the item or by the node that makes it."""
         listed = list(items)
         with self._at_work():
-            shared = {name: self._stored_once(value) for name, value in fixed.items()}
+            upstream_of(fixed)
+            shared = taken(fixed, self._stored_once)
             handles = []
             for item in listed:
                 if isinstance(item, Handle):
                     suffix = edge_of(item).node.suffix or edge_of(item).node.name
                 else:
-                    item = self._stored_once(item)
+                    item = taken({parameter: item}, self._stored_once)[parameter]
                     suffix = item_digest(item, self._store.artifacts)[:8]
-                handles.append(self._add(step, step.bind((), {parameter: item, **shared}), suffix))
+                handles.append(self._add(step, step.bind((), {parameter: item, **shared}), suffix, is_taken=True))
             self._advance(waiting=False)
         return MapHandle(handles)
 
@@ -116,11 +126,18 @@ class Coordinator:
         finally:
             self._interrupts.open = True
 
-    def _add(self, step: Step[..., Any], arguments: Mapping[str, Any], suffix: str = "") -> Handle:
+    def _add(
+        self, step: Step[..., Any], arguments: Mapping[str, Any], suffix: str = "", *, is_taken: bool = False
+    ) -> Handle:
         if step.options.resolve is not None:
             with scheduling(None):
                 arguments = step.resolved(dict(arguments))
-        node, skipped = self.graph.add(step, arguments, upstream_of(arguments), suffix=suffix, parts=step.parts)
+        upstream = upstream_of(arguments)
+        if not is_taken:
+            # A node that need not wait is prepared at once, and that stores its arrays and frames.
+            waits = any(not node.is_done for node in upstream)
+            arguments = taken(arguments, self._stored_once if waits else None)
+        node, skipped = self.graph.add(step, arguments, upstream, suffix=suffix, parts=step.parts)
         self._skipped(skipped)
         return Handle(self, node, step.returns)
 
@@ -142,8 +159,8 @@ class Coordinator:
         waiting = self._running or self._retries or self.graph.ready or self._waiting_to_run()
         return bool(waiting) or not self._reports.empty()
 
-    def wake(self, why: Why) -> None:
-        """Called from the heartbeat's thread: the run must stop."""
+    def wake(self, why: Why | None = None) -> None:
+        """Called from another thread: the run must stop, or, without a reason, a step has printed something."""
         self._reports.put(why)
 
     def stop(self) -> None:
@@ -171,12 +188,21 @@ class Coordinator:
         with suppress(queue.Empty):
             self._take(self._reports.get(timeout=pause))
 
-    def _take(self, report: tuple[Node, Future[StepResult]] | Why) -> None:
+    def _take(self, report: Report) -> None:
+        if self._ears is not None:
+            self._ears.speak()
+        if report is None:
+            return
         if isinstance(report, str):
             raise Stopped(report)
         node, future = report
         self._mark_ended(node)
-        self._ended(node, future.result())
+        try:
+            result = future.result()
+        except Exception as error:
+            self._failed(node, _refusal(error))
+            return
+        self._ended(node, result)
 
     # Starting
 
@@ -246,9 +272,9 @@ class Coordinator:
         try:
             self._interrupts.open = True
             result = self._crew.run(task)
-        except PipelineError as error:
+        except Exception as error:
             self._mark_ended(node)
-            self._failed(node, error)
+            self._failed(node, _refusal(error))
             return
         finally:
             self._interrupts.open = False
@@ -262,9 +288,9 @@ class Coordinator:
             self._mark_running(node, task.execution_id)
             try:
                 future = self._crew.submit(node.step.options.runs_on, task)
-            except PipelineError as error:
+            except Exception as error:
                 self._mark_ended(node)
-                self._failed(node, error)
+                self._failed(node, _refusal(error))
                 continue
             future.add_done_callback(lambda done, node=node: self._reports.put((node, done)))  # type: ignore[misc]
 
@@ -280,6 +306,8 @@ class Coordinator:
     # Ending
 
     def _ended(self, node: Node, result: StepResult) -> None:
+        if self._ears is not None:
+            self._ears.speak()  # what its threads printed comes before its end
         node.rows_in, node.rows_out = result.rows_in, result.rows_out
         if result.status == "succeeded":
             node.outputs = {name: artifact_of(draft) for name, draft in result.outputs}
@@ -324,12 +352,21 @@ class Coordinator:
             self.graph.ready.extend(twins)
 
     def _stored_once(self, value: Any) -> Any:
-        """A frame, array or model that many nodes share is stored here, once."""
+        """A frame, array or model that many nodes share, or that could change before it is used, is stored here."""
         if isinstance(value, Handle | MapHandle) or materialisers.digest_of(value) is not None:
             return value
         if name_for(type(value)) in (None, PLAIN):  # a container or code: looked at when the step is prepared
             return value
         return artifact_of(materialisers.save(value, None, self._store.artifacts))
+
+
+def _refusal(error: Exception) -> TidemillError:
+    """Why an executor did not execute a step; whatever it raises, the step must end, or its run would wait for ever."""
+    if isinstance(error, TidemillError):
+        return error
+    wrapped = PipelineError(f"its executor raised {type(error).__name__}: {message_of(error)}")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def item_digest(item: Any, artifacts: ArtifactStore) -> str:
@@ -342,8 +379,11 @@ def item_digest(item: Any, artifacts: ArtifactStore) -> str:
 def value_of(edge: Edge, artifacts: ArtifactStore) -> Any:
     """Load what a handle of a finished node stands for."""
     node = edge.node
-    if node.parts is not None and edge.part is None:
-        values = {name: materialisers.load(node.outputs[name], kind, artifacts) for name, kind in node.parts.items()}
+    names = materialisers.inside(node.parts, edge.part)
+    if node.parts is not None and names is not None:
+        values = {
+            short: materialisers.load(node.outputs[name], node.parts[name], artifacts) for short, name in names.items()
+        }
         return materialisers.assemble(edge.annotation, values)
     name = "output" if edge.part is None else edge.part
     whole = node.step.returns if node.parts is None else node.parts[name]

@@ -10,10 +10,24 @@ from concurrent.futures import Future
 
 from tidemill.core.errors import PipelineError
 from tidemill.engine.executors import Executor, InlineExecutor, IsolatedExecutor, WorkerExecutor
+from tidemill.engine.executors.jobs import OnLine
 from tidemill.engine.tasks import StepResult, StepTask
 from tidemill.store.artifacts import ArtifactStore
 
-_MAKERS: Mapping[str, Callable[[], Executor]] = {"worker": WorkerExecutor, "isolated": IsolatedExecutor}
+#: Who hears what the steps print that shared executors run, by execution.
+_ears: dict[str, OnLine] = {}
+
+
+def _hear(task: StepTask, line: str) -> None:
+    ear = _ears.get(task.execution_id)
+    if ear is not None:
+        ear(task, line)
+
+
+_MAKERS: Mapping[str, Callable[[], Executor]] = {
+    "worker": lambda: WorkerExecutor(on_line=_hear),
+    "isolated": lambda: IsolatedExecutor(on_line=_hear),
+}
 _shared: dict[str, Executor] = {}
 _lock = threading.Lock()
 
@@ -29,14 +43,21 @@ class Crew:
         How many inline steps may run at the same time; one per core up to eight, at least two, by default.
     executors
         Executors to use instead of the usual ones; one may say in an attribute `capacity` how many tasks it takes.
+    on_line
+        Called, in any thread, with the task and each line that it prints in one of the usual executors.
     """
 
     def __init__(
-        self, artifacts: ArtifactStore, threads: int | None = None, executors: Mapping[str, Executor] | None = None
+        self,
+        artifacts: ArtifactStore,
+        threads: int | None = None,
+        executors: Mapping[str, Executor] | None = None,
+        on_line: OnLine | None = None,
     ) -> None:
         self._artifacts = artifacts
         self._threads = threads or min(8, max(2, os.cpu_count() or 2))
-        self._inline = InlineExecutor(self._threads)
+        self._inline = InlineExecutor(self._threads, on_line=on_line)
+        self._on_line = on_line
         self._own = executors or {}
         self._used: dict[str, Executor] = {}
 
@@ -53,7 +74,16 @@ class Crew:
         """Start a step in the executor of this name."""
         executor = self._executor(name)
         self._used[task.execution_id] = executor
-        return executor.submit(task, self._artifacts)
+        if self._on_line is None or name in self._own or name == "inline":
+            return executor.submit(task, self._artifacts)
+        _ears[task.execution_id] = self._on_line
+        try:
+            future = executor.submit(task, self._artifacts)
+        except BaseException:
+            del _ears[task.execution_id]
+            raise
+        future.add_done_callback(lambda _: _ears.pop(task.execution_id, None))
+        return future
 
     def cancel(self, execution_ids: Iterable[str]) -> None:
         """Tell steps to stop."""
@@ -93,6 +123,7 @@ def _forget() -> None:
     global _lock
     _lock = threading.Lock()
     _shared.clear()
+    _ears.clear()
 
 
 os.register_at_fork(after_in_child=_forget)

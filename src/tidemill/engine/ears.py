@@ -53,7 +53,8 @@ class Ears:
         """Tell the lines that wait: of one execution, or of all."""
         with self._lock:
             chosen = list(self._waiting) if execution_id is None else [execution_id]
-            found = [(name, self._waiting.pop(name), self._dropped.pop(name, 0)) for name in chosen if name in self._waiting]
+            named = [name for name in chosen if name in self._waiting]
+            found = [(name, self._waiting.pop(name), self._dropped.pop(name, 0)) for name in named]
         for name, lines, dropped in found:
             if dropped:
                 lines.appendleft(f"… {dropped:,} lines dropped …")

@@ -17,8 +17,8 @@ class RunEvent:
     ----------
     kind
         ``run_started``; per step ``step_started`` (not for cached ones), ``step_retry`` after a failed attempt that
-        will be repeated, and ``step_finished``; ``log`` with the captured log of an attempt in `message`;
-        ``run_finished``.
+        will be repeated, and ``step_finished``; ``log`` with one or more lines that a step has printed, while it goes
+        on (the whole log of an attempt is in the store); ``run_finished``.
     run_id, pipeline, project
         Of the run.
     at
@@ -32,7 +32,7 @@ class RunEvent:
     reasons
         Why a started step was not taken from the cache, one sentence each.
     message
-        The error of what failed, or the log.
+        The error of what failed, or the lines.
     rows_in, rows_out
         Rows of the tables that the step read and wrote, where known.
     details

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 from tidemill.engine.active import Scheduler
 from tidemill.engine.graph import Node
 from tidemill.engine.hints import declared_fields
+from tidemill.engine.materialisers import inside, members
 
 _UNSET: Any = object()
 
@@ -49,10 +50,10 @@ class Handle:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # probes of copy, pickle, numpy and notebooks must not wait for a step
             raise AttributeError(f"a handle has no attribute {name!r}; use .value() to get at the value of {self!r}")
-        node, parts = self._node, self._node.parts
-        if self._part is None and parts is not None and name in parts:
-            return Handle(self._scheduler, node, parts[name], part=name)
-        if self._field is None and (self._part is not None or parts is None):
+        node, parts = self._node, self._members()
+        if name in parts:
+            return self._member(name, parts[name])
+        if self._field is None and not parts:
             declared = declared_fields(self._annotation)
             if name in declared:
                 return Handle(self._scheduler, node, declared[name], part=self._part, field=name)
@@ -66,27 +67,35 @@ class Handle:
                 + (f"; declared: {', '.join(known)}" if known else "")
             ) from None
 
+    def _members(self) -> Mapping[str, Any]:
+        """What it is directly made of, as far as each member is an artifact or several."""
+        if self._field is not None or inside(self._node.parts, self._part) is None:
+            return {}
+        return members(self._annotation)
+
+    def _member(self, name: str, annotation: Any) -> Handle:
+        part = name if self._part is None else f"{self._part}.{name}"
+        return Handle(self._scheduler, self._node, annotation, part=part)
+
     def __iter__(self) -> Iterator[Any]:
         parts = self._tuple_parts()
         if parts is None:
             return iter(self.value())
-        return iter([Handle(self._scheduler, self._node, parts[name], part=name) for name in parts])
+        return iter([self._member(name, annotation) for name, annotation in parts.items()])
 
     def __getitem__(self, key: Any) -> Any:
         parts = self._tuple_parts()
         if parts is not None and type(key) is int:
             name = list(parts)[key]
-            return Handle(self._scheduler, self._node, parts[name], part=name)
+            return self._member(name, parts[name])
         return self.value()[_plain(key)]
 
     def _tuple_parts(self) -> Any:
-        """The parts, if the whole is a tuple of any kind, so that unpacking need not wait."""
-        parts = self._node.parts if self._part is None else None
-        if parts is None:
-            return None
+        """The members, if it is a tuple of any kind, so that unpacking need not wait."""
+        parts = self._members()
         declared = declared_fields(self._annotation)
         is_tuple = all(name.isdigit() for name in parts) or (declared and issubclass(self._annotation, tuple))
-        return parts if is_tuple else None
+        return parts if parts and is_tuple else None
 
     def __repr__(self) -> str:
         path = "".join(f".{name}" for name in (self._part, self._field) if name is not None)

@@ -22,6 +22,9 @@ from typing import Any, TextIO
 #: A step's log keeps this many characters: the first half and the last half.
 LIMIT = 1024 * 1024
 
+#: Of a line that is not finished yet, so many characters wait for its end.
+_LONGEST_LINE = 10_000
+
 OnLine = Callable[[str], None]
 
 
@@ -33,7 +36,8 @@ class StepLog:
     limit
         How many characters to keep.
     on_line
-        Called with each complete line, without its end, as it is written.
+        Called with each complete line, without its end, as it is written. Of a line that was written over (a progress
+        bar) it gets what is left to see.
 
     Examples
     --------
@@ -67,17 +71,22 @@ class StepLog:
         with self._lock:
             self._keep(text)
             if self._on_line is not None:
-                *lines, self._partial = (self._partial + text).split("\n")
-                for line in lines:
-                    self._on_line(line)
+                self._say(self._on_line, text)
+
+    def _say(self, on_line: OnLine, text: str) -> None:
+        *lines, partial = (self._partial + text).split("\n")
+        if len(partial) > _LONGEST_LINE:  # a progress bar that never ends its line, or no text at all
+            partial = partial.rpartition("\r")[2][-_LONGEST_LINE:]
+        self._partial = partial
+        for line in lines:
+            on_line(line.rstrip("\r").rpartition("\r")[2])
 
     def close(self) -> None:
         """Take nothing more, and report an unfinished last line."""
         with self._lock:
             self.closed = True
             if self._on_line is not None and self._partial:
-                self._on_line(self._partial)
-                self._partial = ""
+                self._say(self._on_line, "\n")
 
     def text(self) -> str:
         """What was kept."""

@@ -167,7 +167,9 @@ def pipeline(*, name: str | None = ...) -> Callable[[Callable[P, R]], Pipeline[P
 def pipeline(function: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
     """Declare a function as a pipeline, bare (``@pipeline``) or under another name (``@pipeline(name="nightly")``).
 
-    Its body is executed once per run by the coordinator: each step call schedules a node and returns a handle.
+    Its body is executed once per run by the coordinator: each step call schedules a node and returns a handle. Work
+    belongs in steps and not in the body: while the body's own code runs, the steps that were started go on, and no
+    other is started until it calls a step, uses a value or ends.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tidemill.core.errors import TidemillError
 from tidemill.engine.active import scheduling
-from tidemill.engine.arguments import upstream_of
+from tidemill.engine.arguments import taken, upstream_of
 from tidemill.engine.caching import Cache
 from tidemill.engine.coordinator import item_digest, value_of
 from tidemill.engine.graph import Graph, Node
@@ -108,7 +108,8 @@ class _Planner:
         if step.options.resolve is not None:
             with scheduling(None):
                 arguments = step.resolved(dict(arguments))
-        node, _ = self._graph.add(step, arguments, upstream_of(arguments), suffix=suffix, parts=step.parts)
+        upstream = upstream_of(arguments)
+        node, _ = self._graph.add(step, taken(arguments), upstream, suffix=suffix, parts=step.parts)
         action, reasons = self._decide(node)
         self.planned[node.name] = PlannedStep(node.name, step.name, step.stage, action, tuple(reasons))
         if action == "cached":

@@ -23,7 +23,7 @@ class Bound:
     uses
         The artifacts that are used, by name.
     saved
-        Those of them that had to be stored first, since they were passed as values.
+        Those of them that no step has made, since they were passed as values: they are not in the store yet.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)

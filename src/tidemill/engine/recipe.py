@@ -7,8 +7,8 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import FunctionType
-from typing import Any
+from types import FunctionType, GenericAlias
+from typing import Any, get_args, get_origin
 
 from tidemill.core.errors import MaterialiserError, NotFoundError, shorten
 from tidemill.core.records import Artifact
@@ -83,10 +83,11 @@ def _write(value: Any) -> Any:
     if isinstance(value, Stored):
         return {"stored": value.artifact.id, "field": value.field}
     if isinstance(value, Parts):
-        return {"parts": {name: stored.artifact.id for name, stored in value.values.items()}}
+        parts = {name: stored.artifact.id for name, stored in value.values.items()}
+        return {"parts": parts, "of": _shape(value.annotation)}
     if isinstance(value, Step | FunctionType):
         function = value.function if isinstance(value, Step) else value
-        return {"function": f"{function.__module__}:{function.__qualname__}"}
+        return {"function": _path(function)}
     if isinstance(value, list | tuple) and any(map(_is_special, value)):
         return {"list" if isinstance(value, list) else "tuple": [_write(item) for item in value]}
     if isinstance(value, dict) and any(map(_is_special, value.values())):
@@ -117,13 +118,11 @@ def _read(path: str, entry: Any, annotation: Any, find: Callable[[str], Artifact
     if kind == "stored":
         return Stored(find(content), annotation if entry["field"] is None else None, entry["field"])
     if kind == "parts":
+        if set(materialisers.parts(annotation) or ()) != set(content):  # the parameter says nothing about it
+            annotation = _annotation(entry.get("of"))
         return Parts(annotation, {name: Stored(find(id_)) for name, id_ in content.items()})
     if kind == "function":
-        module, _, qualname = content.partition(":")
-        found: Any = importlib.import_module(module)
-        for name in qualname.split("."):
-            found = getattr(found, name)
-        return found
+        return _found(content)
     if kind == "dict":
         return {key: _read(f"{path}[{key!r}]", item, element_of(annotation, key), find) for key, item in content}
     if kind in ("list", "tuple"):
@@ -132,3 +131,29 @@ def _read(path: str, entry: Any, annotation: Any, find: Callable[[str], Artifact
     raise NotFoundError(
         f"argument {path!r} of this execution was not stored", value=content, hint="Run the pipeline again."
     )
+
+
+def _shape(annotation: Any) -> Any:
+    """What puts parts together again, written down: the path of a class, or the shapes in a tuple; None for a part."""
+    if not materialisers.parts(annotation):
+        return None
+    kind = get_origin(annotation) or annotation
+    return [_shape(member) for member in get_args(annotation)] if kind is tuple else _path(kind)
+
+
+def _annotation(shape: Any) -> Any:
+    if isinstance(shape, list):
+        return GenericAlias(tuple, tuple(_annotation(member) for member in shape))
+    return Any if shape is None else _found(shape)
+
+
+def _path(named: Any) -> str:
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _found(path: str) -> Any:
+    module, _, qualname = path.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    return found

@@ -42,6 +42,8 @@ class Recorder:
         self._listeners = tuple(listeners)
         self._complaint: Exception | None = None
         self._codes: set[str] = set()
+        self._nodes: dict[str, Node] = {}
+        self._heard: set[str] = set()
 
     def flush(self) -> None:
         """Make everything so far durable."""
@@ -72,6 +74,7 @@ class Recorder:
             executions.start(tx, execution)
 
         self._journal.soon(write)
+        self._nodes[execution.id] = node
         self.tell("step_started", node, reasons=reasons)
         options = node.step.options
         return StepTask(
@@ -155,6 +158,13 @@ class Recorder:
         else:
             self._without_attempt(node, "cancelled", str(node.error))
 
+    def printed(self, execution_id: str, text: str) -> None:
+        """A running step has printed one or more lines."""
+        node = self._nodes.get(execution_id)
+        if node is not None:
+            self._heard.add(execution_id)
+            self.tell("log", node, message=text)
+
     def tell(self, kind: EventKind, node: Node | None = None, **values: Any) -> None:
         """Tell the listeners."""
         if not self._listeners:
@@ -230,7 +240,8 @@ class Recorder:
             put_logged(tx, execution, logged)
 
         self._journal.soon(write)
-        if log and self._listeners:
+        self._nodes.pop(begun.id, None)
+        if log and begun.id not in self._heard:  # an executor that does not say while it goes on
             self.tell("log", node, message=log)
 
     def _without_attempt(self, node: Node, status: StepStatus, error: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from tidemill.core.errors import NotFoundError, StepError
 from tidemill.core.records import Execution
 from tidemill.engine.hints import hints_of
+from tidemill.engine.logged import LOGGED
 from tidemill.engine.logs import StepLog
 from tidemill.engine.recipe import RECIPE, Recipe, arguments_from, read_recipe
 from tidemill.engine.references import FunctionRef, resolve
@@ -64,7 +65,7 @@ def rerun_step(store: Store, execution_id: str, *, debug: bool = False) -> Rerun
         if execution.cached_from:
             execution = executions.get(tx, execution.cached_from)
         run = runs.get(tx, execution.run_id)
-        recorded = dict(lineage.outputs(tx, execution.id))
+        recorded = {name: made for name, made in lineage.outputs(tx, execution.id) if name != LOGGED}
         inputs = dict(lineage.inputs(tx, execution.id))
     recipe = read_recipe(_recorded(execution, inputs), store.artifacts)
     function = _function(recipe)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.core.clock import elapsed, now_us
-from tidemill.core.errors import CancelledError, LeaseLostError
+from tidemill.core.errors import CancelledError, LeaseLostError, message_of
 from tidemill.core.ids import new_id
 from tidemill.core.records import Context, Lease, Run, RunStatus
 from tidemill.engine import context, parameters, provenance
@@ -16,6 +16,7 @@ from tidemill.engine.active import scheduling
 from tidemill.engine.caching import Cache
 from tidemill.engine.coordinator import Coordinator
 from tidemill.engine.crew import Crew
+from tidemill.engine.ears import Ears
 from tidemill.engine.events import Listener
 from tidemill.engine.executors import Executor
 from tidemill.engine.failures import first_error
@@ -143,19 +144,20 @@ class _Session:
         self._execute_body = body
         self._is_terminated = False
         store = options.store
-        self._crew = Crew(store.artifacts, options.threads, options.executors)
+        self._interrupts = Interrupts(self._postpone)
         self._heart = Heartbeat(store, run.id, lease, options.lease, self._stop)
         self._journal = Journal(store, self._heart.guard)
         self._recorder = Recorder(store, self._journal, run, str(options.root), options.listeners)
         finished = None if earlier is None else earlier.finished
         cache = Cache(store, options.root, finished, use=options.cache, within=body)
-        self._interrupts = Interrupts(self._postpone)
-        self._coordinator = Coordinator(self._recorder, cache, self._crew, self._interrupts)
+        ears = Ears(self._recorder.printed, self._postpone) if options.listeners else None
+        self._crew = Crew(store.artifacts, options.threads, options.executors, None if ears is None else ears.hear)
+        self._coordinator = Coordinator(self._recorder, cache, self._crew, self._interrupts, ears)
 
     def _stop(self, why: Why) -> None:
         self._interrupts.ask(why)
 
-    def _postpone(self, why: Why) -> None:
+    def _postpone(self, why: Why | None = None) -> None:
         self._coordinator.wake(why)
 
     def execute(self, arguments: dict[str, Any], began: float) -> RunResult:
@@ -164,7 +166,7 @@ class _Session:
             result, status, error = self._to_the_end(arguments)
             if isinstance(error, LeaseLostError):
                 raise error
-            message = None if error is None else (str(error) or type(error).__name__)
+            message = None if error is None else (message_of(error) or type(error).__name__)
             self._journal.later(self._heart.release)
             self._journal.later(lambda tx: runs.finish(tx, self._run.id, status, now_us(), message))
             self._journal.flush()

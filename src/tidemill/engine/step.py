@@ -14,7 +14,7 @@ from tidemill.core.errors import PipelineError
 from tidemill.engine import active
 from tidemill.engine.executors.base import process_limits
 from tidemill.engine.hints import hints_of
-from tidemill.engine.materialisers import parts
+from tidemill.engine.materialisers import parts, unstorable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -126,8 +126,23 @@ class Step(Generic[P, R]):
 
     @cached_property
     def parts(self) -> Mapping[str, Any] | None:
-        """The names and annotations of its outputs when it has several."""
-        return None if self.returns is None else parts(self.returns)
+        """The names and annotations of its outputs when it has several.
+
+        Raises
+        ------
+        PipelineError
+            No artifact can hold what it returns.
+        """
+        if self.returns is None:
+            return None
+        wrong = unstorable(self.returns)
+        if wrong is not None:
+            raise PipelineError(
+                f"step {self.name!r} returns what cannot be stored: tables, arrays, models and files in a container",
+                value=wrong,
+                hint="Return a tuple or a dataclass that names each, or one thing per step, with .map().",
+            )
+        return parts(self.returns)
 
     def _mapped(self, fixed: Mapping[str, Any]) -> str:
         for name, item in self.signature.parameters.items():

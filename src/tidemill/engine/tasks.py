@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tidemill.core import clock
-from tidemill.core.errors import TidemillError
+from tidemill.core.errors import TidemillError, message_of
 from tidemill.core.records import Artifact
 from tidemill.engine import materialisers
 from tidemill.engine.context import StepContext, use_context
 from tidemill.engine.logs import StepLog, capture
 from tidemill.engine.materialisers import Draft
 from tidemill.engine.references import FunctionRef, resolve
+from tidemill.engine.snapshots import snapshot
 from tidemill.store.artifacts import ArtifactStore
 
 __all__ = ["Argument", "FunctionRef", "Parts", "StepFailure", "StepResult", "StepTask", "Stored", "execute"]
@@ -254,7 +255,7 @@ def _load(argument: Argument, artifacts: ArtifactStore) -> Any:
         return type(argument)(*items) if hasattr(argument, "_fields") else tuple(items)
     if isinstance(argument, dict):
         return {name: _load(item, artifacts) for name, item in argument.items()}
-    return argument
+    return snapshot(argument)  # what the function does to its own must not reach the next attempt
 
 
 def _artifacts(argument: Argument) -> Iterable[Artifact]:
@@ -277,7 +278,7 @@ def _rows(stored: Iterable[Artifact | Draft]) -> int | None:
 def _failure(error: BaseException, kind: FailureKind) -> StepFailure:
     return StepFailure(
         type=type(error).__qualname__,
-        message=str(error),
+        message=message_of(error),
         traceback="" if kind == "tidemill" and isinstance(error, TidemillError) else trimmed_traceback(error),
         kind=kind,
         exception=error,

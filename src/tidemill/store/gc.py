@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidemill.core.clock import elapsed, lease_now
-from tidemill.core.errors import UsageError
+from tidemill.core.errors import ConflictError, UsageError
 from tidemill.store.blobs import BlobInfo
 from tidemill.store.database import Transaction
 from tidemill.store.lineage import referenced_blobs
@@ -16,6 +16,11 @@ from tidemill.store.store import Store
 GRACE = 24 * 60 * 60.0
 #: Seconds for which deleting holds the database's write lock at a time.
 _TURN = 0.1
+#: Attempts at the lock: one fails only when writers wait for each other in a circle of which the lock is a part.
+_ATTEMPTS = 10
+# Shorter than PostgreSQL's own second, after which it would end one of a circle: rather this one than a run.
+_PATIENCE = Statement("SET LOCAL lock_timeout = '300ms'")
+_LOCK = Statement("LOCK TABLE artifacts, executions IN SHARE MODE")
 _REFERENCE = Statement("""
     SELECT 1 FROM artifacts WHERE blob = :blob UNION ALL SELECT 1 FROM executions WHERE log = :blob LIMIT 1
 """)
@@ -93,19 +98,43 @@ def collect(store: Store, *, dry_run: bool = False, grace: float = GRACE) -> GcR
 
 
 def _delete(store: Store, garbage: list[BlobInfo], before: float) -> list[BlobInfo]:
-    deleted = []
+    deleted: list[BlobInfo] = []
     waiting = garbage[::-1]
+    refused = 0
     while waiting:
-        start = elapsed()
-        with store.metadata.transaction() as tx:  # on SQLite, nobody else can record a reference while it is open
-            while waiting and elapsed() - start < _TURN:
-                info = waiting.pop()
-                if (
-                    not _is_referenced(tx, info.digest)
-                    and store.artifacts.discard(info.digest, before=before) is not None
-                ):
-                    deleted.append(info)
+        try:
+            with store.metadata.transaction() as tx:
+                _keep_writers_out(tx)
+                _delete_some(tx, store, waiting, before, deleted)
+        except ConflictError:
+            refused += 1
+            if refused == _ATTEMPTS:
+                raise
     return deleted
+
+
+def _keep_writers_out(tx: Transaction) -> None:
+    """Let nobody else record a reference until the transaction ends.
+
+    Raises
+    ------
+    ConflictError
+        Writers that wait for each other, or a very long transaction, were in the way.
+    """
+    if tx.dialect == "postgresql":  # on SQLite there is one writer at a time
+        tx.run(_PATIENCE)
+        tx.run(_LOCK)
+
+
+def _delete_some(
+    tx: Transaction, store: Store, waiting: list[BlobInfo], before: float, deleted: list[BlobInfo]
+) -> None:
+    """Delete from the end of `waiting` for as long as writers can be kept out."""
+    start = elapsed()
+    while waiting and elapsed() - start < _TURN:
+        info = waiting.pop()
+        if not _is_referenced(tx, info.digest) and store.artifacts.discard(info.digest, before=before) is not None:
+            deleted.append(info)
 
 
 def _is_referenced(tx: Transaction, blob: str) -> bool:

@@ -39,10 +39,10 @@ def translate(error: sqlite3.Error, path: Path, *, writing: bool) -> TidemillErr
         return StoreError(f"the store refused the call ({error})", value=str(path))
     primary = code & 0xFF
     if primary == sqlite3.SQLITE_IOERR and _is_full(path):
-        primary = sqlite3.SQLITE_FULL
+        code = primary = sqlite3.SQLITE_FULL
     if primary == sqlite3.SQLITE_READONLY and not writing:
         return StoreError("a read snapshot cannot write", hint="Open it with transaction() instead of reading().")
-    meaning = _MEANINGS.get(primary)
+    meaning = _MEANINGS.get(code, _MEANINGS.get(primary))
     if meaning is None:
         return StoreError(f"the store's database refused the statement ({error})", value=str(path))
     kind, what, hint = meaning
@@ -76,7 +76,7 @@ _UNWRITABLE = (
     "the store's database file may not be written",
     "Give yourself write access to the file and to its folder, or choose another store.",
 )
-#: Primary error code -> the kind of our error, what happened, what to do.
+#: Error code (the extended one first) -> the kind of our error, what happened, what to do.
 _MEANINGS: dict[int, tuple[type[StoreError], str, str]] = {
     sqlite3.SQLITE_FULL: (
         OutOfSpaceError,
@@ -94,6 +94,11 @@ _MEANINGS: dict[int, tuple[type[StoreError], str, str]] = {
     sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_CANTOPEN: _UNAVAILABLE,
     sqlite3.SQLITE_IOERR: _UNAVAILABLE,
+    sqlite3.SQLITE_IOERR_WRITE: (
+        StoreUnavailableError,
+        "a write to the store's database failed ({error}); nothing of this transaction was kept",
+        "Look whether the disk or the quota is full, then go on with run --resume.",
+    ),
     sqlite3.SQLITE_PERM: _UNWRITABLE,
     sqlite3.SQLITE_READONLY: _UNWRITABLE,
 }

@@ -20,7 +20,7 @@ class Store:
     def __init__(self, metadata: Database, artifacts: ArtifactStore, url: str = "") -> None:
         self.metadata = metadata
         self.artifacts = artifacts
-        #: What opens the same metadata in another process, passwords included: for that only, never to be shown.
+        #: What opens the same metadata in another process, passwords included; for that only, never to be shown.
         self.url = url or metadata.url
 
     def close(self) -> None:

@@ -165,7 +165,7 @@ def threads_of_polars() -> int:
 
 
 def record_frame() -> None:
-    record("metric", pl.DataFrame({"x": [1]}))
+    record("note", pl.DataFrame({"x": [1]}))
 
 
 def print_much(size: int) -> None:

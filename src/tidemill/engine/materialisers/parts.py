@@ -1,8 +1,8 @@
 """Outputs of several parts: which parts a return annotation names, taking a value apart and putting it together.
 
 A step that returns ``tuple[pl.DataFrame, Model]``, a named tuple, or a dataclass with a table in it has one artifact
-for each part, so that a later step which uses one part depends on, and loads, only that part. A dataclass inside a
-dataclass is taken apart too; its parts are then named ``outer.inner``.
+for each part, so that a later step which uses one part depends on, and loads, only that part. What has parts inside
+such a value is taken apart too; its parts are then named ``outer.inner``.
 """
 
 from __future__ import annotations
@@ -39,6 +39,69 @@ def parts(annotation: Any) -> dict[str, Any] | None:
     return None if found is None else dict(found)
 
 
+def members(annotation: Any) -> dict[str, Any]:
+    """What an annotation with parts is directly made of: each member is a part, or has parts of its own.
+
+    >>> members(tuple[int, str])
+    {'0': <class 'int'>, '1': <class 'str'>}
+    """
+    return _members(_bare(annotation)) or {}
+
+
+def inside(parts: Mapping[str, Any] | None, part: str | None) -> dict[str, str] | None:
+    """The names of the parts that a member of a value stands for (None: the whole), by their names inside it.
+
+    None if that is one artifact.
+
+    >>> inside({"0.train": int, "0.test": int, "1": str}, "0"), inside({"a": int}, "a"), inside(None, None)
+    ({'train': '0.train', 'test': '0.test'}, None, None)
+    """
+    if parts is None or part in parts:
+        return None
+    prefix = "" if part is None else f"{part}."
+    return {name.removeprefix(prefix): name for name in parts if name.startswith(prefix)}
+
+
+def unstorable(annotation: Any) -> Any:
+    """What in an annotation no artifact can hold, such as the tables of a list of tables; None if nothing is known.
+
+    >>> import polars as pl
+    >>> unstorable(list[pl.DataFrame])
+    list[polars.dataframe.frame.DataFrame]
+    >>> unstorable(pl.DataFrame | None) is None
+    True
+    """
+    try:
+        found = _parts(annotation)
+    except TypeError:
+        return None
+    if found is not None:
+        return next((wrong for _, part in found if (wrong := unstorable(part)) is not None), None)
+    bare = _bare(annotation)
+    arguments = get_args(bare)
+    if get_origin(bare) in (Union, types.UnionType):  # in one artifact, whichever it is
+        has_parts = any(_parts(argument) is not None for argument in arguments)
+        if has_parts and _needs_own(bare, frozenset()):
+            return bare
+        return next((wrong for argument in arguments if (wrong := unstorable(argument)) is not None), None)
+    kind = _class(bare)
+    is_container = kind is not None and bool(arguments) and not has_own(kind)
+    return bare if is_container and _needs_own(bare, frozenset()) else None
+
+
+def _needs_own(annotation: Any, seen: frozenset[type]) -> bool:
+    """Whether an annotation names, at any depth, a type that only a materialiser of its own can store."""
+    bare = _bare(annotation)
+    kind = _class(bare)
+    if kind is not None and kind is not bytes and has_own(kind):
+        return True
+    inner = list(get_args(bare)) if get_origin(bare) is not Literal else []
+    if kind is not None and _is_record(kind) and kind not in seen:
+        hints = _hints(kind)
+        inner += [hints.get(field.name, Any) for field in fields(kind)]
+    return any(_needs_own(item, seen | {kind} if kind else seen) for item in inner)
+
+
 def split(annotation: Any, value: Any) -> dict[str, Any]:
     """The parts of a value by name.
 
@@ -72,14 +135,17 @@ def _parts(annotation: Any) -> tuple[tuple[str, Any], ...] | None:
         return None
     out: list[tuple[str, Any]] = []
     for name, member in members.items():
-        inner = None if _is_tuple(bare) else _nested(member)
+        inner = _nested(member)
         out += [(name, member)] if inner is None else [(f"{name}.{part}", kind) for part, kind in inner]
     return tuple(out)
 
 
 def _nested(annotation: Any) -> tuple[tuple[str, Any], ...] | None:
-    """The parts of a member, where it is a dataclass with parts of its own."""
-    return _parts(annotation) if is_dataclass(_class(_bare(annotation))) else None
+    """The parts of a member, where it is a dataclass or a tuple that one artifact cannot hold."""
+    bare = _bare(annotation)
+    if is_dataclass(_class(bare)) or (_is_tuple(bare) and not _is_plain(annotation, frozenset())):
+        return _parts(annotation)
+    return None
 
 
 def _members(bare: Any) -> dict[str, Any] | None:
@@ -105,16 +171,13 @@ def _members(bare: Any) -> dict[str, Any] | None:
 
 def _split(bare: Any, value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     members = _members(bare) or {}
-    if get_origin(bare) is tuple:
-        if not isinstance(value, tuple) or len(value) != len(members):
-            raise _mismatch(bare, value)
-        yield from zip(members, value, strict=True)
-        return
     if not isinstance(value, _class(bare) or object):
         raise _mismatch(bare, value)
-    for name, member in members.items():
-        item = getattr(value, name)
-        if not _is_tuple(bare) and _nested(member) is not None:
+    items: list[Any] = list(value) if isinstance(value, tuple) else [getattr(value, name) for name in members]
+    if len(items) != len(members):
+        raise _mismatch(bare, value)
+    for (name, member), item in zip(members.items(), items, strict=True):
+        if _nested(member) is not None:
             yield from _split(_bare(member), item, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", item
@@ -123,7 +186,7 @@ def _split(bare: Any, value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 def _assemble(bare: Any, values: Mapping[str, Any], prefix: str) -> Any:
     out: dict[str, Any] = {}
     for name, member in (_members(bare) or {}).items():
-        if not _is_tuple(bare) and _nested(member) is not None:
+        if _nested(member) is not None:
             out[name] = _assemble(_bare(member), values, f"{prefix}{name}.")
         elif prefix + name in values:
             out[name] = values[prefix + name]

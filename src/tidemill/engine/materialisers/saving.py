@@ -43,7 +43,13 @@ def save(value: object, annotation: Any, artifacts: ArtifactStore) -> Draft:
     name = _declared(value, annotation) or name_for(type(value))
     if name is None:
         raise _unknown(value)
-    return materialiser(name).save(value, artifacts)
+    try:
+        return materialiser(name).save(value, artifacts)
+    except RecursionError:
+        raise MaterialiserError(
+            f"a {type(value).__name__} is nested too deeply to be stored, or contains itself",
+            hint="Return a table, or a flat list of what is in it.",
+        ) from None
 
 
 def load(artifact: Artifact | Draft, annotation: Any, artifacts: ArtifactStore) -> Any:
