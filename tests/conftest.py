@@ -27,6 +27,12 @@ FAST_ROOMS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test revealed as a secret is not redacted in the next."""
+    monkeypatch.setattr("tidemill.project.secrets._revealed", {})
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the quick rooms and the doctests as fast, unless a test says that it is slow."""
     for item in items:
