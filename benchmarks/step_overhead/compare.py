@@ -32,6 +32,9 @@ def run(runs: int, peers: bool) -> list[Figure]:
     """All figures; ours first."""
     ours = "tidemill"
     figures = _rows(ours, collect(runs, here(), FOLDER / "ours.py", ["inline"]), are_ours=True)
+    flushed = collect(runs, here(), FOLDER / "ours.py", ["flushed"])
+    figures.append(figure(ours, "a step, every commit flushed: wall", flushed["step_ms"], "ms"))
+    figures.append(figure(ours, "a cached step, every commit flushed: wall", flushed["cached_ms"], "ms"))
     for kind, target in (("worker", 10.0), ("isolated", 30.0)):
         samples = collect(runs, here(), FOLDER / "ours.py", [kind])
         figures.append(figure(ours, f"a step in a process, {kind}: wall", samples["step_ms"], "ms", target))

@@ -1,4 +1,7 @@
-"""Tidemill: 200 no-op steps, each with its own parameter; ``ours.py inline|worker|isolated``."""
+"""Tidemill: 200 no-op steps, each with its own parameter; ``ours.py inline|worker|isolated|flushed``.
+
+``flushed`` is ``inline`` with SQLite's synchronous=FULL, as peers have it that flush at every commit.
+"""
 
 import json
 import os
@@ -8,10 +11,12 @@ from pathlib import Path
 
 from tidemill.engine import pipeline, step
 from tidemill.engine.executors import IsolatedExecutor, WorkerExecutor
-from tidemill.store import open_store
+from tidemill.store import open_store, sqlite
 
 STEPS = 200
-KIND = sys.argv[1]
+KIND = "inline" if sys.argv[1] == "flushed" else sys.argv[1]
+if sys.argv[1] == "flushed":
+    sqlite._PRAGMAS = tuple(pragma.replace("NORMAL", "FULL") for pragma in sqlite._PRAGMAS)
 
 
 @step(executor=KIND)
