@@ -185,6 +185,7 @@ def single_column_auc(column: pl.Series, target: pl.Series) -> float | None:
     pairs = pl.DataFrame({"x": column, "y": target}).drop_nulls()
     if pairs.is_empty() or pairs["y"].n_unique() != 2 or not _is_binary(pairs["y"]):
         return None
+    pairs = pairs.with_columns(y=pl.col("y").rank("dense") - 1)
     if kind == pl.String or kind.base_type() in (pl.Categorical, pl.Enum):
         if pairs["x"].n_unique() > _MANY_CATEGORIES:
             return None
@@ -194,7 +195,7 @@ def single_column_auc(column: pl.Series, target: pl.Series) -> float | None:
     scores = pairs["x"].to_physical().cast(pl.Float64).to_numpy()
     if not np.isfinite(scores).all():
         return None
-    truth = pairs["y"].rank("dense").to_numpy() - 1
+    truth = pairs["y"].to_numpy()
     auc = float(roc_auc(truth, scores))
     return max(auc, 1 - auc)
 

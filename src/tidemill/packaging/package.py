@@ -24,6 +24,8 @@ from tidemill.packaging.formats import native_format
 FORMAT = 1
 MANIFEST = "model.json"
 ONNX_FILE = "model.onnx"
+#: What a manifest says because of how long something took: never the same twice.
+_TIMED = ("measured", "engines")
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".p", ".dill", ".cloudpickle")
 
@@ -62,7 +64,7 @@ class Package:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what ``model.json`` says, the digests of the files included and the training's timing left out."""
+        """SHA-256 of what ``model.json`` says, the digests of the files included and all that was timed left out."""
         return manifest_digest(self.manifest)
 
     @property
@@ -117,8 +119,9 @@ def native_package(model: Model) -> Package:
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
     """The digest of a manifest; see `Package.digest`."""
-    metadata = {key: value for key, value in manifest.get("metadata", {}).items() if key != "timing"}
-    return digest_bytes(canonical_json({**manifest, "metadata": metadata}).encode())
+    kept = {key: value for key, value in manifest.items() if key not in _TIMED}
+    kept["metadata"] = {key: value for key, value in manifest.get("metadata", {}).items() if key != "timing"}
+    return digest_bytes(canonical_json(kept).encode())
 
 
 def file_table(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:

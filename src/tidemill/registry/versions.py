@@ -167,11 +167,13 @@ def _known(
     """The version that is this one already: of this run (a retry, a resumed run), or with the same measurements.
 
     The same bytes with other evidence are another version: what a champion was promoted for is not rewritten.
+    What was measured while packaging counts for nothing here: times are never the same twice.
     """
+    evidence = {found for found in measured if found.moment != "package"}
     for version in models.list_versions(tx, model, package=package):
         if version.archived:
             continue
-        if version.run_id == run_id or set(measured) <= set(recorded_measurements(version.gate)):
+        if version.run_id == run_id or evidence <= set(recorded_measurements(version.gate)):
             return version
     return None
 

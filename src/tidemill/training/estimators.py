@@ -47,6 +47,12 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
     ModelError
         When it has no ``fit``, or nothing to ask it for predictions with.
     """
+    if not callable(build) or isinstance(build, type):
+        raise ModelError(
+            "train and tune take a function that makes the estimator, so that each trial gets a new one",
+            value=build,
+            hint="Write def build(params): return LGBMClassifier(**params), and pass build.",
+        )
     estimator = build(dict(params))
     if not callable(getattr(estimator, "fit", None)):
         raise ModelError(

@@ -80,7 +80,8 @@ def _from_table(folder: Path, name: str, data: Path, target: str) -> dict[str, s
     if table.width < 2:
         raise SchemaError("the table has nothing but its target", value=target, hint="Add columns to predict from.")
     task = _task(table[target], target)
-    texts = _filled("table", _quoted({"name": name, "target": target, "uri": _uri(folder, data), **task}))
+    values = _quoted({"name": name, "target": target, "uri": _uri(folder, data), **task})
+    texts = _filled("table", {**values, **_labels(table[target], values)})
     contract = json.dumps(infer_contract(table, "data").to_dict(), indent=2, default=str)
     return {**texts, "contract.json": f"{contract}\n"}
 
@@ -105,6 +106,21 @@ def _task(column: pl.Series, target: str) -> Mapping[str, str]:
         promise = f"Names {target} more often than the most frequent answer does"
         words = ("multiclass classification", "LGBMClassifier", "accuracy", f"{most:.3f}", promise)
     return dict(zip(("task", "estimator", "metric", "bound", "promise"), words, strict=True))
+
+
+def _labels(column: pl.Series, values: Mapping[str, str]) -> Mapping[str, str]:
+    """The code that makes a flag of a target with two words: the rarer one is what is asked for."""
+    counts = column.drop_nulls().value_counts(sort=True)
+    is_flag = column.dtype == pl.Boolean or set(counts[column.name].to_list()) <= {0, 1}
+    if is_flag or values["estimator"] != "LGBMClassifier" or counts.height > 2:
+        return {"imports": "", "labelled": "", "rows": "checked.valid"}
+    positive = json.dumps(counts[column.name][-1], ensure_ascii=False, default=str)
+    step = (
+        "@tm.step\ndef labelled(table: pl.LazyFrame) -> pl.LazyFrame:\n"
+        f'    """Ask one question of the target: is it {positive[:40].strip(chr(34))}?"""\n'
+        f'    return table.with_columns(pl.col("{values["target"]}") == {positive})\n\n\n'
+    )
+    return {"imports": "import polars as pl\n", "labelled": step, "rows": "labelled(checked.valid)"}
 
 
 def _uri(folder: Path, data: Path) -> str:
