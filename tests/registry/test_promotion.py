@@ -42,7 +42,10 @@ def test_what_held_every_promise_becomes_champion(store: Store, packaged: Packag
     with store.metadata.reading() as tx:
         event = audit.list_events(tx, "model:flight-delay@champion")[0]
     assert event.action == "model.promote"
+    promises = event.details.pop("promises")
     assert event.details == {"to": 1, "from": None, "approved_by": "Ada"}
+    assert len(promises) >= 1
+    assert all("holds with" in promise for promise in promises)
 
 
 @pytest.mark.parametrize(

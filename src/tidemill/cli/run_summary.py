@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +52,7 @@ def conclude(result: RunResult, path: Path) -> dict[str, Any]:
         ],
         "leaks": [_leak(leak) for leak in _leaks(summary)],
         "errors_found": _errors(summary),
+        "records": _own(summary),
         "drifted": [] if drift is None else list(drift.drifted),
         "report": str(path),
     }
@@ -116,13 +121,39 @@ def screen(shown: dict[str, Any]) -> str:
         parts.append(f"gate     {word}: " + "; ".join(_promise(promise) for promise in shown["gate"]["promises"]))
         names = "".join(f", {shown['model']}@{alias}" for alias in shown["aliases"])
         parts.append(f"model    {shown['model']} version {shown['version']}{names}")
+    for record in shown["records"]:
+        told = ", ".join(f"{_words(k)} {_number(v)}" for k, v in record.items() if k != "step")
+        parts.append(f"{record['step']:<8} {told}")
     if shown["drifted"]:
         parts.append(f"drift    {len(shown['drifted'])} columns, most of all {', '.join(shown['drifted'][:4])}")
     folder = Path(shown["report"]).parent
     parts.append(f"\nlook at  {relative(Path(shown['report']))}")
     here = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(relative(folder))} && "
-    parts.append(f"next     {here}tidemill serve {shown['model'] or 'MODEL'}")
+    parts.append(f"next     {here}{_command(folder)} serve {shown['model'] or 'MODEL'}")
     return "\n".join(parts)
+
+
+def _command(folder: Path) -> str:
+    """How to call Tidemill from a folder: by name where the shell finds it."""
+    beside = Path(sys.executable).with_name("tidemill")
+    if shutil.which("tidemill") or not beside.exists():
+        return "tidemill"
+    return shlex.quote(os.path.relpath(beside, folder))
+
+
+def _own(summary: RunSummary) -> list[dict[str, Any]]:
+    """What the project's own records say, each in its plain fields."""
+    out = []
+    for node, _, value in summary.records:
+        if not is_dataclass(value) or type(value).__module__.startswith("tidemill."):
+            continue
+        told: dict[str, Any] = {"step": node}
+        for field in fields(value):
+            found = getattr(value, field.name)
+            if isinstance(found, str | int | float | bool):
+                told[field.name] = found
+        out.append(told)
+    return out
 
 
 def _count(rows: int | None) -> str:
@@ -135,6 +166,14 @@ def _alone(leak: dict[str, Any]) -> str:
 
 def _some(metrics: dict[str, float | None]) -> list[str]:
     return [f"{name} {value:.4f}" for name, value in list(metrics.items())[:3] if value is not None]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _promise(promise: dict[str, Any]) -> str:

@@ -12,10 +12,12 @@ import polars as pl
 from tidemill.core.digests import digest_value
 from tidemill.core.errors import DataError, LeakError, UsageError
 from tidemill.data.moments import duration
-from tidemill.data.types import Tabular, as_time_literal, collected, plain, require_columns
+from tidemill.data.types import Tabular, as_time_literal, collected, physical_type, plain, require_columns
 from tidemill.engine.step import step
 
 PARTS = ("train", "validation", "test")
+#: From this many rows on, text that is different in each of them is a name, from which nothing can be learned.
+_NAMES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +206,9 @@ def split_table(
     if isinstance(method, ByTime) and method.time is not None:
         time = method.time
     require_columns(frame, [target, *keys, *([time] if time else [])], purpose="the split")
-    chosen = (
-        tuple(features) if features is not None else default_features(frame, {target, *keys, *([time] if time else [])})
-    )
+    apart = {target, *keys, *([time] if time else [])}
+    chosen = tuple(features) if features is not None else default_features(frame, apart)
+    dropped = {} if features is not None else unfit_features(frame, apart)
     require_columns(frame, chosen, purpose="the split")
     left_out: dict[str, int] = {}
     frame = _without_nulls(frame, target, "missing target", left_out)
@@ -228,6 +230,7 @@ def split_table(
         rows={name: item.height for name, item in tables.items()},
         spans={name: _span(item[time]) for name, item in tables.items()} if time else {},
         left_out=left_out,
+        dropped=dropped,
     )
     return Splits(**tables, spec=sealed(spec))
 
@@ -239,13 +242,28 @@ def sealed(spec: SplitSpec) -> SplitSpec:
 
 
 def default_features(frame: pl.DataFrame, without: set[str]) -> tuple[str, ...]:
-    """Columns that a model can learn from: numbers, flags, text and categories, except those named."""
-    return tuple(
-        name
-        for name, kind in frame.schema.items()
-        if name not in without
-        and (kind.is_numeric() or kind.base_type() in (pl.Boolean, pl.String, pl.Categorical, pl.Enum))
-    )
+    """Columns that a model can learn from, except those named: see `unfit_features` for the others."""
+    unfit = unfit_features(frame, without)
+    return tuple(name for name in frame.columns if name not in without and name not in unfit)
+
+
+def unfit_features(frame: pl.DataFrame, without: set[str]) -> dict[str, str]:
+    """Columns that are no features unless somebody asks for them, and why: moments, nested values, text that names.
+
+    >>> trips = pl.DataFrame({"note": [f"n{i}" for i in range(60)], "miles": range(60)})
+    >>> unfit_features(trips, set())
+    {'note': 'another text in every row'}
+    """
+    unfit = {}
+    for name, kind in frame.schema.items():
+        if name in without:
+            continue
+        is_text = kind.base_type() in (pl.String, pl.Categorical, pl.Enum)
+        if not (is_text or kind.is_numeric() or kind == pl.Boolean):
+            unfit[name] = f"{physical_type(kind)} is no feature by itself"
+        elif is_text and frame.height >= _NAMES and frame[name].n_unique() == frame.height:
+            unfit[name] = "another text in every row"
+    return unfit
 
 
 def _without_nulls(frame: pl.DataFrame, column: str, reason: str, left_out: dict[str, int]) -> pl.DataFrame:

@@ -62,7 +62,8 @@ def promote_version(
         found = _version(tx, version)
         if found.archived:
             raise ModelError(f"version {found.version} of {found.model!r} is archived", hint="Promote another.")
-        broken = [promise.sentence for promise in examined(found.gate, requirements).broken]
+        verdict = examined(found.gate, requirements)
+        broken = [promise.sentence for promise in verdict.broken]
         if broken and force is None:
             raise GateError(
                 f"version {found.version} of {found.model!r} may not become {alias}: {'; '.join(broken)}",
@@ -72,6 +73,7 @@ def promote_version(
         if current is not None and current.version == found.version:
             return current
         details: dict[str, Any] = {"to": found.version, "from": current.version if current else None}
+        details["promises"] = [promise.sentence for promise in verdict.promises]
         if approved_by:
             details["approved_by"] = approved_by
         if broken:

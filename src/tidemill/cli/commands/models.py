@@ -13,6 +13,7 @@ from tidemill.core.errors import NotFoundError
 from tidemill.core.records import ModelVersion
 from tidemill.design import requirements_of
 from tidemill.registry import list_models, list_versions, promote_version, resolve, roll_back
+from tidemill.registry.gates import examined
 from tidemill.registry.names import parse_reference
 
 
@@ -57,7 +58,11 @@ def list_(setup: Setup, model: str | None, limit: int) -> None:
 
 def gate_word(version: ModelVersion) -> str:
     """What the gate said so far, in a word."""
-    return "not run" if "passed" not in version.gate else "passed" if version.gate["passed"] else "failed"
+    if "passed" not in version.gate:
+        return "not run"
+    if not version.gate.get("promises"):
+        return "no requirements"
+    return "passed" if version.gate["passed"] else "failed"
 
 
 @command.command(name="show")
@@ -99,6 +104,10 @@ def promote(setup: Setup, reference: str, alias: str, approved_by: str | None, f
     with setup.store() as store:
         wanted = parse_reference(reference, default="latest")
         moved = promote_version(store, wanted, alias, requirements=requirements, approved_by=approved_by, force=force)
+        gate = resolve(store, f"{moved.model}@{moved.version}").gate
+    if not setup.json:
+        kept = [promise.sentence for promise in examined(gate, requirements).promises]
+        click.echo("\n".join(kept) or "no requirement is checked before promotion: declare some in tidemill.toml")
     _moved(setup, moved.model, moved.alias, moved.version)
 
 

@@ -15,8 +15,8 @@ from tidemill.core.errors import CancelledError, NotFoundError, UsageError
 from tidemill.core.records import Execution
 from tidemill.engine import RunResult
 from tidemill.engine.rerun import rerun_step
-from tidemill.project import use_project
-from tidemill.store import Store, executions, runs
+from tidemill.project import open_project_store, use_project
+from tidemill.store import Store, executions, models, runs
 
 
 @click.command(name="run")
@@ -62,6 +62,7 @@ def command(
         emit_end(result, summary_of(result))
     else:
         _show(result)
+        _show_gates(open_project_store(project), result.id)
     fail(setup, result)
 
 
@@ -82,6 +83,18 @@ def _show(result: RunResult) -> None:
         f"{result.count(kind)} {kind}" for kind in ("succeeded", "cached", "failed", "skipped") if result.count(kind)
     ]
     click.echo(f"  {', '.join(counts)}; see: tidemill show {result.id}")
+
+
+def _show_gates(store: Store, run_id: str) -> None:
+    """Say at once what the gate said of the versions that the run registered."""
+    with store.metadata.reading() as tx:
+        found = models.list_versions(tx, run_id=run_id)
+    for version in found:
+        promises = version.gate.get("promises", ())
+        broken = [promise for promise in promises if promise["status"] != "passed"]
+        named = "; ".join(f"{p['name']} ({p['bound']} at {p['moment']}) {p['status']}" for p in broken)
+        word = (named or "passed") if promises else "no requirements"
+        click.echo(f"  {version.model}@{version.version}: gate {word}")
 
 
 def _again(setup: Setup, step: str, run_id: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
-from tidemill.core.errors import MaterialiserError
+from tidemill.core.errors import MaterialiserError, MissingExtraError
 
 
 def to_polars(frame: pd.DataFrame) -> pl.DataFrame:
@@ -33,7 +33,10 @@ def to_polars(frame: pd.DataFrame) -> pl.DataFrame:
             value=list(index.names) if index.name is not None else index[:3].tolist(),
             hint="Make it columns with frame.reset_index(), or drop it with frame.reset_index(drop=True).",
         )
-    converted: pl.DataFrame = pl.from_pandas(frame)
+    try:
+        converted: pl.DataFrame = pl.from_pandas(frame)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "pyarrow", "pandas", purpose="Storing a pandas frame") from error
     return converted
 
 
