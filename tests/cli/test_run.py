@@ -231,3 +231,13 @@ def test_secrets_stay_secret_in_errors_and_records(tidemill):
         done = tidemill("run", *options, expect=1, TEAM_PASSWORD="tide-and-mill-7")
         assert "cannot log in with" in done.err + done.out
         assert "tide-and-mill-7" not in done.err + done.out
+
+
+def test_a_promise_that_cannot_hold_is_said_before_anything_runs(small):
+    toml = small.folder / "tidemill.toml"
+    toml.write_text(
+        toml.read_text() + '\n[requirements.ranking]\nmetric = "roc_auc"\nat_least = 0.6\nchecked = ["packaging"]\n'
+    )
+    done = small("run", expect=2)
+    assert "packaging" in done.err
+    assert "✓" not in done.out

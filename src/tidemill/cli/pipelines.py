@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from tidemill.core.errors import ConfigError, NotFoundError, UsageError
+from tidemill.design import canvas_of, requirements_of
 from tidemill.engine import Pipeline
 from tidemill.project import Project, import_modules
 
@@ -44,6 +45,8 @@ def modules_of(project: Project) -> list[ModuleType]:
 
 def find_pipeline(project: Project, name: str | None) -> Pipeline[Any, Any]:
     """The pipeline of this name, or the only one when no name is given."""
+    canvas_of(project.canvas)  # what is promised wrongly is said before anything runs, not at the gate
+    requirements_of(project.requirements)
     found = all_pipelines(modules_of(project))
     if name is None and len(found) == 1:
         return next(iter(found.values()))
