@@ -207,8 +207,10 @@ def split_table(
         time = method.time
     require_columns(frame, [target, *keys, *([time] if time else [])], purpose="the split")
     apart = {target, *keys, *([time] if time else [])}
-    chosen = tuple(features) if features is not None else default_features(frame, apart)
     dropped = {} if features is not None else unfit_features(frame, apart)
+    chosen = tuple(
+        features if features is not None else (c for c in frame.columns if c not in apart and c not in dropped)
+    )
     require_columns(frame, chosen, purpose="the split")
     left_out: dict[str, int] = {}
     frame = _without_nulls(frame, target, "missing target", left_out)

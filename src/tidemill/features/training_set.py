@@ -204,7 +204,7 @@ def _chosen(
 ) -> tuple[str, ...]:
     """The features: the columns of the table, then those of the views."""
     if columns is None:
-        return tuple(name for name in default_features(frame, apart | set(from_views))) + tuple(from_views)
+        return default_features(frame, apart | set(from_views)) + tuple(from_views)
     require_columns(frame, columns, purpose="the training set")
     clash = sorted(set(columns) & apart)
     if clash:

@@ -5,8 +5,7 @@
 """
 
 from tidemill.engine.executors.base import Executor
+from tidemill.engine.executors.forking import IsolatedExecutor, WorkerExecutor
 from tidemill.engine.executors.inline import InlineExecutor
-from tidemill.engine.executors.isolated import IsolatedExecutor
-from tidemill.engine.executors.worker import WorkerExecutor
 
 __all__ = ["Executor", "InlineExecutor", "IsolatedExecutor", "WorkerExecutor"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -304,11 +304,3 @@ def _plain_bytes(values: np.ndarray[Any, Any]) -> memoryview:
 
 
 _LITTLE = bool(np.little_endian)
-
-
-def digest_batches(schema: pl.Schema, batches: Iterable[pl.DataFrame]) -> tuple[str, int]:
-    """The digest and the number of rows of a table that comes in batches."""
-    digest = TableDigest(schema)
-    for batch in batches:
-        digest.update(batch)
-    return digest.hexdigest(), digest.rows
