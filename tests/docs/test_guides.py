@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -158,7 +159,8 @@ class Reader:
         assert self.server is not None
         self.server.terminate()
         self.server.communicate(timeout=SECONDS)
-        assert self.server.returncode == 0
+        ends_itself = "tidemill" in self.server.args[-1]  # a server of ours drains; Python's own just ends
+        assert self.server.returncode in ((0,) if ends_itself else (0, -signal.SIGTERM))
         self.server = None
 
     def execute(self, code: str, output: str) -> None:

@@ -15,14 +15,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from tidemill.core.errors import DataError, SchemaError
+from tidemill.core.errors import DataError
 from tidemill.data.sources.cache import cached, keep, receiving
 from tidemill.data.sources.csv import narrowed
 from tidemill.data.sources.pinning import changed
@@ -30,6 +28,7 @@ from tidemill.data.sources.selecting import columns_needed, newest, selected
 from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import CursorValue, ResolvedSource, Selection, Source, SourceFile, Window
 from tidemill.data.types import polars_type
+from tidemill.integrations.records import as_declared
 from tidemill.integrations.rest_client import Client
 from tidemill.integrations.rest_pages import pages
 from tidemill.project import reveal, reveal_all
@@ -104,23 +103,4 @@ def _frame(path: Path, source: Source, selection: Selection, window: Window | No
     texts = [name for name, kind in frame.schema.items() if kind == pl.String and name not in fixed]
     if source.options.get("dates", True):
         frame = frame.with_columns(narrowed(frame[name], dates=True, numbers=False) for name in texts)
-    return _cast(frame, fixed, source.name)
-
-
-def _cast(frame: pl.DataFrame, fixed: Mapping[str, pl.DataType], source: str) -> pl.DataFrame:
-    columns: list[Any] = []
-    for name, kind in fixed.items():
-        try:
-            if name not in frame.columns:
-                columns.append(pl.lit(None, dtype=kind).alias(name))
-            elif kind.is_temporal() and frame[name].dtype == pl.String:
-                columns.append(narrowed(frame[name], dates=True, numbers=False).cast(kind))
-            else:
-                columns.append(frame[name].cast(kind))
-        except pl.exceptions.PolarsError as error:
-            raise SchemaError(
-                f"column {name!r} of source {source!r} does not hold values of its declared type: "
-                f"{str(error).splitlines()[0]}",
-                hint="Correct the source's schema option, or leave the column out of it.",
-            ) from error
-    return frame.with_columns(columns)
+    return as_declared(frame, fixed, source.name)

@@ -51,6 +51,7 @@ REMOTE = frozenset(
     "s3 s3a gs gcs az abfs abfss adl http https memory ftp sftp webhdfs hdfs".split()  # each read by fsspec
 )
 
+_HTML = "tidemill.integrations.html"
 _REST = "tidemill.integrations.rest"
 _SQL = "tidemill.integrations.sql"
 
@@ -73,6 +74,8 @@ def scheme_of(uri: str) -> str:
 def connector_of(source: Source) -> Connector | None:
     """What reads the source if it is not files; None if it is."""
     scheme = scheme_of(source.uri)
+    if scheme in ("http", "https") and (source.format == "html" or _has_selectors(source)):
+        return cast("Connector", importlib.import_module(_HTML))
     if scheme in ("http", "https") and (
         source.format == "rest" or any(name in REST_OPTIONS for name in source.options)
     ):
@@ -84,6 +87,11 @@ def connector_of(source: Source) -> Connector | None:
     if provided is None and is_query:  # any other database: SQLAlchemy knows, or says that it does not
         return cast("Connector", importlib.import_module(_SQL))
     return cast("Connector", provided) if hasattr(provided, "pin") else None
+
+
+def _has_selectors(source: Source) -> bool:
+    """Whether the source says what to select on a web page."""
+    return source.format is None and any(name in source.options for name in ("rows", "fields", "follow"))
 
 
 def locator_of(uri: str) -> Locator:

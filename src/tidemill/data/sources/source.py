@@ -48,13 +48,33 @@ REST_OPTIONS: _KINDS = {
     "cursor_param": str,
 }
 
+#: Options of web pages.
+HTML_OPTIONS: _KINDS = {
+    "rows": str,
+    "fields": Mapping,
+    "table": str,
+    "next": str,
+    "follow": str,
+    "depth": int,
+    "max_pages": int,
+    "max_bytes": int,
+    "delay": (int, float),
+    "cache_age": str,
+    "hosts": (list, tuple),
+    "user_agent": str,
+    "provenance": bool,
+}
+
 #: How to get to the data; it says nothing about what they are, and is not part of a fingerprint.
 ACCESS_OPTIONS: _KINDS = {"storage_options": Mapping}
 
 #: Every option of a source, and the types that it may have.
-OPTIONS: _KINDS = {**FILE_OPTIONS, **SQL_OPTIONS, **REST_OPTIONS, **ACCESS_OPTIONS}
+OPTIONS: _KINDS = {**FILE_OPTIONS, **SQL_OPTIONS, **REST_OPTIONS, **HTML_OPTIONS, **ACCESS_OPTIONS}
 
-_ACCESS = frozenset({*ACCESS_OPTIONS, "auth", "headers", "rate_limit", "retries", "timeout", "chunk_rows"})
+_ACCESS = frozenset(
+    {*ACCESS_OPTIONS, "auth", "headers", "rate_limit", "retries", "timeout", "chunk_rows"}
+    | {"delay", "cache_age", "max_bytes", "user_agent"}
+)
 
 #: What an option with few values may be.
 _CHOICES = {"bad_lines": ("fail", "quarantine")}
@@ -78,7 +98,8 @@ class Source:
         may hold references to secrets, ``${env:NAME}``.
     format
         ``"csv"``, ``"parquet"``, ``"ndjson"``, ``"json"``, ``"ipc"`` or ``"excel"``; None reads it off the file's
-        name. ``"rest"`` reads an ``https://`` URL as an API.
+        name. ``"rest"`` reads an ``https://`` URL as an API, ``"html"`` as web
+        pages.
     event_time
         The column that says when a row happened.
     available_at
