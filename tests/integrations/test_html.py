@@ -335,6 +335,19 @@ def test_a_value_that_a_row_lacks_is_missing_there(tmp_path, site):
     ]
 
 
+def test_the_page_itself_can_be_the_row(tmp_path, site):
+    site.pages["/"] = "<html lang=en><title>no</title><h1>A</h1><script type=data>{1}</script>text</html>"
+    fields = {"lang": "@lang", "all": "", "data": "script"}
+    frame = load(tmp_path, site, fields=fields, provenance=False)
+    assert frame.to_dicts() == [{"lang": "en", "all": "A text", "data": "{1}"}]
+
+
+def test_an_empty_page_has_no_rows(tmp_path, site):
+    site.pages["/"] = ""
+    with pytest.raises(DataError, match="has nothing that rows = 'p' selects"):
+        load(tmp_path, site, rows="p", fields={"t": "b"})
+
+
 def test_damaged_pages_are_read_as_browsers_read_them(tmp_path, site):
     site.pages["/"] = (
         "<div>" * 3 + "</table><p class=a>one<p class=a>two<script>var x = '<p class=a>no'</script>" + "<b>" * 20_000

@@ -89,7 +89,7 @@ class Page:
 
     def records(self, rows: str | None, fields: Mapping[str, Field]) -> list[Record]:
         """A record for each element that `rows` selects (None: the page is one row), a missing value as None."""
-        nodes = [self._tree] if rows is None else self._select(self._tree, rows)
+        nodes = [self._tree.root] if rows is None else self._select(self._tree, rows)
         return [{name: self._value(node, field) for name, field in fields.items()} for node in nodes]
 
     def table(self, which: str) -> list[Record] | None:
@@ -172,12 +172,9 @@ def decoded(data: bytes, kind: str, encoding: str | None = None) -> str:
 
 def text_of(node: Any) -> str | None:
     """The text of an element as it is read, with single spaces; None if there is none."""
-    root = node.body if isinstance(node, LexborHTMLParser) else node
-    if root is None:
-        return None
-    if root.tag in _UNSEEN:  # asked for by name, such as data in a script
-        return (root.text() or "").strip() or None
-    text = " ".join("".join(_texts(root)).split())
+    if node.tag in _UNSEEN:  # asked for by name, such as data in a script
+        return (node.text() or "").strip() or None
+    text = " ".join("".join(_texts(node)).split())
     return text or None
 
 
