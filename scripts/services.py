@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import sys
 
+import azurite
+import hdfs
+
 #: Program to look for -> Debian package that brings it.
-PROGRAMS = {"chromium": "chromium"}
+PROGRAMS = {"chromium": "chromium", "java": "openjdk-17-jre-headless", "npm": "npm"}
 
 
 def main() -> int:
@@ -37,4 +40,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main() or hdfs.main() or azurite.main())

@@ -15,15 +15,14 @@ from secrets import token_hex
 from typing import Any, TypeVar
 
 import fsspec
-from fsspec.core import url_to_fs
 
 from tidemill.core.errors import ConfigError, CorruptArtifactError, MissingExtraError
 from tidemill.store.blobs import ArtifactStore, Blob, BlobInfo, check_digest, corrupt, gone, storage_error
 from tidemill.store.blobs_local import LocalArtifacts
+from tidemill.store.file_systems import connect
 
 #: Protocols where an object appears whole when its upload ends; on the others a temporary file is renamed.
 _WHOLE = frozenset("s3 s3a gs gcs abfs abfss az adl oss oci memory".split())
-_EXTRAS = {"s3": "s3", "s3a": "s3"}
 _NAME = re.compile(r"(?:.*/)?([0-9a-f]{2})/([0-9a-f]{62})")
 _T = TypeVar("_T")
 
@@ -242,11 +241,10 @@ class RemoteArtifacts(ArtifactStore):
         if self._connected is None or self._connected[0] != os.getpid():
             protocol = self.url.partition("://")[0].rpartition("::")[2]
             try:
-                fs, root = url_to_fs(self.url, **self.options)
+                fs, root = connect(self.url, f"an artifact store on {self.url}", **self.options)
             except ImportError as error:
-                extra = _EXTRAS.get(protocol, "all")
                 raise MissingExtraError(
-                    f"fsspec[{protocol}]", extra, purpose=f"an artifact store on {self.url}"
+                    f"fsspec[{protocol}]", "all", purpose=f"an artifact store on {self.url}"
                 ) from error
             except ValueError as error:
                 known = ", ".join(fsspec.available_protocols())

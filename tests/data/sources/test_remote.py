@@ -144,7 +144,7 @@ def test_what_is_not_there_and_who_does_not_answer(tmp_path, site):
     _, url = site
     with pytest.raises(NotFoundError, match="there is no file"):
         values(tmp_path, {"uri": f"{url}/gone.csv"})
-    with pytest.raises(NotFoundError, match="there is no file") as caught:
+    with pytest.raises(DataError, match="cannot be fetched: Cannot connect to host") as caught:
         values(tmp_path, {"uri": "http://ann:hunter2@127.0.0.1:1/f.csv?token=hunter3"})
     assert "hunter" not in str(caught.value)
 

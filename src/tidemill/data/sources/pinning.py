@@ -13,6 +13,7 @@ from tidemill.data.sources.formats import format_of
 from tidemill.data.sources.partitions import partition_of
 from tidemill.data.sources.remote import fetch
 from tidemill.data.sources.schemes import REMOTE, Found, connector_of, locator_of, scheme_of
+from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window, parse_source
 from tidemill.project import reveal
 
@@ -138,7 +139,7 @@ def _address(item: Found, source: Source, root: Path) -> str:
 def _pin(item: Found, source: Source, root: Path) -> SourceFile:
     size, digest = file_digest(item[1])
     address = _address(item, source, root)
-    partition = partition_of(_inside(address, source.uri)) if source.options.get("partitions", True) else ()
+    partition = partition_of(_inside(address, shown(source.uri))) if source.options.get("partitions", True) else ()
     return SourceFile(address, size, digest, partition)
 
 

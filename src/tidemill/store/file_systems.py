@@ -1,0 +1,66 @@
+"""Which client opens a remote address: fsspec's, or one of ours where fsspec's loses data or hides errors."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from tidemill.core.errors import MissingExtraError
+
+#: scheme -> the package that its client needs, and the extra that brings it.
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), ("s3fs", "s3")),
+    **dict.fromkeys(("gs", "gcs"), ("gcsfs", "gcs")),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), ("adlfs", "azure")),
+    **dict.fromkeys(("http", "https"), ("aiohttp", "http")),
+    "hdfs": ("hdfs_native", "hdfs"),
+    "webhdfs": ("requests", "hdfs"),
+    "sftp": ("paramiko", "sftp"),
+}
+
+#: scheme -> "module:class" of a file system of ours.
+_OURS = {
+    "hdfs": "tidemill.integrations.hdfs:Hdfs",
+    "webhdfs": "tidemill.integrations.webhdfs:WebHdfs",
+}
+
+
+def connect(url: str, purpose: str, **options: Any) -> tuple[Any, str]:
+    """The file system of an address, as fsspec defines one, and the path in it.
+
+    Parameters
+    ----------
+    url
+        With every secret revealed.
+    purpose
+        What it is needed for, in words for the error; without secrets.
+    options
+        Of the file system: its ``storage_options``.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package for this scheme is not installed.
+
+    Examples
+    --------
+    >>> system, path = connect("memory://folder/f.csv", "the example")
+    >>> path
+    '/folder/f.csv'
+    """
+    scheme = url.partition("://")[0]
+    if scheme in _PACKAGES:
+        package, extra = _PACKAGES[scheme]
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise MissingExtraError(package, extra, purpose=purpose) from error
+    if scheme not in _OURS:
+        system, path = url_to_fs(url, **options)
+        return system, str(path)
+    module, _, name = _OURS[scheme].partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    system = kind(**{**kind.options_of(url), **options})
+    return system, str(kind.path_of(url))
