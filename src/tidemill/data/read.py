@@ -14,6 +14,7 @@ import polars as pl
 from tidemill.core.schema import TableSchema
 from tidemill.data.declared import project_sources
 from tidemill.data.sources.bad_lines import BadLine, bad_table
+from tidemill.data.sources.cache import folder_of
 from tidemill.data.sources.formats import scan
 from tidemill.data.sources.incremental import begin, closed, note, position
 from tidemill.data.sources.partitions import with_partitions
@@ -172,7 +173,8 @@ def _scan_files(
     paths = paths_of(resolved, root)
     parts = [file.partition for file in resolved.files]
     own = [None if wanted is None else [name for name in wanted if name not in dict(part)] for part in parts]
-    frames = scan(list(zip(paths, own, strict=True)), source.format, source.options, bad)
+    kept = [folder_of(root, file.digest) for file in resolved.files]
+    frames = scan(list(zip(paths, own, strict=True)), source.format, source.options, bad, kept)
     frames = with_partitions(frames, parts, wanted)
     return frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
 

@@ -11,7 +11,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from tidemill.core.errors import ConfigError, DataError, MissingExtraError, NotFoundError, SchemaError
-from tidemill.data.sources.csv import narrowed
+from tidemill.data.sources.csv_types import narrowed
 from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window
 from tidemill.integrations import databases

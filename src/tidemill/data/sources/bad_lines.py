@@ -15,6 +15,8 @@ from tidemill.data.types import polars_type
 
 #: A record of more lines than this is taken for a quote that was never closed.
 _LONGEST_RECORD = 50
+#: How the reason of a line begins whose bytes are no text.
+UNDECODED = "not of the declared encoding"
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _SCHEMA = {"file": pl.String, "line": pl.Int64, "reason": pl.String, "text": pl.String}
 
@@ -138,7 +140,7 @@ def _csv_reason(text: str, fields: int, width: int) -> str | None:
 
 def _undecoded(text: str) -> str | None:
     found = _UNDECODED.search(text)
-    return None if found is None else f"not of the declared encoding: byte 0x{ord(found[0]) - 0xDC00:02x}"
+    return None if found is None else f"{UNDECODED}: byte 0x{ord(found[0]) - 0xDC00:02x}"
 
 
 def _json_reason(text: str) -> str | None:

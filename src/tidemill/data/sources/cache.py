@@ -22,6 +22,11 @@ def cached(root: Path, digest: str, name: str) -> Path | None:
     return path if path.is_file() and file_digest(path)[1] == digest else None
 
 
+def folder_of(root: Path, digest: str) -> Path:
+    """Where things are kept that were made of the content of this digest."""
+    return _folder(root) / digest[:2] / digest
+
+
 @contextmanager
 def receiving(root: Path) -> Iterator[Path]:
     """A temporary file to write to; `keep` moves it to its place, and whatever happens it is gone afterwards."""

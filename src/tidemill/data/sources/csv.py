@@ -1,150 +1,218 @@
-"""CSV whose types hold for the whole file, at about the cost of one parse."""
+"""CSV whose types hold for the whole file, at the cost of one parse, in memory or, for a large one, out of it.
+
+The text is parsed block by block. The first block says what each column holds; a later value that does not fit widens
+its column, and the blocks before are put right afterwards. Nothing is parsed twice unless it has to be.
+"""
 
 from __future__ import annotations
 
-import io
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from tidemill.core.errors import DataError, SchemaError
+from tidemill.core.errors import SchemaError
+from tidemill.data.sources.csv_blocks import Block, Text
+from tidemill.data.sources.csv_kept import InMemory, Kept, OnDisk
+from tidemill.data.sources.csv_parsing import Parser
+from tidemill.data.sources.csv_types import NAMES, PARSED, TYPES, Kind, fitted, likely_kind
+from tidemill.data.sources.dialect import dialect_of, header_of
+from tidemill.data.sources.encodings import refuse_wide
 from tidemill.data.types import polars_type
 
+__all__ = ["read_csv"]
+
+_HEAD = 1 << 20
 _INFER_ROWS = 10_000
-_SAMPLE = 200
-_NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
-_DATE = r"^\d{4}-\d{2}-\d{2}$"
-_TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?$"
-_ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})$"
 
 
-def read_csv(data: Path | bytes, options: Mapping[str, Any], columns: Sequence[str] | None) -> pl.DataFrame:
+@dataclass
+class _Column:
+    """What is known of a column so far; `fixed` is the type that the option ``schema`` sets."""
+
+    kind: Kind = "nothing"
+    fixed: pl.DataType | None = None
+    #: Where it became text, and what it held before: row, value, kind.
+    turned: tuple[int, Any, Kind] | None = None
+
+
+@dataclass
+class _State:
+    """The columns that are read, and what each block was read as."""
+
+    columns: dict[str, _Column]
+    read_as: list[dict[str, Kind]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    rows: int = 0
+
+
+def read_csv(
+    data: Path | bytes,
+    options: Mapping[str, Any],
+    columns: Sequence[str] | None,
+    *,
+    file: str | None = None,
+    folder: Path | None = None,
+) -> pl.LazyFrame:
     r"""Read a CSV file or its bytes.
 
-    Types are inferred from the first rows and corrected by the whole file: a column that turns out to hold decimals or
-    text further down is read again as such, one that was all missing at the start becomes what its values are, and ISO
-    dates and times are parsed (times with an offset become UTC) unless the option ``dates`` is false. The option
-    ``schema`` fixes the type of a column.
+    Parameters
+    ----------
+    data
+        The file, or its content.
+    options
+        See `tidemill.data.sources.source.FILE_OPTIONS`. The type of a column that ``schema`` does not fix is what
+        holds for every value of the file: a column that turns out to hold decimals or text further down is read as
+        such, one that was all missing at the start becomes what its values are, and ISO dates and times are parsed
+        (times with an offset become UTC) unless ``dates`` is false.
+    columns
+        Those to read; None for all.
+    file
+        Its name in messages.
+    folder
+        Where the table is kept, as Arrow, if it is not to be in memory; what is there from before is used.
 
     Raises
     ------
     DataError
-        If the file is empty or ragged.
+        If the file is empty, ragged or of another encoding; the message names the line.
     SchemaError
-        If a column that was asked for, or whose type was fixed, is not there.
+        If a column that was asked for, or whose type was fixed, is not there, occurs twice, or holds another value; the
+        message names the row.
+
+    Warns
+    -----
+    UserWarning
+        If a column that held numbers or times is text because of a value further down.
 
     Examples
     --------
-    >>> read_csv(b"dest,at\nIAH,2013-01-01T10:00:00Z\nNA,NA\n", {"null_values": ["NA"]}, None).schema["at"]
+    >>> read_csv(b"dest,at\nIAH,2013-01-01T10:00:00Z\nNA,NA\n", {"null_values": ["NA"]}, None).collect_schema()["at"]
     Datetime(time_unit='us', time_zone='UTC')
     """
+    name = file or (data.name if isinstance(data, Path) else f"the file of {len(data):,} bytes")
+    kept: Kept = InMemory() if folder is None else OnDisk(folder)
+    found = kept.from_before()
+    if found is not None:
+        return found
+    with closing(Text(data)) as text, kept:
+        head = text.cut(0, _HEAD)
+        refuse_wide(head, name)
+        dialect = dialect_of(head, options)
+        header = header_of(head, dialect, name, has_names=options.get("header", True))
+        state = _State(_columns(header.names, options, columns, name))
+        parser = Parser(text, dialect, header, name)
+        _guess(parser, state, options)
+        for block in text.blocks(header.start, dialect.quote, kept.block_size):
+            _take(parser, block, state, options, kept)
+        _put_right(parser, state, kept)
+        kinds = {column: known.fixed or TYPES[known.kind] for column, known in state.columns.items()}
+        _tell(state, name)
+        return kept.table(kinds)
+
+
+def _columns(
+    names: Sequence[str], options: Mapping[str, Any], columns: Sequence[str] | None, file: str
+) -> dict[str, _Column]:
     fixed = {name: polars_type(kind) for name, kind in options.get("schema", {}).items()}
-    # Times and dates are parsed below, with a message of ours when they do not fit.
-    overrides = {name: (pl.String() if kind.is_temporal() else kind) for name, kind in fixed.items()}
-    frame = _parse(data, options, overrides, columns if options.get("header", True) else None)
-    _refuse_twins(frame)
-    _require(frame, [*(columns or ()), *(name for name in fixed if columns is None or name in columns)])
-    for name, kind in fixed.items():
-        if kind.is_temporal() and name in frame.columns:
-            frame = frame.with_columns(_as_fixed_time(frame[name], kind))
-    loose = [name for name, kind in frame.schema.items() if kind == pl.String and name not in fixed]
-    repaired = [narrowed(frame[name], dates=bool(options.get("dates", True))) for name in loose]
-    return frame.with_columns(repaired)
-
-
-def _parse(
-    data: Path | bytes,
-    options: Mapping[str, Any],
-    overrides: Mapping[str, pl.DataType],
-    columns: Sequence[str] | None,
-) -> pl.DataFrame:
-    def parse(rows: int | None) -> pl.DataFrame:
-        return pl.read_csv(
-            io.BytesIO(data) if isinstance(data, bytes) else data,
-            separator=options.get("separator", ","),
-            quote_char=options.get("quote", '"'),
-            has_header=options.get("header", True),
-            comment_prefix=options.get("comment"),
-            encoding=options.get("encoding", "utf8"),
-            null_values=list(options.get("null_values", ())),
-            schema_overrides=dict(overrides),
-            infer_schema_length=rows,
-            columns=None if columns is None else list(columns),
-        )
-
-    try:
-        return parse(options.get("infer_rows", _INFER_ROWS))
-    except pl.exceptions.ColumnNotFoundError:
-        raise SchemaError(
-            "the file does not have all columns that were asked for",
-            value=list(columns or ()),
-            hint="Check the header.",
-        ) from None
-    except pl.exceptions.NoDataError:
-        raise DataError("the file is empty", value=_name(data), hint="It needs at least a header.") from None
-    except pl.exceptions.ComputeError:
-        return parse(None)  # a value further down does not fit: infer from every row
-
-
-def _name(data: Path | bytes) -> str:
-    return data.name if isinstance(data, Path) else f"{len(data)} bytes"
-
-
-def _require(frame: pl.DataFrame, names: Sequence[str]) -> None:
-    missing = [name for name in names if name not in frame.columns]
+    wanted = names if columns is None else columns
+    missing = [name for name in dict.fromkeys([*wanted, *(fixed if columns is None else ())]) if name not in names]
     if missing:
-        raise SchemaError("the file lacks columns", value=missing, hint=f"It has: {', '.join(frame.columns)}.")
+        raise SchemaError(f"{file} lacks columns", value=missing, hint=f"It has: {_listed(names)}.")
+    chosen = set(wanted)
+    return {name: _Column(fixed=fixed.get(name)) for name in names if name in chosen}
 
 
-def _refuse_twins(frame: pl.DataFrame) -> None:
-    names = set(frame.columns)
-    twins = sorted(name for name in names if f"{name}_duplicated_0" in names)
-    if twins:
-        raise SchemaError("the file names columns twice", value=twins, hint="Rename them in the header.")
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 50 else f"{', '.join(names[:50])} and {len(names) - 50:,} more"
 
 
-def narrowed(column: pl.Series, *, dates: bool, numbers: bool = True) -> pl.Series:
-    """The column as numbers or times if every value in it is one; otherwise as it is."""
-    sample = column.drop_nulls().head(_SAMPLE)
-    if sample.is_empty():
+def _guess(parser: Parser, state: _State, options: Mapping[str, Any]) -> None:
+    """Take from the first rows what Polars can parse; the rest is read as text and looked at."""
+    if not parser.dialect.has_plain_numbers:
+        return
+    likely = parser.likely_types(options.get("infer_rows", _INFER_ROWS))
+    for name, known in state.columns.items():
+        known.kind = next((kind for kind in PARSED if TYPES[kind] == likely.get(name)), "nothing")
+
+
+def _take(parser: Parser, block: Block, state: _State, options: Mapping[str, Any], kept: Kept) -> None:
+    """Parse one block, widen what does not hold it, and keep its table."""
+    frame = parser.typed(block, _parsed_types(state, parser))
+    dates = bool(options.get("dates", True))
+    series = [_settled(frame[name], known, state, parser, dates=dates) for name, known in state.columns.items()]
+    kept.add(pl.DataFrame(series))
+    state.rows += frame.height
+    state.blocks.append(block)
+    state.read_as.append({name: known.kind for name, known in state.columns.items()})
+
+
+def _parsed_types(state: _State, parser: Parser) -> dict[str, pl.DataType]:
+    """What Polars is to parse each column as; times, and numbers in another notation, are parsed afterwards."""
+    types: dict[str, pl.DataType] = {}
+    for name, known in state.columns.items():
+        kind = known.fixed or (TYPES[known.kind] if known.kind in PARSED else pl.String())
+        later = kind.is_temporal() or (kind.is_numeric() and not parser.dialect.has_plain_numbers)
+        types[name] = pl.String() if later else kind
+    return types
+
+
+def _settled(column: pl.Series, known: _Column, state: _State, parser: Parser, *, dates: bool) -> pl.Series:
+    """A column of a block as what it is known to hold, or what it is known to hold widened."""
+    if known.fixed is not None:
+        return parser.as_fixed(column, known.fixed, state.rows)
+    if column.dtype != pl.String:
         return column
-    if numbers and sample.str.contains(_NUMBER).all():
-        for kind in (pl.Int64, pl.Float64):
-            cast = column.str.strip_chars().cast(kind, strict=False)
-            if cast.null_count() == column.null_count():
-                return cast
-    if dates:
-        for pattern, parse in ((_DATE, _to_date), (_TIME, _to_time), (_ZONED, _to_utc)):
-            if sample.str.contains(pattern).all() and column.drop_nulls().str.contains(pattern).all():
-                parsed = parse(column)
-                return parsed if parsed.null_count() == column.null_count() else column
+    numbers = parser.plain_numbers(column)
+    if known.kind == "nothing":
+        known.kind = likely_kind(numbers, dates=False, bools=True)
+        if known.kind == "text":
+            known.kind = likely_kind(column, dates=dates, numbers=False)
+    return _widened(column, numbers if known.kind in ("int", "float") else column, known, state.rows)
+
+
+def _widened(column: pl.Series, read: pl.Series, known: _Column, before: int) -> pl.Series:
+    values = fitted(read, known.kind)
+    if values.null_count() == column.null_count():
+        return values
+    if known.kind == "int":
+        decimals = fitted(read, "float")
+        if decimals.null_count() == column.null_count():
+            known.kind = "float"
+            return decimals
+        values = decimals
+    row = int((values.is_null() & column.is_not_null()).arg_max() or 0)
+    known.turned = (before + row + 1, column[row], known.kind)
+    known.kind = "text"
     return column
 
 
-def _to_date(column: pl.Series) -> pl.Series:
-    return column.str.to_date("%Y-%m-%d", strict=False)
+def _put_right(parser: Parser, state: _State, kept: Kept) -> None:
+    """Give the blocks that were read before a column was widened the type that it has now."""
+    for number, (block, read_as) in enumerate(zip(state.blocks, state.read_as, strict=True)):
+        old = {name: kind for name, kind in read_as.items() if kind != state.columns[name].kind}
+        if not old:
+            continue
+        now = {name: state.columns[name].kind for name in old}
+        texts = [name for name, kind in old.items() if now[name] == "text" and kind != "nothing"]
+        again = list(parser.typed(block, dict.fromkeys(texts, pl.String()))) if texts else []
+        empty = [pl.lit(None, TYPES[now[name]]).alias(name) for name, kind in old.items() if kind == "nothing"]
+        wider = [pl.col(name).cast(pl.Float64) for name, kind in old.items() if (kind, now[name]) == ("int", "float")]
+        kept.replace(number, kept.block(number).with_columns(*again, *empty, *wider))
 
 
-def _to_time(column: pl.Series) -> pl.Series:
-    return column.str.replace(" ", "T", literal=True).str.to_datetime(time_unit="us", strict=False)
-
-
-def _to_utc(column: pl.Series) -> pl.Series:
-    """Times with an offset, in UTC; the few distinct texts of a typical column are parsed once each."""
-    text = column.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
-    seconds = text.str.replace(r"T(\d{2}:\d{2})([+-])", "T$1:00$2")
-    return seconds.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-
-
-def _as_fixed_time(column: pl.Series, kind: pl.DataType) -> pl.Series:
-    try:
-        if isinstance(kind, pl.Datetime) and kind.time_zone:
-            return _to_utc(column).dt.convert_time_zone(kind.time_zone)
-        return column.str.strptime(kind)  # type: ignore[arg-type]  # a time type: the caller checked
-    except pl.exceptions.PolarsError as error:
-        raise SchemaError(
-            f"column {column.name!r} does not hold values of its declared type: {str(error).splitlines()[0]}",
-            hint="Correct the source's schema option, or leave the column out of it.",
-        ) from error
+def _tell(state: _State, file: str) -> None:
+    for name, known in state.columns.items():
+        if known.turned is None:
+            continue
+        row, value, kind = known.turned
+        warnings.warn(
+            f"column {name!r} of {file} is read as text, because row {row:,} has {value!r} and the rows before it have "
+            f"{NAMES[kind]}. Add the value to null_values, or fix the type with schema = {{ {name} = … }}.",
+            UserWarning,
+            stacklevel=2,
+        )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from pathlib import Path
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 24
 _known: dict[tuple[str, int, int, int], str] = {}
 
 
@@ -18,9 +19,15 @@ def file_digest(path: Path) -> tuple[int, str]:
     stat = path.stat()
     key = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
     if key not in _known:
-        hasher = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                hasher.update(chunk)
-        _known[key] = hasher.hexdigest()
+        _known[key] = _hashed(path) if stat.st_size else hashlib.sha256().hexdigest()
     return stat.st_size, _known[key]
+
+
+def _hashed(path: Path) -> str:
+    """Mapped, since copying costs a quarter of the hash."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        for start in range(0, len(mapped), _CHUNK):
+            with memoryview(mapped)[start : start + _CHUNK] as part:
+                hasher.update(part)
+    return hasher.hexdigest()

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from tidemill.core.digests import digest_value
 from tidemill.core.errors import ConfigError, DataError, TidemillError
 from tidemill.data.sources.bad_lines import BadLine, good_csv, good_ndjson
 from tidemill.data.sources.csv import read_csv
@@ -19,6 +20,10 @@ _SUFFIXES = {
     ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc",
     ".xlsx": "excel", ".xls": "excel", ".xlsb": "excel", ".xlsm": "excel", ".ods": "excel",
 }  # fmt: skip
+#: Bytes of files that are read into memory; the tables of larger CSV files are kept on disk, as Arrow.
+IN_MEMORY = 512 << 20
+#: Of the way in which they are kept.
+_KEPT = 1
 _SPLITTERS = {"csv": good_csv, "ndjson": good_ndjson}
 
 
@@ -49,6 +54,7 @@ def scan(
     kind: str | None,
     options: Mapping[str, Any],
     bad: list[BadLine] | None = None,
+    kept: Sequence[Path] = (),
 ) -> list[pl.LazyFrame]:
     """A lazy table of each file.
 
@@ -62,6 +68,8 @@ def scan(
         How they are read; see `tidemill.data.sources.source.OPTIONS`.
     bad
         Takes the lines that are left out when the option ``bad_lines`` is ``"quarantine"``.
+    kept
+        For each file a folder in which its table may be kept where memory would not do; see `IN_MEMORY`.
 
     Raises
     ------
@@ -71,7 +79,11 @@ def scan(
         If the format is unknown.
     """
     left_out: list[BadLine] = [] if bad is None else bad
-    return [_scan_file(path, kind or format_of(path.name), options, columns, left_out) for path, columns in files]
+    is_large = bool(kept) and sum(path.stat().st_size for path, _ in files) > IN_MEMORY
+    return [
+        _scan_file(path, kind or format_of(path.name), options, columns, left_out, kept[at] if is_large else None)
+        for at, (path, columns) in enumerate(files)
+    ]
 
 
 def _suffixes(path: str) -> list[str]:
@@ -82,7 +94,12 @@ def _suffixes(path: str) -> list[str]:
 
 
 def _scan_file(
-    path: Path, kind: str, options: Mapping[str, Any], columns: Sequence[str] | None, bad: list[BadLine]
+    path: Path,
+    kind: str,
+    options: Mapping[str, Any],
+    columns: Sequence[str] | None,
+    bad: list[BadLine],
+    kept: Path | None,
 ) -> pl.LazyFrame:
     reader = _READERS.get(kind)
     if reader is None:
@@ -90,12 +107,19 @@ def _scan_file(
     if _suffixes(path.name)[-1:] in ([".tsv"], [".tab"]):
         options = {"separator": "\t", **options}
     try:
+        data: Path | bytes
         if options.get("bad_lines") == "quarantine" and kind in _SPLITTERS:
-            good, found = _SPLITTERS[kind](content(path, options), options, path.name)
+            data, found = _SPLITTERS[kind](content(path, options), options, path.name)
             bad.extend(found)
-            frame = reader(good, {**options, "encoding": "utf8"}, columns)
+            options = {**options, "encoding": "utf8"}
         else:
-            frame = reader(opened(path, kind, options), {**options, "encoding": _plain(options)}, columns)
+            data = opened(path, kind, options)
+            options = {**options, "encoding": _plain(options)}
+        if kind == "csv":
+            data = content(path, options) if data == path and path.suffix.lower() == ".zst" else data
+            frame = read_csv(data, options, columns, file=path.name, folder=_folder(kept, options, columns))
+        else:
+            frame = reader(data, options, columns)
         frame.collect_schema()  # a file that is not of its format shows here, and not in a later step
         return frame if columns is None else frame.select(columns)
     except TidemillError:
@@ -107,13 +131,14 @@ def _scan_file(
         ) from error
 
 
+def _folder(kept: Path | None, options: Mapping[str, Any], columns: Sequence[str] | None) -> Path | None:
+    """Where the table of a file is kept: of what it is depends on how it is read."""
+    return None if kept is None else kept / f"table-{digest_value([_KEPT, dict(options), columns])[:32]}"
+
+
 def _plain(options: Mapping[str, Any]) -> str:
     """The encoding of what `opened` gives."""
     return "utf8-lossy" if options.get("encoding") == "utf8-lossy" else "utf8"
-
-
-def _csv(data: Path | bytes, options: Mapping[str, Any], columns: Sequence[str] | None) -> pl.LazyFrame:
-    return read_csv(data, options, columns).lazy()
 
 
 def _parquet(data: Path | bytes, _options: Mapping[str, Any], _columns: Sequence[str] | None) -> pl.LazyFrame:
@@ -139,7 +164,7 @@ def _excel(data: Path | bytes, options: Mapping[str, Any], columns: Sequence[str
 
 _Reader: TypeAlias = Callable[[Path | bytes, Mapping[str, Any], Sequence[str] | None], pl.LazyFrame]
 _READERS: dict[str, _Reader] = {
-    "csv": _csv,
+    "csv": read_csv,
     "parquet": _parquet,
     "ndjson": _ndjson,
     "json": _json,

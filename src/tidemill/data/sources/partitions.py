@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from tidemill.core.errors import DataError
-from tidemill.data.sources.csv import narrowed
+from tidemill.data.sources.csv_types import narrowed
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 

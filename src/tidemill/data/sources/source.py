@@ -18,6 +18,8 @@ FILE_OPTIONS: _KINDS = {
     "null_values": (list, tuple, str),
     "separator": str,
     "quote": str,
+    "decimal": str,
+    "thousands": str,
     "encoding": str,
     "header": bool,
     "comment": str,
