@@ -22,17 +22,19 @@ _OF_TASK = "queue_id = :queue_id AND number = :number"
 _MINE = f"{_OF_TASK} AND annotator = :annotator"
 _SAID = "action IN ('label', 'skip', 'flag')"
 
+_LEASES = "queue_id = :queue_id AND annotator = :annotator AND state = 'leased'"
+
 _EXPIRE = Statement("""
     DELETE FROM label_places WHERE queue_id = :queue_id AND state = 'leased' AND expires_at <= :now RETURNING number
 """)
-_HELD = Statement("""
-    SELECT number FROM label_places WHERE queue_id = :queue_id AND annotator = :annotator AND state = 'leased'
-    ORDER BY number
-""")
-_RENEW = Statement("""
-    UPDATE label_places SET expires_at = :expires_at
-    WHERE queue_id = :queue_id AND annotator = :annotator AND state = 'leased'
-""")
+# Without statistics SQLite would rather read every place of the queue.
+_HELD, _RENEW = (
+    Statement(text.format(index="INDEXED BY label_places_held"), postgresql=text.format(index=""))
+    for text in (
+        f"SELECT number FROM label_places {{index}} WHERE {_LEASES} ORDER BY number",
+        f"UPDATE label_places {{index}} SET expires_at = :expires_at WHERE {_LEASES}",
+    )
+)
 _CURSOR = Statement("SELECT sort_rank, number FROM label_cursors WHERE queue_id = :queue_id AND annotator = :annotator")
 _MOVE = insert_into(
     "label_cursors",

@@ -106,7 +106,6 @@ label_events = Table(
     ForeignKeyConstraint(["queue_id", "number"], ["label_tasks.queue_id", "label_tasks.number"]),
     Index("label_events_by_annotator", "queue_id", "annotator", "seq"),
     Index("label_events_by_task", "queue_id", "number", "seq"),
-    sqlite_with_rowid=False,
 )
 
 label_cursors = Table(

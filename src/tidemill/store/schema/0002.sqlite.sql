@@ -91,8 +91,7 @@ CREATE TABLE label_events (
     undone SMALLINT DEFAULT 0 NOT NULL,
     PRIMARY KEY (queue_id, seq),
     FOREIGN KEY(queue_id, number) REFERENCES label_tasks (queue_id, number)
-)
- WITHOUT ROWID;
+);
 
 CREATE INDEX label_events_by_annotator ON label_events (queue_id, annotator, seq);
 
