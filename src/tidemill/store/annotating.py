@@ -223,15 +223,13 @@ def undo(tx: Transaction, queue: Labelling, annotator: str) -> LabelEvent:
     before = tx.one(_SAID_BEFORE, number=last.number, **mine)
     tx.run(_DROP, number=last.number, **mine)
     _settle(tx, queue, last.number, dropped=True)
-    task = get_task(tx, queue.id, last.number)
-    if before is not None and (has_room(queue, task) or to_event(before).action != "label"):
+    if before is not None:
         said = to_event(before)
         _put(tx, queue, Place(last.number, annotator, _STATE_OF[said.action], said.value, 0.0, said.at))
-        _settle(tx, queue, last.number)
-    elif has_room(queue, task):
+    elif has_room(queue, get_task(tx, queue.id, last.number)):
         expires_at = clock.lease_now() + queue.lease_seconds
         _put(tx, queue, Place(last.number, annotator, "leased", None, expires_at, clock.now_us()))
-        _settle(tx, queue, last.number)
+    _settle(tx, queue, last.number)
     return last
 
 
