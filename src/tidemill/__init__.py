@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
     from tidemill.data.infer import infer_contract as infer_contract
+    from tidemill.data.labels.answers import read_labels as read_labels
+    from tidemill.data.labels.mistakes import label_errors as label_errors
+    from tidemill.data.labels.queues import label_queue as label_queue
+    from tidemill.data.labels.schema import LabelSchema as LabelSchema
+    from tidemill.data.labels.weak import LabellingFunction as LabellingFunction
+    from tidemill.data.labels.weak import weak_labels as weak_labels
     from tidemill.data.operations import CleaningPlan as CleaningPlan
     from tidemill.data.read import bad_lines as bad_lines
     from tidemill.data.read import read as read
@@ -129,11 +135,17 @@ _HOMES: dict[str, str] = {
     "explore": "data.explore",
     "infer_contract": "data.infer",
     "key_join": "data.enrich",
+    "label_errors": "data.labels.mistakes",
+    "label_queue": "data.labels.queues",
     "leaks": "data.availability",
     "read": "data.read",
+    "read_labels": "data.labels.answers",
     "split": "data.split",
     "validate": "data.validate",
+    "weak_labels": "data.labels.weak",
     "CleaningPlan": "data.operations",
+    "LabelSchema": "data.labels.schema",
+    "LabellingFunction": "data.labels.weak",
     "Splits": "data.split",
     "TableContract": "data.contract",
     "Check": "data.contract",

@@ -5,10 +5,24 @@ from __future__ import annotations
 import pytest
 
 from tidemill.core.records import Metric
-from tidemill.store import audit, contexts, executions, leases, lineage, migrations, models, runs, values
+from tidemill.store import (
+    annotating,
+    audit,
+    contexts,
+    executions,
+    label_history,
+    labelling,
+    leases,
+    lineage,
+    migrations,
+    models,
+    runs,
+    values,
+)
 from tidemill.store.database import connect
 from tidemill.store.statement import Statement
 from tidemill.testing.building import a_run, made_by
+from tidemill.testing.labelling_contract import a_queue
 
 
 class Explaining:
@@ -96,6 +110,31 @@ LISTS = {
     "all aliases": lambda tx, *_: models.aliases(tx),
     "delete an alias": lambda tx, *_: models.delete_alias(tx, "m", "champion"),
 }
+LABELLING = {
+    "queue": lambda tx, queue: labelling.get_queue(tx, queue.name),
+    "tasks": lambda tx, queue: labelling.page(tx, queue.id, after=5),
+    "tasks with a status": lambda tx, queue: labelling.page(tx, queue.id, status="waiting", after=5),
+    "disputed tasks": lambda tx, queue: labelling.page(tx, queue.id, disputed=True, after=5),
+    "flagged tasks": lambda tx, queue: labelling.page(tx, queue.id, flagged=True, after=5),
+    "tasks of an annotator": lambda tx, queue: labelling.page(tx, queue.id, annotator="ann", after=5),
+    "task by key": lambda tx, queue: labelling.find_task(tx, queue.id, "7"),
+    "counts": lambda tx, queue: labelling.counts(tx, queue.id),
+    "next task": lambda tx, queue: annotating.take(tx, queue, "ann", 3),
+    "submit": lambda tx, queue: annotating.say(tx, queue, 4, "bob", "label", "a"),
+    "skip": lambda tx, queue: annotating.say(tx, queue, 5, "bob", "skip"),
+    "undo": lambda tx, queue: annotating.undo(tx, queue, "eve"),
+    "release": lambda tx, queue: annotating.release(tx, queue, "ann"),
+    "decide": lambda tx, queue: annotating.decide(tx, queue, 6, "a", "carol"),
+    "reopen": lambda tx, queue: annotating.reopen(tx, queue, 8, "carol"),
+    "history": lambda tx, queue: label_history.history(tx, queue.id, 1),
+    "events": lambda tx, queue: label_history.events(tx, queue.id, after=3),
+    "places": lambda tx, queue: label_history.places(tx, queue.id),
+    "progress": lambda tx, queue: label_history.progress(tx, queue.id),
+    "priorities": lambda tx, queue: labelling.set_priorities(tx, queue.id, [(1, 2.0)]),
+    "batches": lambda tx, queue: labelling.batches(tx, queue.id),
+}
+#: What is asked about all of a queue.
+WHOLE = {"counts", "places", "progress", "batches", "priorities"}
 #: What was found already, values, and a table that is listed whole in its own order.
 HARMLESS = ("SCAN reached", "SCAN CONSTANT ROW", "SCAN aliases")
 #: Lists that are as long as what was chosen, so that sorting them costs nothing more.
@@ -112,3 +151,22 @@ def test_no_question_reads_a_whole_table(explaining, name):
         assert not whole, tx.plans
         if name not in SORTED:
             assert "TEMP B-TREE" not in plan, tx.plans
+
+
+@pytest.mark.parametrize("name", LABELLING)
+def test_no_question_about_a_queue_reads_the_whole_queue(tmp_path, name):
+    database = connect(f"sqlite:///{tmp_path}/store.db")
+    database.create(migrations.build)
+    made = a_queue(database, 20, overlap=2)
+    with database.transaction() as tx:
+        annotating.say(tx, made, 1, "eve", "label", "a")
+        annotating.decide(tx, made, 8, "a", "carol")
+        explaining = Explaining(tx)
+        LABELLING[name](explaining, made)
+        assert explaining.plans
+        for plan in explaining.plans:
+            assert not plan.startswith("SCAN"), explaining.plans
+            assert "TEMP B-TREE" not in plan, explaining.plans
+            if name not in WHOLE and "label_cursors" not in plan:
+                assert not plan.endswith("(queue_id=?)"), explaining.plans
+    database.close()

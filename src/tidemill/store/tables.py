@@ -10,63 +10,30 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Double,
-    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     SmallInteger,
     Table,
-    Text,
     UniqueConstraint,
     func,
     text,
 )
 
-metadata = MetaData()
+from tidemill.store import columns, label_tables
+from tidemill.store.columns import SERIAL as _SERIAL
+from tidemill.store.columns import TEXT as _TEXT
+from tidemill.store.columns import count as _count
+from tidemill.store.columns import free_text as _text
+from tidemill.store.columns import identifier as _id
+from tidemill.store.columns import json_text as _json
+from tidemill.store.columns import moment as _time
+from tidemill.store.columns import reference as _of
+from tidemill.store.columns import reference_within as _before
+from tidemill.store.columns import required_text as _required
+from tidemill.store.columns import seconds as _seconds
 
-_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
-_SERIAL = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _id(name: str = "id") -> Column[str]:
-    return Column(name, _TEXT, primary_key=True)
-
-
-def _text(name: str, *, default: str | None = "") -> Column[str]:
-    """Text; nullable when its default is None."""
-    shown = None if default is None else text(f"'{default}'")
-    return Column(name, _TEXT, nullable=default is None, server_default=shown)
-
-
-def _required(name: str) -> Column[str]:
-    return Column(name, _TEXT, nullable=False)
-
-
-def _json(name: str) -> Column[str]:
-    return _text(name, default="{}")
-
-
-def _time(name: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=nullable)
-
-
-def _count(name: str, default: int = 0) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default=text(str(default)))
-
-
-def _seconds(name: str) -> Column[float]:
-    return Column(name, Double, nullable=False, server_default=text("0"))
-
-
-def _of(name: str, target: str, *, key: bool = False, nullable: bool = False) -> Column[str]:
-    return Column(name, _TEXT, ForeignKey(target), primary_key=key, nullable=nullable)
-
-
-def _before(name: str, target: str) -> Column[str]:
-    """A reference to another row of the same table; a restore checks it when all rows are there."""
-    return Column(name, _TEXT, ForeignKey(target, deferrable=True, initially="IMMEDIATE"), nullable=True)
-
+metadata = columns.metadata
 
 schema_versions = Table(
     "schema_versions",
@@ -308,3 +275,5 @@ aliases = Table(
     Index("aliases_by_version", "model", "version"),
     sqlite_with_rowid=False,
 )
+
+labelling = label_tables.TABLES

@@ -24,7 +24,7 @@ from tidemill.core.ids import new_id
 from tidemill.core.records import Context, Execution, Metric, Run, StepStatus
 from tidemill.store import contexts, executions, leases, lineage, runs, values
 from tidemill.store.database import Database
-from tidemill.testing import registry_contract
+from tidemill.testing import labelling_contract, registry_contract
 from tidemill.testing.building import AWKWARD, a_run, an_artifact, fails, made_by, raises
 
 __all__ = ["CHECKS"]
@@ -348,4 +348,5 @@ def check_contexts_are_found_by_name(database: Database) -> None:
 CHECKS: tuple[Callable[[Database], None], ...] = (
     *(check for name, check in list(globals().items()) if name.startswith("check_")),
     *registry_contract.CHECKS,
+    *labelling_contract.CHECKS,
 )

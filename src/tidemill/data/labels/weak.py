@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +19,10 @@ Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 _ROUNDS = 100
 _ENOUGH = 1e-6
 _PRIOR = 1.0
+
+
+#: A rule in Python: a row as a mapping comes in, a label goes out, or None where the rule has nothing to say.
+RowRule: TypeAlias = Callable[[Mapping[str, Any]], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class WeakLabels:
 @step(stage="label")
 def weak_labels(
     table: Tabular,
-    functions: Sequence[LabellingFunction],
+    functions: Sequence[LabellingFunction | RowRule],
     *,
     model: Literal["majority", "dawid_skene"] = "dawid_skene",
 ) -> WeakLabels:
@@ -75,7 +79,8 @@ def weak_labels(
     table
         A lazy or eager frame, or a result that holds one.
     functions
-        The rules.
+        The rules: a `LabellingFunction`, which is fast on any number of rows, or a function of a row, given as a
+        mapping of its columns, that returns a label or None.
     model
         ``"majority"``: each vote counts the same, and equal votes give no label; ``"dawid_skene"``: each rule counts
         as far as it agrees with the others.
@@ -83,7 +88,9 @@ def weak_labels(
     Raises
     ------
     ConfigError
-        If a condition does not fit the table, or there are fewer than two labels.
+        If a condition does not fit the table, two rules have one name, or there are fewer than two labels.
+    DataError
+        If a function fails on a row, or returns something else than text or None.
 
     Examples
     --------
@@ -93,10 +100,20 @@ def weak_labels(
     ['yes', 'no', None]
     """
     frame = collected(table)
-    labels = list(dict.fromkeys(function.label for function in functions))
+    names = _names(functions)
+    said = [
+        _where(frame, rule) if isinstance(rule, LabellingFunction) else _asked(frame, rule, name)
+        for rule, name in zip(functions, names, strict=True)
+    ]
+    declared = [rule.label for rule in functions if isinstance(rule, LabellingFunction)]
+    heard = [label for column in said for label in column.unique(maintain_order=True)]
+    labels = list(dict.fromkeys([*declared, *heard]))
+    labels = [label for label in labels if label is not None]
     if len(labels) < 2:
-        raise ConfigError("labelling needs functions for at least two labels", value=labels)
-    votes = _votes(frame, functions, labels)
+        raise ConfigError(
+            "labelling needs functions for at least two labels", value=labels, hint="Add a rule for another label."
+        )
+    votes = _votes(said, labels)
     shares, accuracies = (
         (majority(votes, len(labels)), None) if model == "majority" else dawid_skene(votes, len(labels))
     )
@@ -111,28 +128,67 @@ def weak_labels(
     mean = shares[voted].mean(axis=0) if voted.any() else np.zeros(len(labels))
     voters = tuple(
         VoterReport(
-            function.name,
+            name,
             float((votes[:, place] >= 0).mean()) if len(votes) else 0.0,
             _conflicts(votes, place),
             None if accuracies is None else float(accuracies[place]),
         )
-        for place, function in enumerate(functions)
+        for place, name in enumerate(names)
     )
     report = WeakLabelsReport(frame.height, int((~known).sum()), tuple(zip(labels, mean.tolist(), strict=True)), voters)
     return WeakLabels(out, report)
 
 
-def _votes(frame: pl.DataFrame, functions: Sequence[LabellingFunction], labels: Sequence[str]) -> Votes:
-    columns = []
-    for function in functions:
+def _names(functions: Sequence[LabellingFunction | RowRule]) -> list[str]:
+    """What the report calls each rule."""
+    names = [
+        rule.name if isinstance(rule, LabellingFunction) else str(getattr(rule, "__name__", type(rule).__name__))
+        for rule in functions
+    ]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigError("two labelling functions have one name", value=twice[0], hint="Name each differently.")
+    return names
+
+
+def _where(frame: pl.DataFrame, rule: LabellingFunction) -> pl.Series:
+    """The rule's label where its condition holds."""
+    try:
+        holds = frame.select(pl.sql_expr(rule.condition).fill_null(value=False).alias("holds"))["holds"]
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(
+            f"labelling function {rule.name!r} does not fit the table: {str(error).splitlines()[0]}",
+            value=rule.condition,
+            hint=f"Columns are: {', '.join(frame.columns)}.",
+        ) from error
+    return frame.select(pl.when(holds).then(pl.lit(rule.label)).alias("label"))["label"]
+
+
+def _asked(frame: pl.DataFrame, rule: RowRule, name: str) -> pl.Series:
+    """What a function says about each row."""
+    said: list[str | None] = []
+    for number, row in enumerate(frame.iter_rows(named=True)):
         try:
-            holds = frame.select(pl.sql_expr(function.condition).fill_null(value=False).alias("holds"))["holds"]
-        except pl.exceptions.PolarsError as error:
-            raise ConfigError(
-                f"labelling function {function.name!r} does not fit the table: {str(error).splitlines()[0]}",
-                value=function.condition,
+            label = rule(row)
+        except Exception as error:  # the user's function: whatever it raises is about this row
+            raise DataError(
+                f"labelling function {name!r} failed on row {number} ({type(error).__name__}: {error})",
+                value=row,
+                hint="Return None for rows about which it has nothing to say.",
             ) from error
-        columns.append(np.where(holds.to_numpy(), labels.index(function.label), -1))
+        if label is not None and not isinstance(label, str):
+            raise DataError(
+                f"labelling function {name!r} does not return a label on row {number}",
+                value=label,
+                hint="Return the label's name, or None.",
+            )
+        said.append(label)
+    return pl.Series(name, said, dtype=pl.String)
+
+
+def _votes(said: Sequence[pl.Series], labels: Sequence[str]) -> Votes:
+    number = {label: place for place, label in enumerate(labels)}
+    columns = [column.replace_strict(number, default=-1, return_dtype=pl.Int64).to_numpy() for column in said]
     return np.column_stack(columns).astype(np.int64)
 
 

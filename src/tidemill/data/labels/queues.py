@@ -1,0 +1,74 @@
+"""Making, opening and listing labelling queues."""
+
+from __future__ import annotations
+
+from tidemill.core import clock
+from tidemill.core.errors import ConflictError, UsageError
+from tidemill.core.ids import new_id
+from tidemill.core.labelling import Labelling
+from tidemill.data.labels.queue import LabelQueue, lease_of, overlap_of, subject_of
+from tidemill.data.labels.schema import LabelSchema, from_mapping, to_mapping
+from tidemill.project import current_project, open_project_store
+from tidemill.store import Store, audit, labelling
+
+
+def label_queue(
+    name: str,
+    schema: LabelSchema | None = None,
+    *,
+    guidelines: str = "",
+    overlap: int = 1,
+    lease: str = "10m",
+    store: Store | None = None,
+) -> LabelQueue:
+    """Open a labelling queue of the project; with a schema, make it if there is none of this name.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    schema
+        What a label may be. The queue that is opened must have the same.
+    guidelines
+        What annotators are told; of a new queue.
+    overlap
+        How many annotators label each task; of a new queue.
+    lease
+        How long an annotator keeps a task, such as ``"10m"``; of a new queue.
+    store
+        The current project's by default.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such queue, and no schema is given.
+    ConflictError
+        If there is one with another schema.
+    """
+    opened = open_project_store(current_project()) if store is None else store
+    if schema is None:
+        with opened.metadata.reading() as tx:
+            return LabelQueue(opened, labelling.get_queue(tx, name))
+    if not name.strip():
+        raise UsageError("a queue needs a name", value=name, hint="Call it what is labelled.")
+    stored = to_mapping(schema)
+    made = Labelling(new_id(), name, clock.now_us(), stored, guidelines, overlap_of(overlap), lease_of(lease))
+    with opened.metadata.transaction() as tx:
+        is_new = labelling.create_queue(tx, made)
+        found = labelling.get_queue(tx, name)
+        if is_new:
+            audit.record(tx, "labels.create", subject_of(found), {"schema": stored, "overlap": overlap})
+    if from_mapping(found.label_schema) != schema:
+        raise ConflictError(
+            f"there is a queue {name!r} with another schema",
+            value=dict(found.label_schema),
+            hint="Open it without a schema, or choose another name.",
+        )
+    return LabelQueue(opened, found)
+
+
+def label_queues(store: Store | None = None) -> list[LabelQueue]:
+    """Every labelling queue of the project, by name."""
+    opened = open_project_store(current_project()) if store is None else store
+    with opened.metadata.reading() as tx:
+        return [LabelQueue(opened, found) for found in labelling.list_queues(tx)]
