@@ -120,7 +120,8 @@ def _columns(
 ) -> dict[str, _Column]:
     fixed = {name: polars_type(kind) for name, kind in options.get("schema", {}).items()}
     wanted = names if columns is None else columns
-    missing = [name for name in dict.fromkeys([*wanted, *(fixed if columns is None else ())]) if name not in names]
+    known = set(names)
+    missing = [name for name in dict.fromkeys([*wanted, *(fixed if columns is None else ())]) if name not in known]
     if missing:
         raise SchemaError(f"{file} lacks columns", value=missing, hint=f"It has: {_listed(names)}.")
     chosen = set(wanted)
@@ -144,7 +145,8 @@ def _take(parser: Parser, block: Block, state: _State, options: Mapping[str, Any
     """Parse one block, widen what does not hold it, and keep its table."""
     frame = parser.typed(block, _parsed_types(state, parser))
     dates = bool(options.get("dates", True))
-    series = [_settled(frame[name], known, state, parser, dates=dates) for name, known in state.columns.items()]
+    columns = zip(frame.get_columns(), state.columns.values(), strict=True)
+    series = [_settled(column, known, state, parser, dates=dates) for column, known in columns]
     kept.add(pl.DataFrame(series))
     state.rows += frame.height
     state.blocks.append(block)

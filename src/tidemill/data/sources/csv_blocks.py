@@ -62,7 +62,14 @@ class Text:
         while start < len(self):
             end = self.record_end(start, min(len(self), start + size), quote)
             yield Block(start, end)
+            self._forget(start, end)
             start = end
+
+    def _forget(self, start: int, end: int) -> None:
+        """Let the system take back the memory that a part was mapped to."""
+        if isinstance(self._bytes, mmap.mmap) and hasattr(self._bytes, "madvise"):
+            start -= start % mmap.PAGESIZE
+            self._bytes.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def record_end(self, start: int, end: int, quote: str) -> int:
         """The first end of a record at or after `end`."""

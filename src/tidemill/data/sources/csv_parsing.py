@@ -60,7 +60,7 @@ class Parser:
             self._cleaned = (block, _without_empty_lines(self, block))
             frame = self._tried(block, schema, wanted)
         frame.columns = [names[int(place.removeprefix("column_")) - 1] for place in frame.columns]
-        return frame.select(name for name in names if name in types)
+        return frame if names[-1] in types else frame.drop(names[-1])
 
     def _tried(self, block: Block, schema: dict[str, pl.DataType], wanted: list[str]) -> pl.DataFrame:
         for _ in range(_TRIALS):
