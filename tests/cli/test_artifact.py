@@ -36,5 +36,5 @@ def test_it_is_written_to_a_file_and_replaces_one_only_by_force(small):
 def test_tables_and_records_are_shown_and_models_named(trained):
     artifacts = trained.json("show")["artifacts"]
     assert "mean_radius" in trained("artifact", artifacts["read"]["id"]).out
-    assert "Exploration(rows=569" in trained("artifact", artifacts["explore"]["id"]).out
+    assert "569 rows × 31 columns" in trained("artifact", artifacts["explore"]["id"]).out
     assert "write it to a file with --out" in trained("artifact", artifacts["train"]["id"]).out

@@ -27,6 +27,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "diff": Entry("diff", "Compare two runs."),
         "cancel": Entry("cancel", "Ask a run to stop."),
     },
+    "Data": {
+        "explore": Entry("explore", "Look at a table: what it holds, and what is wrong with it."),
+        "sources": Entry("sources", "List the declared sources, or show what one holds."),
+    },
     "Models": {
         "models": Entry("models", "List, show, promote and roll back model versions."),
         "serve": Entry("serve", "Serve models over HTTP."),

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.data.examining import examine
+from tidemill.data.faces import as_html, as_text
 from tidemill.data.findings.finding import Finding
 from tidemill.data.findings.labels import find_in_labels
 from tidemill.data.findings.parts import PartDrift, find_in_parts, part_drift
@@ -17,6 +18,7 @@ from tidemill.data.profile import ColumnProfile
 from tidemill.data.relations.associations import Association, Relation, associations, relations, without_associations
 from tidemill.data.relations.coverage import TimeCoverage
 from tidemill.data.relations.missing import MissingPattern
+from tidemill.data.semantic_types import Semantic, semantic_types
 from tidemill.data.types import Frame, Tabular, collected, require_columns
 from tidemill.engine.step import step
 
@@ -26,9 +28,11 @@ MEMORY = 2 * 1024**3
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Exploration:
     """What is in a table: the profile of each column, and findings with the gravest first.
+
+    As text (`str`) it is a screen to read, in a notebook a picture; `to_dict` has everything.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ class Exploration:
         How far other parts of the table are from it, column by column.
     basis
         Which rows each part of this record was computed from.
+    semantic
+        By column, what its values stand for and why that is believed.
     """
 
     rows: int
@@ -60,6 +66,16 @@ class Exploration:
     missing: tuple[MissingPattern, ...] = ()
     drift: tuple[PartDrift, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict)
+    semantic: Mapping[str, Semantic] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Exploration(rows={self.rows}, columns={len(self.columns)}, findings={len(self.findings)})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able mapping."""
@@ -137,4 +153,5 @@ def explore(
         seen.missing,
         drift,
         seen.basis,
+        semantic_types(seen.profiles, seen.sample),
     )

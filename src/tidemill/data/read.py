@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from tidemill.core.clock import now_us
 from tidemill.core.schema import TableSchema
 from tidemill.data.declared import project_sources
 from tidemill.data.sources.bad_lines import BadLine, bad_table
@@ -22,7 +23,7 @@ from tidemill.data.sources.pinning import find_source, paths_of, resolve_source
 from tidemill.data.sources.schemes import connector_of
 from tidemill.data.sources.selecting import columns_needed, newest, selected
 from tidemill.data.sources.shown import shown
-from tidemill.data.sources.source import ResolvedSource, Selection, Source, Window
+from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window
 from tidemill.data.types import table_schema
 from tidemill.engine import context
 from tidemill.engine.step import step
@@ -33,7 +34,23 @@ __all__ = ["SourceInfo", "bad_lines", "read", "resolve_source", "scan_source", "
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a source holds now."""
+    """What a source holds now, and where that comes from.
+
+    Parameters
+    ----------
+    name, uri
+        Of the source; the address without secrets.
+    fingerprint
+        Of the contents and of how they are read: another one means other data.
+    bytes, rows, schema, bad_lines
+        What is there; bytes are 0 where they are not known.
+    format, event_time, cursor
+        How it is read; see `tidemill.data.sources.source.Source`.
+    files
+        The files, queries or pages that were read, each with its size and digest.
+    read_at
+        When, in microseconds since 1970.
+    """
 
     name: str
     uri: str
@@ -42,6 +59,11 @@ class SourceInfo:
     rows: int
     schema: TableSchema
     bad_lines: int = 0
+    format: str | None = None
+    event_time: str | None = None
+    cursor: str | None = None
+    files: tuple[SourceFile, ...] = ()
+    read_at: int = 0
 
 
 def _pinned(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +176,18 @@ def source_info(
     rows = frame.select(pl.len()).collect().item()
     source = resolved.source
     return SourceInfo(
-        source.name, shown(source.uri), resolved.fingerprint, resolved.bytes, rows, table_schema(frame), len(bad)
+        source.name,
+        shown(source.uri),
+        resolved.fingerprint,
+        resolved.bytes,
+        rows,
+        table_schema(frame),
+        len(bad),
+        source.format,
+        source.event_time,
+        source.cursor,
+        resolved.files,
+        now_us(),
     )
 
 

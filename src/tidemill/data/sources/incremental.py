@@ -36,6 +36,17 @@ class Reading:
     repeated: Window | None
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the cursor of a pipeline stands: at a value of a column, since a run that ended then."""
+
+    pipeline: str
+    column: str
+    value: CursorValue
+    run: str
+    ended_at: int | None
+
+
 def begin(store: Store, project: str, source: str) -> Reading | None:
     """The run of this process that reads here; None outside of runs and in a plan, where the cursor does not move.
 
@@ -59,6 +70,18 @@ def position(store: Store, project: str, pipeline: str | None, source: str) -> C
             if window is not None and window.upto is not None:
                 return window.upto
     return None
+
+
+def positions(store: Store, project: str, source: str) -> tuple[Position, ...]:
+    """Where the cursor of each pipeline that has read the source stands, by the newest of its runs that succeeded."""
+    found: dict[str, Position] = {}
+    with store.metadata.reading() as tx:
+        for run in _succeeded(tx, project, None):
+            if run.pipeline not in found:
+                window = _window(values.tags(tx, run.id), source)
+                if window is not None and window.upto is not None:
+                    found[run.pipeline] = Position(run.pipeline, window.column, window.upto, run.id, run.ended_at)
+    return tuple(found.values())
 
 
 def note(store: Store, reading: Reading, source: str, window: Window) -> None:
@@ -130,7 +153,7 @@ def _repeated(tx: Transaction, run: Run, source: str) -> Window | None:
         run = runs.get(tx, run.resumed_from)
 
 
-def _succeeded(tx: Transaction, project: str, pipeline: str) -> Iterator[Run]:
+def _succeeded(tx: Transaction, project: str, pipeline: str | None) -> Iterator[Run]:
     before: str | None = None
     while True:
         page = runs.list_runs(tx, project=project, pipeline=pipeline, status="succeeded", limit=_PAGE, before=before)

@@ -9,61 +9,37 @@ from tidemill.data.availability import Leak
 from tidemill.data.clean import CleaningReport
 from tidemill.data.enrich import JoinReport
 from tidemill.data.explore import Exploration
-from tidemill.data.findings.finding import Finding
 from tidemill.data.split import SplitSpec
 from tidemill.data.validate import RuleOutcome, ValidationReport
+from tidemill.server.report import column_parts, finding_parts, relation_parts
 from tidemill.server.report.page import Section, table, tag
+from tidemill.server.report.small_charts import said
 
-_TONES = {"error": "bad", "warning": "warn", "note": "plain"}
+#: The list of columns of one exploration may take so many bytes of the page.
+_ROOM = 100_000
 
 
 def exploration(found: Exploration) -> Section:
-    """Findings, the gravest first, then the profile of each column."""
-    findings = table(
-        ["", "what", "column", "rows", "seen", "what it means", "what to do"],
-        [_finding(finding) for finding in found.findings],
-        numeric=["rows"],
-    )
-    profile = table(
-        ["column", "type", "missing", "distinct", "least", "median", "most", "most frequent"],
-        [
-            (
-                column.name,
-                column.type,
-                f"{column.nulls / max(column.rows, 1):.1%}" if column.nulls else "",
-                column.distinct,
-                _short(column.minimum),
-                _short(column.quantiles.get("0.5")),
-                _short(column.maximum),
-                ", ".join(_short(value) for value, _ in column.top[:3]),
-            )
-            for column in found.columns
-        ],
-        numeric=["missing", "distinct"],
-    )
+    """Findings, the gravest first, then the columns and what they have to do with each other."""
+    listed, count = column_parts.overview(found.columns, found.semantic, {}, _ROOM)
+    few = f'<p class="note">The first {count:,} of {len(found.columns):,} columns.</p>'
+    parts = [finding_parts.findings(found.findings, {}, prefix=""), f"<h3>Columns</h3>{listed}"]
+    parts += [few] if count < len(found.columns) else []
+    parts += [f"<h3>The target</h3>{relation_parts.relations(found.relations, {})}"] if found.relations else []
+    if found.associations:
+        parts.append(f"<h3>Associations</h3>{relation_parts.associations(found.associations, {}, mapped=False)}")
+    if found.missing:
+        parts.append(f"<h3>Missing values</h3>{relation_parts.missing(found.missing, found, {})}")
+    parts += [f"<h3>Keys</h3>{relation_parts.keys(found.keys)}"] if found.keys else []
+    parts += [f"<h3>Time</h3>{relation_parts.coverage(found.coverage, {})}"] if found.coverage else []
+    parts += [f"<h3>Other parts</h3>{relation_parts.drift(found.drift, {})}"] if found.drift else []
+    basis = "; ".join(f"{name}: {text}" for name, text in list(found.basis.items())[:8])
+    parts += [f'<p class="note">From {said(basis, 400)}.</p>'] if basis else []
     graves = sum(finding.severity == "error" for finding in found.findings)
     summary = (
         f"{found.rows:,} rows, {len(found.columns)} columns, {len(found.findings)} findings, {graves} of them errors."
     )
-    return Section("Exploration", f"{findings}<h3>Columns</h3>{profile}", summary=summary)
-
-
-def _finding(finding: Finding) -> tuple[object, ...]:
-    return (
-        tag(finding.severity, _TONES[finding.severity]),
-        finding.kind.replace("_", " "),
-        finding.column,
-        finding.count,
-        shorten(list(finding.examples[:4]), 60),
-        finding.explanation,
-        finding.suggestion,
-    )
-
-
-def _short(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)[:32]
+    return Section("Exploration", "".join(parts), summary=summary)
 
 
 def validation(report: ValidationReport) -> Section:

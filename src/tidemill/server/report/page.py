@@ -20,7 +20,14 @@ class Section:
     summary: str = ""
 
 
-def render(title: str, lead: str, badges: Iterable[tuple[str, str, str]], sections: Sequence[Section]) -> str:
+def render(
+    title: str,
+    lead: str,
+    badges: Iterable[tuple[str, str, str]],
+    sections: Sequence[Section],
+    *,
+    styles: Iterable[str] = ("page.css",),
+) -> str:
     """Render the whole page.
 
     Parameters
@@ -31,6 +38,8 @@ def render(title: str, lead: str, badges: Iterable[tuple[str, str, str]], sectio
         (label, value, tone) with tone ``good``, ``bad``, ``warn`` or ``plain``.
     sections
         In the order of the page.
+    styles
+        Style sheets of this folder.
     """
     links = "".join(f'<a href="#{escape(s.anchor)}">{escape(s.title)}</a>' for s in sections if s.anchor)
     marks = "".join(
@@ -38,18 +47,19 @@ def render(title: str, lead: str, badges: Iterable[tuple[str, str, str]], sectio
         for label, value, tone in badges
     )
     parts = "".join(_section(section) for section in sections)
+    style = "".join(map(_style, styles))
     return (
         "<!doctype html>\n"
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_style()}</style></head><body><header><h1>{escape(title)}</h1><p class=lead>{escape(lead)}</p>"
+        f"<style>{style}</style></head><body><header><h1>{escape(title)}</h1><p class=lead>{escape(lead)}</p>"
         f'<div class="badges">{marks}</div><nav aria-label="Sections">{links}</nav></header><main>{parts}</main>'
         "</body></html>\n"
     )
 
 
-def _style() -> str:
-    return files("tidemill.server.report").joinpath("page.css").read_text(encoding="utf-8")
+def _style(name: str) -> str:
+    return files("tidemill.server.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _section(section: Section) -> str:

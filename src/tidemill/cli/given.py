@@ -1,0 +1,190 @@
+"""Tables that are named on the command line: a declared source, or a file, folder, glob or URI as seen from here."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from tidemill.core.errors import NotFoundError, UsageError
+from tidemill.data.read import read, resolve_source
+from tidemill.data.sources.schemes import scheme_of
+from tidemill.data.sources.source import OPTIONS, Selection, Source, parse_source
+from tidemill.project import Project, use_project
+
+_SETTINGS = ("format", "event_time")
+_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A table that was named, and what it is.
+
+    Parameters
+    ----------
+    table
+        Its rows, not read yet.
+    bytes
+        The size of its files; 0 where there are none.
+    note
+        Which rows of it `table` has, if those are not all; empty otherwise.
+    """
+
+    table: pl.LazyFrame
+    bytes: int
+    note: str = ""
+
+
+@contextmanager
+def looking(project: Project) -> Iterator[Project]:
+    """Work on a project without leaving anything behind: a folder without ``tidemill.toml`` is not written to."""
+    if project.file is not None:
+        with use_project(project):
+            yield project
+    else:
+        with TemporaryDirectory(prefix="tidemill-") as folder, use_project(replace(project, root=Path(folder))) as here:
+            yield here
+
+
+def source_named(what: str, project: Project, options: Mapping[str, Any] | None = None) -> Source:
+    """The source that is meant: a declared one of this name comes first, then what is found from this folder.
+
+    Raises
+    ------
+    NotFoundError
+        If there is neither; it names what is written nearly the same.
+    """
+    changes = dict(options or {})
+    if what in project.sources:
+        return parse_source(what, {**project.sources[what], **changes})
+    return parse_source(what, {"uri": _address(what, project), **changes})
+
+
+def given(
+    what: str,
+    project: Project,
+    *,
+    options: Mapping[str, Any] | None = None,
+    selection: Selection | None = None,
+    sample: int | None = None,
+) -> Given:
+    """The table that is meant, and of it the rows and columns that are wanted; see `tidemill.data.read.read`."""
+    wanted = selection or Selection()
+    source = source_named(what, project, options)
+    resolved = resolve_source(source, root=project.root, sources=project.sources, selection=wanted)
+    table = read(resolved, columns=wanted.columns, where=wanted.where, since=wanted.since, until=wanted.until)
+    size = resolved.bytes
+    return Given(table, size) if sample is None else Given(*_sampled(table, sample, size))
+
+
+def _sampled(table: pl.LazyFrame, most: int, size: int) -> tuple[pl.LazyFrame, int, str]:
+    """About `most` rows, spread over the table and in its order; which ones follows from their numbers alone."""
+    rows = int(table.select(pl.len()).collect(engine="streaming").item())
+    if rows <= most:
+        return table, size, ""
+    index = "__row_number"
+    chosen = pl.col(index) * most // rows != (pl.col(index) + 1) * most // rows
+    return table.with_row_index(index).filter(chosen).drop(index), size, f"a sample of {most:,} of {rows:,} rows"
+
+
+def _address(what: str, project: Project) -> str:
+    """Where that is: a URI as it is, a path as seen from this folder, or from the project's."""
+    if "://" in what and scheme_of(what) != "file":
+        return what
+    path = Path(what.removeprefix("file://")).expanduser()
+    here = Path.cwd() / path
+    if here.exists() or glob.glob(str(here), recursive=True):  # noqa: PTH207 (absolute patterns)
+        return str(here.relative_to(project.root) if here.is_relative_to(project.root) else here)
+    there = project.root / path
+    if there.exists() or glob.glob(str(there), recursive=True):  # noqa: PTH207
+        return str(path)
+    raise _nothing(what, here, project)
+
+
+def _nothing(what: str, here: Path, project: Project) -> NotFoundError:
+    beside = [item.name for item in here.parent.iterdir()] if here.parent.is_dir() else []
+    near = difflib.get_close_matches(here.name, [*beside, *project.sources], n=1)
+    declared = ", ".join(sorted(project.sources)) or "none"
+    if near:
+        hint = f"Did you mean {near[0]!r}?"
+    else:
+        hint = f"Give a path as seen from {Path.cwd()}, a URI, or a declared source (there are: {declared})."
+    return NotFoundError("there is no file, folder or source like that", value=what, hint=hint)
+
+
+def options_from(pairs: Sequence[str]) -> dict[str, Any]:
+    r"""``name=value`` pairs of ``--option`` as options of a source, in the types that those have.
+
+    >>> options_from(["separator=;", "header=false", "null_values=NA", "null_values=-"])
+    {'separator': ';', 'header': False, 'null_values': ['NA', '-']}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError("--option takes name=value", value=pair, hint="For example: --option separator=';'")
+        if name not in OPTIONS and name not in _SETTINGS:
+            near = difflib.get_close_matches(name, [*OPTIONS, *_SETTINGS], n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Options: {', '.join([*_SETTINGS, *OPTIONS])}."
+            raise UsageError("a source has no option of this name", value=name, hint=hint)
+        value = _option(name, text)
+        found[name] = [*found[name], *value] if name in found and isinstance(value, list) else value
+    return found
+
+
+def _option(name: str, text: str) -> Any:
+    kinds = OPTIONS.get(name, str)
+    allowed = kinds if isinstance(kinds, tuple) else (kinds,)
+    if list in allowed:
+        return _toml(name, text) if text.startswith("[") else [text]
+    if str in allowed:
+        return "\t" if text == r"\t" else text
+    return _toml(name, text)
+
+
+def _toml(name: str, text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        hint = 'Write it as in tidemill.toml: true, 100, ["NA"], {column = "int64"}.'
+        raise UsageError(f"--option {name} cannot be read", value=text, hint=hint) from None
+
+
+def named_tables(option: str, pairs: Sequence[str]) -> dict[str, str]:
+    """``NAME=TABLE`` pairs of an option that can be given several times.
+
+    >>> named_tables("--part", ["test=test.csv"])
+    {'test': 'test.csv'}
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, what = pair.partition("=")
+        if not equals or not name or not what:
+            raise UsageError(f"{option} takes NAME=FILE", value=pair, hint=f"For example: {option} test=test.csv")
+        found[name] = what
+    return found
+
+
+def bytes_from(text: str) -> int:
+    """A size as people write it.
+
+    >>> bytes_from("2GiB"), bytes_from("500 MB"), bytes_from("1e6")
+    (2147483648, 500000000, 1000000)
+    """
+    number = text.strip().upper().rstrip("KMGTIB ")
+    unit = text.strip().upper().removeprefix(number).strip()
+    try:
+        value = float(number) * _SIZES[unit]
+        if not 0 < value < 2**63:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise UsageError("not a size", value=text, hint='Write it as "2GiB" or "500MB".') from None
+    return int(value)
