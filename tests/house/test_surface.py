@@ -16,6 +16,7 @@ PUBLIC = """
     log_tags maximum mean minimum open_project_store package pipeline point_in_time predict predictions promote
     read register rollback run runs serve share split start_server step test total trace train training_set
     tune uniform use_project validate
+    contract_versions expression_check load_contract rolling_origin save_contract
 """
 
 

@@ -27,6 +27,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "diff": Entry("diff", "Compare two runs."),
         "cancel": Entry("cancel", "Ask a run to stop."),
     },
+    "Data": {
+        "contract": Entry("contract", "Infer, check, version, compare and edit contracts of tables."),
+    },
     "Models": {
         "models": Entry("models", "List, show, promote and roll back model versions."),
         "serve": Entry("serve", "Serve models over HTTP."),
