@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     from tidemill.data.contract import ForeignKey as ForeignKey
     from tidemill.data.contract import TableContract as TableContract
     from tidemill.data.contract import Unique as Unique
+    from tidemill.data.contract_versions import contract_versions as contract_versions
+    from tidemill.data.contract_versions import load_contract as load_contract
+    from tidemill.data.contract_versions import save_contract as save_contract
     from tidemill.data.enrich import asof_join as asof_join
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
+    from tidemill.data.expressions import expression_check as expression_check
     from tidemill.data.infer import infer_contract as infer_contract
     from tidemill.data.labels.answers import read_labels as read_labels
     from tidemill.data.labels.mistakes import label_errors as label_errors
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from tidemill.data.split import by_group as by_group
     from tidemill.data.split import by_share as by_share
     from tidemill.data.split import by_time as by_time
+    from tidemill.data.split import rolling_origin as rolling_origin
     from tidemill.data.split import split as split
     from tidemill.data.validate import validate as validate
     from tidemill.engine.pipeline import pipeline as pipeline
@@ -132,14 +137,19 @@ _HOMES: dict[str, str] = {
     "by_share": "data.split",
     "by_time": "data.split",
     "clean": "data.clean",
+    "contract_versions": "data.contract_versions",
     "explore": "data.explore",
+    "expression_check": "data.expressions",
     "infer_contract": "data.infer",
     "key_join": "data.enrich",
     "label_errors": "data.labels.mistakes",
     "label_queue": "data.labels.queues",
     "leaks": "data.availability",
+    "load_contract": "data.contract_versions",
     "read": "data.read",
     "read_labels": "data.labels.answers",
+    "rolling_origin": "data.split",
+    "save_contract": "data.contract_versions",
     "split": "data.split",
     "validate": "data.validate",
     "weak_labels": "data.labels.weak",

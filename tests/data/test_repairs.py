@@ -5,15 +5,30 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.core.errors import DataError, SchemaError, UsageError
-from tidemill.data.operations import BinLearned, ClipLearned, FillByGroup, FillLearned, MergeRare, Rename, ScaleLearned
-from tidemill.data.repairs import added_columns, apply_repairs, compile_repairs, fit_repairs
+from tidemill.data.operations import (
+    LEARNED,
+    BinLearned,
+    ClipLearned,
+    EncodeOneHot,
+    EncodeOrdinal,
+    EncodeTarget,
+    FillByGroup,
+    FillLearned,
+    FillModelled,
+    MergeRare,
+    Rename,
+    ScaleLearned,
+    Winsorise,
+)
+from tidemill.data.repairs import added_columns, apply_repairs, compile_repairs, fit_repairs, learn_repairs
 
 NUMBERS = st.lists(st.one_of(st.none(), st.integers(-9, 9).map(float)), min_size=1, max_size=30)
 
@@ -46,6 +61,7 @@ def same(one, other) -> bool:
     return all(missing) if any(missing) else one == other and type(one) is not bool
 
 
+@settings(deadline=None)
 @given(NUMBERS, st.data())
 def test_every_learned_repair_is_replayed_alike_for_one_row(numbers, data):
     numbers = [0.0, 2.0, *numbers]
@@ -59,12 +75,20 @@ def test_every_learned_repair_is_replayed_alike_for_one_row(numbers, data):
                 FillByGroup("x", ("k",), indicator=True), FillByGroup("x", ("k", "g"), "mean"), FillLearned("y"),
                 ScaleLearned("x"), ScaleLearned("x", "robust"), ScaleLearned("y", "minmax"), BinLearned("x", 3),
                 BinLearned("y", 4), ClipLearned("x", 0.2, 0.8), FillByGroup("y", ("g",)),
-                FillByGroup("y", ("k",), "most_frequent"),
+                FillByGroup("y", ("k",), "most_frequent"), Winsorise("x", 0.2, 0.8), MergeRare("k", 0.4),
+                FillModelled("x", ("y", "k"), indicator=True), FillModelled("k", ("x", "g")),
+                FillModelled("y", ("g", "k")), EncodeOneHot("k", 2), EncodeOneHot("g"), EncodeOrdinal("k"),
+                EncodeOrdinal("g", ("2",)), EncodeTarget("k", folds=2), EncodeTarget("g", 0.5, 2),
             ]
         ),
         max_size=5,
     )  # fmt: skip
-    repairs = json.loads(json.dumps(fit_repairs(columns, data.draw(steps))))
+    # A column that holds nothing, or is a number by now, is refused; the next one may do.
+    truth, repairs = np.arange(size, dtype=np.float64) % 2, []
+    for operation in data.draw(steps):
+        current = apply_repairs(columns, repairs)
+        if any(value is not None and value == value for value in current[operation.column]):
+            repairs += json.loads(json.dumps(fit_repairs(current, [operation], truth)))
     batch, row = apply_repairs(columns, repairs), compile_repairs(repairs)
     for index in range(size):
         # A request's numbers may come whole or fractional.
@@ -116,6 +140,52 @@ def test_what_is_learned_comes_from_the_rows_given():
 def test_an_unseen_category_is_merged_like_a_rare_one():
     repairs = fit_repairs({"k": ["a"] * 99 + ["b"]}, [MergeRare("k", 0.05)])
     assert apply_repairs({"k": ["a", "b", "new", None]}, repairs)["k"] == ["a", "other", "other", None]
+
+
+def test_every_operation_that_learns_is_in_the_property_above():
+    body = Path(__file__).read_text().partition("def test_every_learned_repair")[2].partition("def test_a_group")[0]
+    assert not [kind.__name__ for kind in LEARNED if f"{kind.__name__}(" not in body]
+
+
+def test_a_missing_value_is_told_from_the_other_columns():
+    draw = np.random.default_rng(0)
+    seats, maker = draw.uniform(50, 400, 300), draw.choice(["A", "B"], 300)
+    weight = 2 * seats + 30 * (maker == "B") + draw.normal(0, 1, 300)
+    columns = {"seats": seats, "maker": maker.tolist(), "weight": np.where(np.arange(300) % 5 == 0, np.nan, weight)}
+    (repair,) = fit_repairs(columns, [FillModelled("weight", ("seats", "maker"))])
+    filled = apply_repairs(columns, [repair])["weight"]
+    assert np.quantile(np.abs(filled - weight)[::5], 0.9) < 4  # the median would be hundreds off
+    extreme = compile_repairs([repair])({"seats": 10_000.0, "maker": "B", "weight": None})
+    assert extreme["weight"] == repair["range"][1]  # never beyond what was seen
+    hidden = {"maker": [None, *maker[1:]], "weight": weight}
+    told = apply_repairs(hidden, fit_repairs(hidden, [FillModelled("maker", ("weight",))]))["maker"]
+    assert told[0] in ("A", "B")
+    with pytest.raises(UsageError, match="tells a column from others"):
+        fit_repairs(columns, [FillModelled("weight", ("weight",))])
+
+
+def test_categories_become_numbers():
+    columns = {"size": ["S", "L", "S", "M", None], "maker": ["b", "a", "a", None, "c"]}
+    repairs = fit_repairs(columns, [EncodeOrdinal("size", ("S", "M")), EncodeOneHot("maker", 2)])
+    batch = apply_repairs(columns, repairs)
+    assert batch["size"][:4].tolist() == [0.0, -1.0, 0.0, 1.0]
+    assert np.isnan(batch["size"][4])
+    assert batch["maker__is__a"].tolist() == [0, 1, 1, 0, 0]
+    assert batch["maker__is__b"].tolist() == [1, 0, 0, 0, 0]
+    assert added_columns(repairs) == ("maker__is__a", "maker__is__b")
+
+
+def test_no_training_row_is_told_its_own_label():
+    names = [f"only {row}" for row in range(40)]
+    truth = np.arange(40) % 2 * 1.0
+    learnt = learn_repairs({"name": names}, [EncodeTarget("name", smoothing=0.001)], truth)
+    # Each name is in one row: the other folds know nothing of it.
+    assert np.abs(learnt.columns["name"] - 0.5).max() < 0.1
+    assert learnt.repairs[0]["means"]["only 1"] > 0.99
+    with pytest.raises(UsageError, match="needs a target"):
+        fit_repairs({"name": names}, [EncodeTarget("name")])
+    with pytest.raises(UsageError, match="two folds"):
+        learn_repairs({"name": names}, [EncodeTarget("name", folds=1)], truth)
 
 
 def test_misuse_is_named():

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.core.digests import digest_value
-from tidemill.core.errors import DataError, SchemaError, UsageError
-from tidemill.data.split import by_group, by_share, by_time, split
+from tidemill.core.errors import DataError, LeakError, SchemaError, UsageError
+from tidemill.data.split import by_group, by_share, by_time, rolling_origin, split
 
 TABLE = pl.DataFrame(
     {
@@ -82,3 +82,91 @@ def test_the_record_has_a_digest_that_tells_splits_apart():
     one = split(TABLE, by_share(seed=1), "late").spec
     assert one.digest != split(TABLE, by_share(seed=2), "late").spec.digest
     assert digest_value(one)
+
+
+def test_strata_keep_their_shares_to_the_row():
+    table = TABLE.with_columns(kind=pl.Series(["rare"] * 7 + ["common"] * 93))
+    parts = split(table, by_share(0.6, 0.2, stratify=["kind", "late"]), "late")
+    assert sorted(pl.concat([parts.train, parts.validation, parts.test])["x"]) == list(range(100))
+    assert abs(parts.spec.rows["train"] - 60) <= 1
+    for kind, late in (("common", True), ("common", False), ("rare", False)):
+        wanted = table.filter((pl.col("kind") == kind) & (pl.col("late") == late)).height
+        for part, share in (("train", 0.6), ("validation", 0.2), ("test", 0.2)):
+            frame = getattr(parts, part)
+            there = frame.filter((pl.col("kind") == kind) & (pl.col("late") == late)).height
+            assert abs(there - wanted * share) <= 1.5, (kind, late, part)
+    again = split(table, by_share(0.6, 0.2, stratify=["kind", "late"]), "late")
+    assert again.spec == parts.spec
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.sampled_from(["a", "b", None]), min_size=20, max_size=60), st.integers(0, 3))
+def test_a_stratified_split_is_complete_and_near_its_shares(names, seed):
+    table = pl.DataFrame({"k": names, "row": range(len(names)), "y": [place % 2 for place in range(len(names))]})
+    parts = split(table, by_share(0.5, 0.25, seed=seed, stratify="k"), "y")
+    assert sorted(pl.concat([parts.train, parts.validation, parts.test])["row"]) == list(range(len(names)))
+    for name in {"a", "b", None} & set(names):
+        rows = names.count(name)
+        there = parts.train.filter(pl.col("k").eq_missing(pl.lit(name, dtype=pl.String))).height
+        assert abs(there - rows * 0.5) <= 2
+
+
+def test_later_parts_can_hold_entities_that_were_never_seen():
+    table = TABLE.with_columns(who=pl.when(pl.col("x") % 10 > 0).then(pl.format("w{}", pl.col("x") // 15)))
+    parts = split(table, by_time("2013-01-11", "2013-01-21", time="at", disjoint="who"), "late", entity="who")
+    seen = [set(frame["who"].drop_nulls()) for frame in (parts.train, parts.validation, parts.test)]
+    assert seen == [{"w0", "w1"}, {"w2"}, {"w3", "w4", "w5", "w6"}]
+    assert parts.spec.left_out == {"entity of an earlier part": 9 + 4}
+    assert parts.test["who"].null_count() == 6  # rows without an entity are where their time puts them
+    assert "same_entity" not in parts.spec.overlaps
+    both = split(TABLE, by_time("2013-01-11", "2013-01-21", time="at"), "late", entity="who")
+    assert both.spec.overlaps["same_entity"] == 80
+
+
+def test_a_rolling_origin_gives_folds_that_hold_out_the_same_test_rows():
+    folds = rolling_origin(
+        "2013-01-11", every="5d", folds=3, window="8d", embargo="1d", test_from="2013-01-31", time="at"
+    )
+    made = [split(TABLE, fold, "late") for fold in folds]
+    assert [parts.spec.spans["validation"][0] for parts in made] == [
+        "2013-01-11T00:00:00", "2013-01-16T00:00:00", "2013-01-21T00:00:00",
+    ]  # fmt: skip
+    for parts, fold in zip(made, folds, strict=True):
+        origin = datetime.fromisoformat(fold.origin)
+        assert parts.train["at"].min() >= origin - timedelta(days=8)
+        assert parts.train["at"].max() < origin - timedelta(days=1)
+        assert parts.validation["at"].max() < origin + timedelta(days=5)
+        assert parts.test.equals(made[0].test)
+        assert parts.spec.left_out["embargo"] == 2 + 2
+        assert sum(parts.spec.rows.values()) + sum(parts.spec.left_out.values()) == 100
+    assert made[0].spec.left_out["of a later fold"] > 0
+    assert len({parts.spec.digest for parts in made}) == 3
+    with pytest.raises(UsageError, match="before its last fold ends"):
+        rolling_origin("2013-01-11", every="5d", folds=3, test_from="2013-01-12")
+    with pytest.raises(UsageError, match="at least one fold"):
+        rolling_origin("2013-01-11", every="5d", folds=0)
+    with pytest.raises(UsageError, match="must move"):
+        rolling_origin("2013-01-11", every="0d", folds=2)
+    with pytest.raises(UsageError, match="not an ISO date"):
+        rolling_origin("January", every="5d", folds=2)
+
+
+def test_leaks_are_looked_for_each_time_and_can_be_forbidden():
+    doubled = pl.concat([TABLE, TABLE.head(10)])
+    parts = split(doubled, by_share(), "late", time="at", entity="who")
+    train, later = parts.train, pl.concat([parts.validation, parts.test])
+    assert parts.spec.overlaps == {
+        "same_row": later.filter(pl.col("x").is_in(train["x"].implode())).height,
+        "same_entity": later.filter(pl.col("who").is_in(train["who"].implode())).height,
+        "future_in_train": train.filter(pl.col("at") > later["at"].min()).height,
+    }
+    assert min(parts.spec.overlaps.values()) > 0
+    for leak, words in (
+        ("same_row", "also training rows"), ("same_entity", "about an entity"), ("future_in_train", "later than"),
+    ):  # fmt: skip
+        with pytest.raises(LeakError, match=words):
+            split(doubled, by_share(), "late", time="at", entity="who", forbid=[leak])
+    clean = split(TABLE, by_time("2013-01-11", "2013-01-21", time="at"), "late", forbid=["same_row", "future_in_train"])
+    assert clean.spec.overlaps == {}
+    with pytest.raises(UsageError, match="no such leak"):
+        split(TABLE, by_share(), "late", forbid=["same_day"])

@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Data": {
         "explore": Entry("explore", "Look at a table: what it holds, and what is wrong with it."),
         "sources": Entry("sources", "List the declared sources, or show what one holds."),
+        "contract": Entry("contract", "Infer, check, version, compare and edit contracts of tables."),
     },
     "Models": {
         "models": Entry("models", "List, show, promote and roll back model versions."),

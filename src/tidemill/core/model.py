@@ -78,6 +78,9 @@ class Model:
         The learned repairs, fitted on training rows, replayed before the encoding: JSON-able.
     profile
         The reference profile of training rows and of predictions on validation rows, for monitoring: JSON-able.
+    contract
+        What the contract of the training table asks of a single row, for the validator of requests; empty if none was
+        given (see `tidemill.data.request_contract`).
     params, metrics, metadata
         Hyperparameters; validation metrics; seeds, versions, rows, seconds, anything else worth keeping.
     """
@@ -89,6 +92,7 @@ class Model:
     encoding: tuple[Mapping[str, Any], ...]
     cleaning: tuple[Mapping[str, Any], ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
+    contract: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)

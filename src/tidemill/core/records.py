@@ -13,7 +13,7 @@ from typing import Any, Literal
 RunStatus = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
 StepStatus = Literal["running", "succeeded", "cached", "failed", "skipped", "cancelled", "interrupted"]
 Direction = Literal["input", "output"]
-ContextKind = Literal["project", "pipeline", "release", "study"]
+ContextKind = Literal["project", "pipeline", "release", "study", "contract"]
 
 #: Values up to this many bytes of JSON live in the metadata store; larger ones are blobs.
 INLINE_LIMIT = 64 * 1024

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from tidemill.core.errors import ConfigError, TidemillError, UsageError
 from tidemill.data import repair_steps
+from tidemill.data.clean_shown import report_html, report_text
+from tidemill.data.contract import TableContract
 from tidemill.data.operations import LEARNED, CleaningPlan, Operation
 from tidemill.data.profile import measure_column
 from tidemill.data.repair_steps import Effect
-from tidemill.data.types import Tabular, collected
+from tidemill.data.types import Tabular, collected, physical_type
 from tidemill.engine.step import step
 
 
@@ -47,21 +49,46 @@ class OperationReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnEffect:
+    """What cleaning did to one column: kept, added or dropped; its type and its missing values before and after."""
+
+    column: str
+    change: Literal["kept", "added", "dropped"]
+    type_before: str | None
+    type_after: str | None
+    missing_before: int | None
+    missing_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class CleaningReport:
-    """Rows before and after, and what each operation did."""
+    """Rows before and after, what each operation did, and what became of each column; shown as two tables."""
 
     rows_before: int
     rows_after: int
     operations: tuple[OperationReport, ...]
+    columns: tuple[ColumnEffect, ...] = ()
+
+    def __str__(self) -> str:
+        return report_text(self)
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cleaned:
-    """The repaired rows, the rows set aside with a ``reasons`` column, and the report."""
+    """The repaired rows, the rows set aside with a ``reasons`` column, and the report.
+
+    `contract` is the one that the table was checked with, if it came from `validate`; `changed` are the columns whose
+    values are no longer those that were checked.
+    """
 
     table: pl.DataFrame
     quarantined: pl.DataFrame
     report: CleaningReport
+    contract: TableContract | None = None
+    changed: tuple[str, ...] = ()
 
 
 @step(stage="clean")
@@ -97,19 +124,45 @@ def clean(table: Tabular, plan: CleaningPlan) -> Cleaned:
             value=learned,
             hint="Give them to train(…, cleaning=…): they are fitted on training rows and travel in the model.",
         )
-    frame = collected(table)
+    frame = given = collected(table)
     reports, aside = [], []
     rows = frame.height
+    changed = dict.fromkeys(getattr(table, "changed", ()))
     for operation in plan.operations:
         effect = _done(frame, operation)
         reports.append(_report(frame, effect, operation.kind))
         if effect.removed is not None and effect.removed.height:
             reason = pl.lit([effect.reason], dtype=pl.List(pl.String))
             aside.append(effect.removed.with_columns(reasons=reason))
+        changed.update(dict.fromkeys(_changed(frame, effect)))
         frame = effect.table
     empty = frame.clear().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))
     quarantined = pl.concat(aside, how="diagonal_relaxed") if aside else empty
-    return Cleaned(frame, quarantined, CleaningReport(rows, frame.height, tuple(reports)))
+    report = CleaningReport(rows, frame.height, tuple(reports), tuple(_column_effects(given, frame)))
+    return Cleaned(frame, quarantined, report, getattr(table, "contract", None), tuple(changed))
+
+
+def _column_effects(before: pl.DataFrame, after: pl.DataFrame) -> Iterator[ColumnEffect]:
+    for name in dict.fromkeys([*before.columns, *after.columns]):
+        old, new = (frame[name] if name in frame.columns else None for frame in (before, after))
+        yield ColumnEffect(
+            name,
+            "added" if old is None else "dropped" if new is None else "kept",
+            None if old is None else physical_type(old.dtype),
+            None if new is None else physical_type(new.dtype),
+            None if old is None else old.null_count(),
+            None if new is None else new.null_count(),
+        )
+
+
+def _changed(before: pl.DataFrame, effect: Effect) -> list[str]:
+    """The columns that are not what they were."""
+    after = effect.table.schema
+    return [
+        name
+        for name in effect.columns
+        if effect.changed or name not in after or name not in before.columns or before.schema[name] != after[name]
+    ]
 
 
 def _done(frame: pl.DataFrame, operation: Operation) -> Effect:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
+from tidemill.core.digests import digest_value
 from tidemill.core.errors import ConfigError
 
 #: What a broken rule means: noted; the row goes to quarantine; the step fails.
@@ -75,11 +76,15 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A SQL condition that must hold in every row (``"arr_time >= dep_time"``); where it is null, it holds."""
+    """A SQL condition that must hold in every row (``"arr_time >= dep_time"``); where it is null, it holds.
+
+    Of the language ``"polars"``, the condition is a Polars expression as text: see `expression_check`.
+    """
 
     name: str
     condition: str
     severity: Severity = "quarantine"
+    language: Literal["sql", "polars"] = "sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,22 @@ class TableContract:
         return cls(**given)
 
 
+def contract_digest(contract: TableContract) -> str:
+    """The digest of what a contract says.
+
+    >>> contract_digest(TableContract("a")) == contract_digest(TableContract.from_dict({"name": "a"}))
+    True
+    """
+    return digest_value(_plain(asdict(contract)))
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, so that a contract that was read from a file is the one that was written."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 #: The kinds of rules by their key in a contract.
 RULES: dict[str, type[Any]] = {
     "columns": ColumnRule, "unique": Unique, "foreign_keys": ForeignKey, "checks": Check,
@@ -207,6 +228,8 @@ def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Map
                 value=given["severity"],
                 hint=f"Use one of {', '.join(known)}.",
             )
+        if given.get("language", "sql") not in ("sql", "polars"):
+            raise ConfigError("not a language of a check", value=given["language"], hint='Use "sql" or "polars".')
         try:
             out.append(kind(**given))
         except TypeError as error:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import tomllib
-from collections.abc import Mapping
-from typing import Any
 
 from tidemill.core.errors import ConfigError
 from tidemill.data.contract import RULES, TableContract
+from tidemill.data.toml_text import toml_key, toml_value
 
 
 def contract_to_toml(contract: TableContract) -> str:
@@ -26,14 +23,14 @@ def contract_to_toml(contract: TableContract) -> str:
     <BLANKLINE>
     """
     raw = contract.to_dict()
-    lines = [f"{key} = {_value(value)}" for key, value in raw.items() if key not in RULES]
+    lines = [f"{key} = {toml_value(value)}" for key, value in raw.items() if key not in RULES]
     names = [rule.name for rule in contract.columns]
     for key in RULES:
         by_name = key == "columns" and len(set(names)) == len(names)
         for entry in raw.get(key, ()):
             rule = dict(entry)
-            head = f"[columns.{_key(rule.pop('name'))}]" if by_name else f"[[{key}]]"
-            lines += ["", head, *(f"{_key(name)} = {_value(value)}" for name, value in rule.items())]
+            head = f"[columns.{toml_key(rule.pop('name'))}]" if by_name else f"[[{key}]]"
+            lines += ["", head, *(f"{toml_key(name)} = {toml_value(value)}" for name, value in rule.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -55,34 +52,3 @@ def contract_from_toml(text: str) -> TableContract:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the contract is not TOML: {error}") from None
     return TableContract.from_dict(raw)
-
-
-def _key(name: str) -> str:
-    bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else _text(name)
-
-
-def _text(text: str) -> str:
-    # JSON writes text as TOML reads it, but for characters beyond 16 bits, which stay themselves, and DEL.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{_key(str(key))} = {_value(item)}' for key, item in value.items())} }}"
-    isoformat = getattr(value, "isoformat", None)
-    if isoformat is None:
-        raise ConfigError(
-            "a contract in TOML cannot hold this value", value=value, hint="Write it as text or a number."
-        )
-    return str(isoformat())

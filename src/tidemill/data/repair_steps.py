@@ -10,6 +10,7 @@ import polars as pl
 
 from tidemill.core.errors import SchemaError
 from tidemill.data import operations as ops
+from tidemill.data.near_duplicates import first_of_similar
 from tidemill.data.types import physical_type, plain, polars_type, require_columns, time_zone_of
 
 _EXAMPLES = 3
@@ -202,6 +203,35 @@ def _deduplicate(frame: pl.DataFrame, operation: ops.Deduplicate) -> Effect:
     return Effect(frame.filter(keep), operation.columns, 0, frame.filter(~keep), reason)
 
 
+def _missing(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """Null, and of floats NaN as well."""
+    column = pl.col(name)
+    return column.is_null() | column.is_nan() if frame.schema[name].is_float() else column.is_null()
+
+
+def _drop_missing(frame: pl.DataFrame, operation: ops.DropMissing) -> Effect:
+    require_columns(frame, operation.columns, purpose="drop_missing")
+    flags = [_missing(frame, name) for name in operation.columns]
+    gone = pl.any_horizontal(flags) if operation.how == "any" else pl.all_horizontal(flags)
+    keep = frame.select((~gone).alias("keep"))["keep"]
+    joined = " or " if operation.how == "any" else " and "
+    reason = f"{joined.join(operation.columns)} is missing"
+    return Effect(frame.filter(keep), operation.columns, 0, frame.filter(~keep), reason)
+
+
+def _deduplicate_similar(frame: pl.DataFrame, operation: ops.DeduplicateSimilar) -> Effect:
+    require_columns(frame, [*operation.columns, *operation.within], purpose="deduplicate_similar")
+    texts = frame.select(
+        pl.concat_str([pl.col(name).cast(pl.String) for name in operation.columns], separator=" ", ignore_nulls=True)
+        .alias("text")
+    )["text"]  # fmt: skip
+    within = frame.select(operation.within).rows() if operation.within else None
+    first = first_of_similar(texts.to_list(), operation.similarity, within)
+    keep = pl.Series([place == other for place, other in enumerate(first)], dtype=pl.Boolean)
+    reason = f"({', '.join(operation.columns)}) nearly repeats an earlier row"
+    return Effect(frame.filter(keep), operation.columns, 0, frame.filter(~keep), reason)
+
+
 def _forward_fill(frame: pl.DataFrame, operation: ops.ForwardFill) -> Effect:
     order = () if operation.order is None else (operation.order,)
     require_columns(frame, [operation.column, *operation.by, *order], purpose="forward_fill")
@@ -214,9 +244,7 @@ def _forward_fill(frame: pl.DataFrame, operation: ops.ForwardFill) -> Effect:
 
 def _indicator(frame: pl.DataFrame, operation: ops.Indicator) -> Effect:
     require_columns(frame, [operation.column], purpose="indicator")
-    column = pl.col(operation.column)
-    missing = column.is_null() | column.is_nan() if frame.schema[operation.column].is_float() else column.is_null()
-    return _added(frame, f"{operation.column}__missing", missing)
+    return _added(frame, f"{operation.column}__missing", _missing(frame, operation.column))
 
 
 def _clip(frame: pl.DataFrame, operation: ops.Clip) -> Effect:
@@ -288,6 +316,8 @@ STEPS: dict[str, Callable[[pl.DataFrame, Any], Effect]] = {
     "derive": _derive,
     "filter_rows": _filter_rows,
     "deduplicate": _deduplicate,
+    "drop_missing": _drop_missing,
+    "deduplicate_similar": _deduplicate_similar,
     "forward_fill": _forward_fill,
     "indicator": _indicator,
     "clip": _clip,

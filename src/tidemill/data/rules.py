@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from tidemill.core.errors import ConfigError, NotFoundError
+from tidemill.core.errors import NotFoundError
 from tidemill.data.contract import ColumnRule, ForeignKey, Monotone, Severity, TableContract, Unique
+from tidemill.data.expressions import condition_of
 from tidemill.data.types import as_time_literal, physical_type, require_columns
 
 
@@ -57,12 +58,7 @@ def row_rules(frame: pl.DataFrame, contract: TableContract, references: Mapping[
     out += [_foreign_key(frame, rule, references) for rule in contract.foreign_keys]
     out += [_monotone(frame, rule) for rule in contract.monotone]
     for check in contract.checks:
-        try:
-            condition = pl.sql_expr(check.condition)
-        except pl.exceptions.PolarsError as error:
-            raise ConfigError(
-                f"check {check.name!r} is not a SQL condition: {str(error).splitlines()[0]}", value=check.condition
-            ) from error
+        condition = condition_of(check)
         used = tuple(name for name in condition.meta.root_names() if name in frame.columns)
         out.append(RowRule(check.name, "check", tuple(dict.fromkeys(used)), check.severity, ~condition))
     return out
@@ -85,7 +81,7 @@ def _of_column(frame: pl.DataFrame, rule: ColumnRule) -> Iterator[RowRule]:
             "range", f"{rule.name} > {_shown(rule.maximum)}", above & ~column.is_nan() if dtype.is_float() else above
         )
     if rule.values is not None:
-        allowed = pl.Series(rule.values).cast(dtype, strict=False)
+        allowed = pl.Series(rule.values, strict=False).cast(dtype, strict=False).drop_nulls()
         yield of("set", f"{rule.name} not in its set", column.is_not_null() & ~column.is_in(allowed.implode()))
     if rule.pattern is not None:
         matches = column.cast(pl.String).str.contains(f"^(?:{rule.pattern})$")

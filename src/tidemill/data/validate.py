@@ -11,7 +11,7 @@ import polars as pl
 
 from tidemill.core import clock
 from tidemill.core.errors import ConfigError, ContractError, shorten
-from tidemill.data.contract import Severity, TableContract
+from tidemill.data.contract import Severity, TableContract, contract_digest
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
 from tidemill.data.table_rules import TableRule, table_rules
 from tidemill.data.types import Tabular, collected, plain
@@ -47,6 +47,7 @@ class ValidationReport:
     valid: int
     quarantined: int
     outcomes: tuple[RuleOutcome, ...]
+    contract_digest: str = ""
 
     @property
     def broken(self) -> tuple[RuleOutcome, ...]:
@@ -56,11 +57,12 @@ class ValidationReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validated:
-    """The good rows in their order, the others with a ``reasons`` column, and the report."""
+    """The good rows in their order, the others with a ``reasons`` column, the report, and the contract they keep."""
 
     valid: pl.DataFrame
     quarantined: pl.DataFrame
     report: ValidationReport
+    contract: TableContract | None = None
 
 
 def _moment_of_check(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +129,9 @@ def validate(
     bad = pl.select(pl.any_horizontal(marks[f"rule:{index}"] for index in sorting)).to_series() if sorting else None
     valid = frame if bad is None else frame.filter(~bad)
     quarantined = _quarantine(frame, rules, marks, sorting, bad)
-    report = ValidationReport(contract.name, frame.height, valid.height, quarantined.height, outcomes + whole)
+    report = ValidationReport(
+        contract.name, frame.height, valid.height, quarantined.height, outcomes + whole, contract_digest(contract)
+    )
     if quarantined.height > contract.max_quarantined * frame.height:
         worst = max(outcomes, key=lambda item: item.broken)
         raise ContractError(
@@ -135,7 +139,7 @@ def validate(
             f"{worst.rule!r} (such as {shorten(list(worst.examples))})",
             hint=f"More than max_quarantined = {contract.max_quarantined:g} of the table: correct source or contract.",
         )
-    return Validated(valid, quarantined, report)
+    return Validated(valid, quarantined, report, contract)
 
 
 def _marks(frame: pl.DataFrame, rules: list[RowRule]) -> pl.DataFrame:

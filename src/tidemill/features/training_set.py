@@ -174,7 +174,7 @@ def build_training_set(
     chosen = _chosen(joined, columns, apart, from_views)
     found = leaks(joined, availability, at, target=target, columns=[*chosen, *drop])
     _refuse(found, at, drop, allow)
-    parts = split_table(joined.drop(drop), method, target, features=chosen, time=time, entity=entity)
+    parts = split_table(joined.drop(drop), method, target, features=chosen, time=time, entity=entity, origin=table)
     known = {name: availability[name] for name in chosen if name in availability}
     late = {leak.column: f"known only at {leak.available_at}" for leak in found}
     spec = replace(

@@ -21,7 +21,7 @@ from tidemill.packaging.package import ONNX_FILE, Package, describe, file_table,
 from tidemill.packaging.parity import compare, hard_rows, measure, takes_missing
 from tidemill.packaging.preparation import compile_columns, compile_row
 from tidemill.packaging.samples import Columns, example_row, sample_rows
-from tidemill.packaging.validator import Problem, compile_validator
+from tidemill.packaging.validator import Problem, Validator, compile_validator
 
 FORMATS = ("native", "onnx")
 _VERSIONED = ("lightgbm", "numpy", "onnx", "onnxruntime", "polars", "scikit-learn", "skl2onnx", "skops")
@@ -35,6 +35,7 @@ class _Bench:
     rows: list[dict[str, Any]]
     matrix: NDArray[np.float32]
     takes_missing: bool
+    validate: Validator
 
 
 @step(stage="package")
@@ -90,7 +91,7 @@ def package(model: Model, sample: pl.DataFrame | None = None, formats: Sequence[
         "parity": parity,
         "measured": measured,
         "engines": engines,
-        "example": example_row(columns),
+        "example": _example(columns, bench),
         "versions": _versions(),
     }
     return Package({key: plain(value, key) for key, value in manifest.items()}, files)
@@ -99,7 +100,7 @@ def package(model: Model, sample: pl.DataFrame | None = None, formats: Sequence[
 def _bench(model: Model, columns: Columns, native: Engine) -> _Bench:
     """The sample; without the rows that have holes when the model takes none."""
     matrix = compile_columns(model.cleaning, model.encoding)(columns)
-    validate = compile_validator(model.signature)
+    validate = compile_validator(model.signature, contract=model.contract)
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     missing = takes_missing(native, matrix)
     holes = np.isnan(matrix).any(axis=1)
@@ -111,12 +112,21 @@ def _bench(model: Model, columns: Columns, native: Engine) -> _Bench:
         )
     kept = [row for row, keep in zip(rows, list(whole), strict=True) if keep]
     valid = [row for row in kept[: 4 * _TIMED_ROWS] if not isinstance(validate(row, 0, []), Problem)]
-    return _Bench(valid[:_TIMED_ROWS], matrix[whole], missing)
+    return _Bench(valid[:_TIMED_ROWS], matrix[whole], missing, validate)
+
+
+def _example(columns: Columns, bench: _Bench) -> dict[str, Any]:
+    """A typical row; where the contract refuses what is typical of each column by itself, one of the sample."""
+    typical = example_row(columns)
+    if isinstance(bench.validate(typical, 0, []), Problem) and bench.rows:
+        return example_row({name: [value] for name, value in bench.rows[0].items()})
+    return typical
 
 
 def _timed(model: Model, engine: Engine, bench: _Bench) -> dict[str, Any]:
     """Time an engine the way that a server uses it."""
-    validate, prepare = compile_validator(model.signature), compile_row(model.cleaning, model.encoding)
+    validate = compile_validator(model.signature, contract=model.contract)
+    prepare = compile_row(model.cleaning, model.encoding)
 
     def ready(row: dict[str, Any]) -> NDArray[np.float32]:
         typed = validate(row, 0, [])

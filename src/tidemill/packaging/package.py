@@ -38,8 +38,8 @@ class Package:
     ----------
     manifest
         What ``model.json`` says: ``name``, ``framework``, ``signature``, ``encoding``, ``cleaning``, ``profile``,
-        ``params``, ``metrics``, ``metadata``, ``versions``, ``files``; and, on a package that was measured,
-        ``engines``, ``parity``, ``measured``, ``example``.
+        ``contract``, ``params``, ``metrics``, ``metadata``, ``versions``, ``files``; and, on a package that was
+        measured, ``engines``, ``parity``, ``measured``, ``example``.
     files
         The other files by name.
     """
@@ -61,6 +61,12 @@ class Package:
     def signature(self) -> Signature:
         """Inputs, task, target and classes."""
         return Signature.from_dict(self.manifest["signature"])
+
+    @property
+    def contract(self) -> Mapping[str, Any]:
+        """What a request must keep beside the signature: ``name``, ``checks``, ``not_enforced``; empty if nothing."""
+        contract: Mapping[str, Any] = self.manifest.get("contract", {})
+        return contract
 
     @property
     def digest(self) -> str:
@@ -108,6 +114,8 @@ def describe(model: Model) -> dict[str, Any]:
             part: plain(getattr(model, part), part)
             for part in ("encoding", "cleaning", "profile", "params", "metrics", "metadata")
         },
+        # Only where there is one: a model without a contract is the folder that it always was.
+        **({"contract": plain(model.contract, "contract")} if model.contract else {}),
     }
 
 
@@ -140,6 +148,7 @@ def model_of(package: Package) -> Model:
         signature=package.signature,
         encoding=tuple(manifest["encoding"]),
         cleaning=tuple(manifest["cleaning"]),
+        contract=manifest.get("contract", {}),
         **{part: manifest[part] for part in ("profile", "params", "metrics", "metadata")},
     )
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from tidemill.core.errors import ConfigError, InvalidRequestError, shorten
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column
+from tidemill.packaging.contract_checks import compile_contract, refused
 
 Reaction = Literal["reject", "warn", "ignore"]
 Warnings = list[str]
@@ -36,14 +37,18 @@ class Policy:
         A category that the signature does not list.
     unknown_column
         A column that the signature does not have, often a misspelt one.
+    quarantined
+        A row that a rule of the contract with the severity ``quarantine`` would have kept out of the training table.
+        (One that breaks a rule with ``fail`` is always refused, one with ``warn`` gets a warning.)
     """
 
     out_of_range: Reaction = "warn"
     unseen_category: Reaction = "warn"
     unknown_column: Reaction = "reject"
+    quarantined: Reaction = "reject"
 
     def __post_init__(self) -> None:
-        for name in ("out_of_range", "unseen_category", "unknown_column"):
+        for name in ("out_of_range", "unseen_category", "unknown_column", "quarantined"):
             if getattr(self, name) not in ("reject", "warn", "ignore"):
                 raise ConfigError(f"{name} is no reaction", value=getattr(self, name), hint="reject, warn or ignore.")
 
@@ -84,8 +89,10 @@ class _Bad(Exception):
 Validator = Callable[[Any, int, Warnings], "dict[str, Any] | Problem"]
 
 
-def compile_validator(signature: Signature, policy: Policy | None = None) -> Validator:
-    """Compile a signature into a validator.
+def compile_validator(
+    signature: Signature, policy: Policy | None = None, contract: Mapping[str, Any] | None = None
+) -> Validator:
+    """Compile a signature, and the contract of the training table, into a validator.
 
     Parameters
     ----------
@@ -93,6 +100,8 @@ def compile_validator(signature: Signature, policy: Policy | None = None) -> Val
         The columns with types, nullability, ranges and categories.
     policy
         What to do with rows unlike the training rows; by default ranges and categories warn.
+    contract
+        What the contract asks of single rows (`Model.contract`).
 
     Returns
     -------
@@ -114,7 +123,9 @@ def compile_validator(signature: Signature, policy: Policy | None = None) -> Val
     names = tuple(column.name for column in signature.inputs)
     plan = tuple((column.name, _check(column, policy), _absent(column)) for column in signature.inputs)
     known = frozenset(names)
-    unknown = policy.unknown_column
+    unknown, quarantined = policy.unknown_column, policy.quarantined
+    broken = compile_contract(contract, signature.inputs) if contract else None
+    name_of_contract = str((contract or {}).get("name", ""))
 
     def validate(row: Any, place: int, warnings: Warnings) -> dict[str, Any] | Problem:
         try:
@@ -127,6 +138,11 @@ def compile_validator(signature: Signature, policy: Policy | None = None) -> Val
                 out[name] = check(value, warnings)
             if unknown != "ignore" and not row.keys() <= known:
                 _unknown(row, names, unknown, warnings)
+            if broken is not None:
+                rules = broken(row, out)
+                refusal = refused(rules, name_of_contract, out, quarantined, warnings) if rules else None
+                if refusal is not None:
+                    raise _Bad(*refusal)
         except _Bad as bad:
             return Problem(place, bad.column, shorten(bad.value, 80), bad.error, bad.allowed)
         except (TypeError, AttributeError):

@@ -125,6 +125,7 @@ class App:
         if what == "example":
             return 200, orjson.dumps({"rows": [endpoint.predictor.example()]}, option=_DUMPS)
         described = summary(endpoint) | {"signature": endpoint.predictor.signature.to_dict()}
+        described["contract"] = _contract(endpoint.predictor.manifest.get("contract", {}))
         return 200, orjson.dumps(described, option=_DUMPS)
 
     def find(self, name: str) -> Endpoint:
@@ -159,6 +160,12 @@ def summary(endpoint: Endpoint) -> dict[str, Any]:
         "inputs": list(predictor.columns),
         "package": predictor.package_digest,
     }
+
+
+def _contract(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """What a contract asks of a request, for people: the rules with what breaking one means, and those not checked."""
+    rules = {rule["rule"]: rule["severity"] for rule in contract.get("checks", ())}
+    return {key: value for key, value in contract.items() if key != "checks"} | {"rules": rules} if contract else {}
 
 
 def _error(error: TidemillError) -> bytes:

@@ -90,7 +90,7 @@ class Predictor:
         self._takes_missing = bool(manifest.get("takes_missing", True))
         self._package = package
         self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online)}
-        self._validate = compile_validator(self.signature, policy)
+        self._validate = compile_validator(self.signature, policy, package.contract)
         self._prepare = compile_row(manifest["cleaning"], manifest["encoding"])
         self._prepare_columns = compile_columns(manifest["cleaning"], manifest["encoding"])
         self._decide = compile_decision(self.signature)

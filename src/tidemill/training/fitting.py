@@ -11,9 +11,11 @@ import polars as pl
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import DataError, UsageError
 from tidemill.core.model import Model, Signature, Task
-from tidemill.core.schema import Column, TableSchema
+from tidemill.core.schema import TableSchema
+from tidemill.data.contract import TableContract
 from tidemill.data.operations import CleaningPlan, Learned
-from tidemill.data.repairs import added_columns, apply_repairs, fit_repairs
+from tidemill.data.repairs import apply_repairs, learn_repairs, repaired_schema
+from tidemill.data.request_contract import request_contract
 from tidemill.data.split import Splits
 from tidemill.engine.step import step
 from tidemill.measures.registry import METRICS, measure
@@ -69,6 +71,7 @@ def train(
     name: str | None = None,
     task: Task | None = None,
     cleaning: Sequence[Learned] | CleaningPlan = (),
+    contract: TableContract | None = None,
     costs: Mapping[str, float] | None = None,
     seed: int = 0,
     threads: int = 1,
@@ -96,8 +99,13 @@ def train(
         ``"binary"``, ``"multiclass"`` or ``"regression"``; by default what the canvas says, else what the target's
         type calls for.
     cleaning
-        Repairs that learn from rows (`FillLearned`, `MergeRare`, `ClipLearned`), or a plan of these: fitted on
-        training rows, part of the model.
+        Repairs that learn from rows (`tidemill.data.operations`: `FillLearned`, `MergeRare`, `EncodeTarget`, …), or a
+        plan of these: fitted on training rows, part of the model.
+    contract
+        What requests must keep beside the signature: the contract of the training table. Rules that a single row can
+        break are checked on each request; those that cannot be are listed in ``Model.contract["not_enforced"]``. By
+        default the contract that the table of `data` was validated with, where it came here through `validate`,
+        `clean` and `split` whole.
     costs
         What a ``false_positive`` and a ``false_negative`` cost: the threshold is then the cheapest one on validation
         rows instead of 0.5. If left out, those of the project's canvas, but not inside another step.
@@ -135,15 +143,12 @@ def train(
     ('binary', 1.0)
     """
     started = elapsed()
+    asked = request_contract(contract, data.train, data.spec.features) if contract else data.spec.contract
     prepared = prepare(data, task=task, cleaning=cleaning, seed=seed, threads=threads, early_stopping=early_stopping)
     fitting = prepared.fitting
     estimator = fit(built(build, params, seed=seed, threads=threads), fitting)
     scores = scores_of(estimator, fitting.validation, prepared.task, len(prepared.classes))
-    threshold = 0.5
-    if costs:
-        if prepared.task != "binary":
-            raise UsageError(f"costs choose the threshold of a binary model, and this one is {prepared.task}")
-        threshold = cheapest_threshold(fitting.validation_truth, scores, costs)
+    threshold = _threshold(prepared, scores, costs)
     compared = _baselines(prepared, threshold) if baselines else ()
     metrics = defined(measured(fitting.validation_truth, scores, prepared.task, threshold))
     note_metrics(metrics, "validation")
@@ -157,6 +162,7 @@ def train(
         profile=reference_profile(
             prepared.columns, prepared.inputs, fitting.truth, scores, prepared.task, prepared.classes
         ),
+        contract=asked,
         params=dict(params),
         metrics=metrics,
         metadata={
@@ -198,9 +204,11 @@ def prepare(
     _check_variety(truth, target, known_task)
     inputs, columns = input_schema(train_frame, features), columns_of(train_frame, features)
     operations = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
-    repairs = tuple(fit_repairs(columns, cast("Sequence[Learned]", operations)))  # it refuses those that do not learn
-    cleaned = apply_repairs(columns, repairs)
-    encoding = fit_encoding(cleaned, _with_indicators(inputs, repairs))
+    # It refuses those that do not learn. The mean of a class's code tells nothing, so there is no target for many.
+    told = None if known_task == "multiclass" else truth
+    learnt = learn_repairs(columns, cast("Sequence[Learned]", operations), told)
+    repairs, cleaned = learnt.repairs, learnt.columns
+    encoding = fit_encoding(cleaned, repaired_schema(inputs, repairs))
     return Prepared(
         task=known_task,
         classes=classes,
@@ -234,10 +242,12 @@ def defined(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value == value}
 
 
-def _with_indicators(inputs: TableSchema, repairs: Sequence[Mapping[str, Any]]) -> TableSchema:
-    """The columns after the repairs: each indicator that one adds is a number of its own."""
-    flags = tuple(Column(name, "float64", nullable=False) for name in added_columns(repairs))
-    return TableSchema((*inputs, *flags))
+def _threshold(prepared: Prepared, scores: Numbers, costs: Mapping[str, float] | None) -> float:
+    if not costs:
+        return 0.5
+    if prepared.task != "binary":
+        raise UsageError(f"costs choose the threshold of a binary model, and this one is {prepared.task}")
+    return cheapest_threshold(prepared.fitting.validation_truth, scores, costs)
 
 
 def _no_target(data: Splits) -> pl.Series:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
-
-from tidemill.core.errors import ConfigError
 
 Ambiguous = Literal["earliest", "latest", "null"]
 
@@ -166,6 +162,30 @@ class Deduplicate:
 
 
 @dataclass(frozen=True, slots=True)
+class DropMissing:
+    """Take rows out in which one of the columns (or, with `how` ``"all"``, every one) is missing; to quarantine."""
+
+    columns: tuple[str, ...]
+    how: Literal["any", "all"] = "any"
+    kind: Literal["drop_missing"] = "drop_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class DeduplicateSimilar:
+    """Keep the first of the rows whose text in `columns` is nearly the same; the others go to quarantine.
+
+    Case, accents' form, punctuation and spaces do not count; the rest is compared by its runs of three characters:
+    `similarity` is the least share of them that two rows have in common (Jaccard). Rows with equal values in `within`
+    only are compared, if it is given. Exact: no near-duplicate is missed.
+    """
+
+    columns: tuple[str, ...]
+    similarity: float = 0.8
+    within: tuple[str, ...] = ()
+    kind: Literal["deduplicate_similar"] = "deduplicate_similar"
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardFill:
     """Replace a missing value by the last one before it, in the order of `order` (or of the rows), within `by`.
 
@@ -234,167 +254,14 @@ class RepairEncoding:
     kind: Literal["repair_encoding"] = "repair_encoding"
 
 
-@dataclass(frozen=True, slots=True)
-class FillLearned:
-    """Replace missing values by a statistic of the training rows. Learned: given to ``train``, not to ``clean``.
-
-    Parameters
-    ----------
-    column
-        The column.
-    statistic
-        ``"median"`` or ``"mean"`` of numbers, ``"most_frequent"`` of anything.
-    indicator
-        Whether to add a column ``COLUMN__missing`` that is 1 where the value was missing.
-    """
-
-    column: str
-    statistic: Literal["median", "mean", "most_frequent"] = "median"
-    indicator: bool = False
-    kind: Literal["fill_learned"] = "fill_learned"
-
-
-@dataclass(frozen=True, slots=True)
-class MergeRare:
-    """Turn categories rarer than a share of the training rows, and unseen ones, into `other`. Learned."""
-
-    column: str
-    min_share: float = 0.01
-    other: str = "other"
-    kind: Literal["merge_rare"] = "merge_rare"
-
-
-@dataclass(frozen=True, slots=True)
-class ClipLearned:
-    """Limit numbers to quantiles of the training rows. Learned."""
-
-    column: str
-    lower: float = 0.001
-    upper: float = 0.999
-    kind: Literal["clip_learned"] = "clip_learned"
-
-
-@dataclass(frozen=True, slots=True)
-class FillByGroup:
-    """Replace missing values by the statistic of their group in the training rows. Learned.
-
-    Groups are the rows with equal values in `by`; a group that was not seen, or has no value, gets the statistic of
-    all rows.
-    """
-
-    column: str
-    by: tuple[str, ...]
-    statistic: Literal["median", "mean", "most_frequent"] = "median"
-    indicator: bool = False
-    kind: Literal["fill_by_group"] = "fill_by_group"
-
-
-@dataclass(frozen=True, slots=True)
-class ScaleLearned:
-    """Bring numbers to a common scale. Learned.
-
-    ``"standard"``: less the mean, by the standard deviation; ``"robust"``: less the median, by the width of the middle
-    half; ``"minmax"``: from 0 to 1 on the training rows.
-    """
-
-    column: str
-    method: Literal["standard", "robust", "minmax"] = "standard"
-    kind: Literal["scale_learned"] = "scale_learned"
-
-
-@dataclass(frozen=True, slots=True)
-class BinLearned:
-    """The number of the bin that a number is in; bins hold equally many training rows. Learned."""
-
-    column: str
-    bins: int = 10
-    kind: Literal["bin_learned"] = "bin_learned"
-
-
 Stateless: TypeAlias = (
     ParseHhmm | ParseTime | ToTimezone | DropColumns | Rename | Cast | NullOutside | NullValues | FillConstant
-    | NormaliseText | MergeCategories | Derive | FilterRows | Deduplicate
+    | NormaliseText | MergeCategories | Derive | FilterRows | Deduplicate | DropMissing | DeduplicateSimilar
     | ForwardFill | Indicator | Clip | Log | Bin | ConvertUnit | RepairEncoding
 )  # fmt: skip
-Learned: TypeAlias = FillLearned | MergeRare | ClipLearned | FillByGroup | ScaleLearned | BinLearned
-Operation: TypeAlias = Stateless | Learned
 
-LEARNED: tuple[type, ...] = (FillLearned, MergeRare, ClipLearned, FillByGroup, ScaleLearned, BinLearned)
-_KINDS: dict[str, type] = {
-    str(next(item.default for item in fields(kind) if item.name == "kind")): kind
-    for kind in (
-        ParseHhmm, ParseTime, ToTimezone, DropColumns, Rename, Cast, NullOutside, NullValues, FillConstant,
-        NormaliseText, MergeCategories, Derive, FilterRows, Deduplicate,
-        ForwardFill, Indicator, Clip, Log, Bin, ConvertUnit, RepairEncoding, *LEARNED,
-    )
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class CleaningPlan:
-    """Operations in the order in which they are done; a suggested plan says why, one reason for each.
-
-    >>> plan = CleaningPlan((NullOutside("wind_speed", maximum=200), Rename({"visib": "visibility"})))
-    >>> CleaningPlan.from_dict(plan.to_dict()) == plan
-    True
-    """
-
-    operations: tuple[Operation, ...]
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def stateless(self) -> CleaningPlan:
-        """The part for ``clean``, before the split."""
-        return self._part(learned=False)
-
-    @property
-    def learned(self) -> CleaningPlan:
-        """The part for ``train(…, cleaning=…)``, fitted on training rows."""
-        return self._part(learned=True)
-
-    def _part(self, *, learned: bool) -> CleaningPlan:
-        chosen = [isinstance(operation, LEARNED) == learned for operation in self.operations]
-        operations = tuple(itertools.compress(self.operations, chosen))
-        return CleaningPlan(operations, tuple(itertools.compress(self.reasons, chosen)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-able mapping."""
-        reasons = {"reasons": list(self.reasons)} if self.reasons else {}
-        return {"operations": [_to_dict(operation) for operation in self.operations]} | reasons
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> CleaningPlan:
-        """Read what `to_dict` wrote; an unknown kind or option is an error."""
-        return cls(tuple(operation_from_dict(entry) for entry in raw["operations"]), tuple(raw.get("reasons", ())))
-
-
-def plan(*operations: Operation) -> CleaningPlan:
-    """A cleaning plan of these operations."""
-    return CleaningPlan(operations)
-
-
-def _to_dict(operation: Operation) -> dict[str, Any]:
-    return {"kind": operation.kind} | {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(operation).items()
-        if key != "kind"
-    }
-
-
-def operation_from_dict(raw: Mapping[str, Any]) -> Operation:
-    """One operation from its mapping, ``{"kind": "null_outside", "column": "wind", "maximum": 200}``."""
-    kind = _KINDS.get(raw.get("kind", ""))
-    if kind is None:
-        near = difflib.get_close_matches(str(raw.get("kind")), _KINDS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(_KINDS)}."
-        raise ConfigError("no such cleaning operation", value=raw.get("kind"), hint=hint)
-    known = [item.name for item in fields(kind)]
-    unknown = sorted(set(raw) - set(known))
-    if unknown:
-        raise ConfigError(f"{raw['kind']} has unknown options", value=unknown, hint=f"Known: {', '.join(known)}.")
-    values = {
-        key: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-        for key, value in raw.items()
-    }
-    operation: Operation = kind(**values)
-    return operation
+STATELESS: tuple[type[Stateless], ...] = (
+    ParseHhmm, ParseTime, ToTimezone, DropColumns, Rename, Cast, NullOutside, NullValues, FillConstant,
+    NormaliseText, MergeCategories, Derive, FilterRows, Deduplicate, DropMissing, DeduplicateSimilar,
+    ForwardFill, Indicator, Clip, Log, Bin, ConvertUnit, RepairEncoding,
+)  # fmt: skip

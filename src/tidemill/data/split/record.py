@@ -1,0 +1,82 @@
+"""What a split is: three tables, and the record of how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from tidemill.core.digests import digest_value
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """How a split was made, and what its columns are for.
+
+    Parameters
+    ----------
+    target
+        The column to predict.
+    features
+        The columns to predict it from, in order.
+    method
+        The split method as a JSON-able mapping.
+    time
+        The time column (in a training set: the prediction time), if there is one.
+    entity
+        The columns that name what a row is about.
+    rows
+        Rows of each part.
+    spans
+        First and last time in each part, as ISO text.
+    left_out
+        Rows in no part, by reason: missing target, missing time, embargo.
+    availability
+        For each feature whose availability is declared, the moment when it is known.
+    undeclared
+        The features without such a declaration: taken as known at prediction time.
+    dropped
+        Columns that were dropped, and why.
+    overlaps
+        What the leak checks found: rows of later parts that are also in the training part, that are about an entity of
+        it, and training rows that are later than the first row of a later part.
+    contract
+        What the contract that the table kept asks of a single row; empty if it was not validated on its way here.
+    digest
+        Of all the above.
+    """
+
+    target: str
+    features: tuple[str, ...]
+    method: Mapping[str, Any]
+    time: str | None = None
+    entity: tuple[str, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+    spans: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    availability: Mapping[str, str] = field(default_factory=dict)
+    undeclared: tuple[str, ...] = ()
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    overlaps: Mapping[str, int] = field(default_factory=dict)
+    contract: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Splits:
+    """Three disjoint tables with the same columns, and how they were made."""
+
+    train: pl.DataFrame
+    validation: pl.DataFrame
+    test: pl.DataFrame
+    spec: SplitSpec
+
+
+def sealed(spec: SplitSpec) -> SplitSpec:
+    """The record with its digest."""
+    unsealed = replace(spec, digest="")
+    return replace(unsealed, digest=digest_value(asdict(unsealed)))
