@@ -1,30 +1,34 @@
-"""The first look at a table, column by column: in memory, or from a scan of a table that is larger than memory."""
+"""The first look at a table, in one reading: whole if it fits in memory, else batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from tidemill.data.column_streams import ColumnStream, OrderedStream, stream_of
 from tidemill.data.findings.finding import Finding
 from tidemill.data.findings.keys import find_duplicates, find_in_keys
 from tidemill.data.findings.times import find_in_times
 from tidemill.data.findings.values import find_in_values
-from tidemill.data.profile import ColumnProfile, measure_column
+from tidemill.data.profile import ColumnProfile, MeasuredColumn, measure_column
 from tidemill.data.relations.coverage import TimeCoverage, find_in_coverage, time_coverage
 from tidemill.data.relations.keys import find_near_duplicates, key_candidates
 from tidemill.data.relations.missing import MissingPattern, missing_patterns
-from tidemill.data.sampling import SAMPLE, sampled
+from tidemill.data.sampling import SAMPLE, RowSample, sampled
 from tidemill.data.types import Tabular, collected
 
-#: A table is read column by column when it would take more than this share of the memory allowed.
-_WHOLE = 1 / 3
-#: Measuring takes the memory of a column about this many times.
-_COPIES = 10
-_HEAD = 10_000
+#: A table is held when it takes at most this share of the memory allowed: measuring it takes about three times more.
+_WHOLE = 1 / 4
 #: Of a table that is not held in memory, this many rows stand for it where rows are compared.
 _LARGE_SAMPLE = 200_000
+#: Distinct values of a column that are counted exactly in a table that is not held, and the bytes that one may take.
+_MOST_DISTINCT, _PER_VALUE = 100_000, 400
+#: The share of the memory allowed that a batch, or the sample, may take; and the fewest rows of one.
+_PART, _FEWEST = 1 / 64, 256
+_PER_CELL = 16
+_NAMED = 20
 
 
 @dataclass(slots=True)
@@ -40,25 +44,43 @@ class Examined:
     keys: tuple[tuple[str, ...], ...] = ()
     missing: tuple[MissingPattern, ...] = ()
     basis: dict[str, str] = field(default_factory=dict)
+    measured: Sequence[MeasuredColumn] = ()
 
 
 def examine(
     table: Tabular, references: Mapping[str, pl.DataFrame], keys: Mapping[str, str], *, memory: int
 ) -> Examined:
     """Profiles and findings of columns, keys, missing patterns, and the sample for the rest."""
-    if isinstance(table, pl.LazyFrame):
-        rows = int(table.select(pl.len()).collect(engine="streaming").item())
-        head = table.head(_HEAD).collect(engine="streaming")
-        width = {name: head[name].estimated_size() / max(1, head.height) for name in head.columns}
-        if rows * sum(width.values()) > memory * _WHOLE:
-            return _in_pieces(table, rows, width, references, keys, memory)
-    return _whole(collected(table), references, keys)
+    if not isinstance(table, pl.LazyFrame):
+        return _whole(collected(table), references, keys)
+    batches = _batches(table, memory)
+    held, size = [pl.DataFrame(schema=table.collect_schema())], 0
+    for batch in batches:
+        held.append(batch)
+        size += int(batch.estimated_size())
+        if size > memory * _WHOLE:
+            return _in_batches(_drained(held, batches), held[0].schema, references, keys, memory)
+    return _whole(pl.concat(held), references, keys)
+
+
+def _batches(table: pl.LazyFrame, memory: int) -> Iterator[pl.DataFrame]:
+    """The table in its order, once, in parts of few rows."""
+    width = max(1, len(table.collect_schema()))
+    rows = min(131_072, max(_FEWEST, int(memory * _PART / (_PER_CELL * width))))
+    return iter(table.collect_batches(chunk_size=rows, maintain_order=True))
+
+
+def _drained(held: list[pl.DataFrame], batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """What is held, each let go as it is taken, and then the rest."""
+    while held:
+        yield held.pop(0)
+    yield from batches
 
 
 def _whole(frame: pl.DataFrame, references: Mapping[str, pl.DataFrame], keys: Mapping[str, str]) -> Examined:
     measured = [measure_column(column) for column in frame.iter_columns()]
     sample = sampled(frame)
-    out = Examined(frame.height, sample, frame)
+    out = Examined(frame.height, sample, frame, measured=measured)
     out.profiles = [column.profile for column in measured]
     out.findings = [finding for column in measured for finding in find_in_values(column)]
     out.findings += find_in_times(measured)
@@ -74,40 +96,26 @@ def _whole(frame: pl.DataFrame, references: Mapping[str, pl.DataFrame], keys: Ma
     return out
 
 
-def _in_pieces(
-    table: pl.LazyFrame,
-    rows: int,
-    width: Mapping[str, float],
+def _in_batches(
+    batches: Iterable[pl.DataFrame],
+    schema: pl.Schema,
     references: Mapping[str, pl.DataFrame],
     keys: Mapping[str, str],
     memory: int,
 ) -> Examined:
-    """A few columns at a time, each in full if it fits, and what concerns rows on a sample."""
-    sample = _scattered(table, rows, _LARGE_SAMPLE)
+    """Columns in full, as exactly as bounded memory allows; what concerns rows on a sample."""
+    most = min(_MOST_DISTINCT, max(_FEWEST, memory // (_PER_VALUE * len(schema))))
+    chosen = RowSample(min(_LARGE_SAMPLE, max(_FEWEST, int(4 * memory * _PART / (_PER_CELL * len(schema))))))
+    streams = [stream_of(name, kind, most) for name, kind in schema.items()]
+    rows = 0
+    for batch in batches:
+        rows += batch.height
+        chosen.add(batch)
+        for stream in streams:
+            stream.add(batch[stream.name])
+    sample = chosen.rows()
     out = Examined(rows, sampled(sample, SAMPLE), sample)
-    out.basis["columns"] = f"all {rows:,} rows, read a few columns at a time"
-    out.basis["rows"] = f"repeated rows, keys, clocks and missing patterns on a sample of {sample.height:,} rows"
-    out.basis["relations"] = f"a sample of {out.sample.height:,} of {rows:,} rows"
-    most = memory / _COPIES
-    by_name: dict[str, ColumnProfile] = {}
-    for names in _batches(width, rows, most):
-        thin = rows * width[names[0]] > most
-        part = table.select(names)
-        frame = (
-            _scattered(part, rows, int(most / max(1.0, width[names[0]]))) if thin else part.collect(engine="streaming")
-        )
-        if thin:
-            out.basis[f"column {names[0]}"] = f"a sample of {frame.height:,} of {rows:,} rows"
-        for column in frame.iter_columns():
-            measured = measure_column(column)
-            by_name[column.name] = measured.profile
-            out.findings += find_in_values(measured)
-            out.findings += find_in_keys([measured], references, keys)
-            found = time_coverage(measured)
-            if found is not None:
-                out.coverage.append(found)
-                out.findings += find_in_coverage(found)
-    out.profiles = [by_name[name] for name in width]
+    _of_streams(out, streams, references, keys)
     looked_at = [measure_column(column) for column in sample.iter_columns()]
     out.findings += find_in_times(looked_at)
     out.findings += find_duplicates(sample)
@@ -116,30 +124,31 @@ def _in_pieces(
     return out
 
 
+def _of_streams(
+    out: Examined, streams: Iterable[ColumnStream], references: Mapping[str, pl.DataFrame], keys: Mapping[str, str]
+) -> None:
+    for stream in streams:
+        column = stream.measured(out.labels[stream.name])
+        out.profiles.append(column.profile)
+        out.findings += find_in_values(column)
+        out.findings += find_in_keys([column], references, keys)
+        found = time_coverage(stream.covering(column) if isinstance(stream, OrderedStream) else column)
+        if found is not None:
+            out.coverage.append(found)
+            out.findings += find_in_coverage(found)
+    rows, sample = out.rows, out.labels.height
+    estimated = [profile.name for profile in out.profiles if not profile.exact]
+    out.basis["columns"] = f"all {rows:,} rows, in batches"
+    if estimated:
+        out.basis["estimates"] = (
+            f"distinct values to about 1 %, and quantiles, mad, top and histogram from a sample of {sample:,} rows, of "
+            f"{', '.join(estimated[:_NAMED])}"
+            + (f" and {len(estimated) - _NAMED:,} more" if estimated[_NAMED:] else "")
+        )
+    out.basis["rows"] = f"repeated rows, keys, clocks and missing patterns on a sample of {sample:,} rows"
+    out.basis["relations"] = f"a sample of {out.sample.height:,} of {rows:,} rows"
+
+
 def _is_key(profile: ColumnProfile, rows: int) -> bool:
     fractional = profile.type.startswith(("float", "decimal"))
     return not profile.nulls and profile.distinct == rows > 1 and not fractional
-
-
-def _batches(width: Mapping[str, float], rows: int, most: float) -> Iterator[list[str]]:
-    """Columns that fit together; one that does not fit at all is alone."""
-    batch: list[str] = []
-    size = 0.0
-    for name, each in width.items():
-        if batch and size + rows * each > most:
-            yield batch
-            batch, size = [], 0.0
-        batch.append(name)
-        size += rows * each
-    if batch:
-        yield batch
-
-
-def _scattered(table: pl.LazyFrame, rows: int, most: int) -> pl.DataFrame:
-    """About `most` rows of a scan, in order; which ones follows from their numbers alone."""
-    if rows <= most:
-        return table.collect(engine="streaming")
-    every = -(-rows // max(1, most))
-    index = "__row_number"
-    chosen = table.with_row_index(index).filter(pl.col(index).hash(1) % every == 0)
-    return chosen.drop(index).collect(engine="streaming")

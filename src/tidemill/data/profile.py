@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
 
+from tidemill.data.tally import (
+    QUANTILES,
+    TOP,
+    Tally,
+    at_ranks,
+    deviation,
+    finite,
+    histogram,
+    moments,
+    most_frequent,
+    shape,
+    tally,
+)
+from tidemill.data.tally import total as sum_of
 from tidemill.data.types import physical_type, plain
 
 Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-_TOP = 10
-_BINS = 20
-_TAIL = 0.001
+#: The order of a column's values from row to row; equal neighbours make it not strict.
+Order = Literal["increasing", "strictly increasing", "decreasing", "strictly decreasing"]
+
+_WIDE = (pl.Int128, pl.UInt128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +44,27 @@ class ColumnProfile:
     rows, nulls, distinct
         Rows; missing values (NaN included); distinct values that are not missing.
     minimum, maximum, mean, std
-        Of numbers; minimum and maximum also of times (ISO text) and of text (in order of the alphabet).
+        Of numbers; minimum and maximum also of times (ISO text) and of text (in order of the alphabet). The mean and
+        all that follows from it are of finite numbers.
     quantiles
         By probability as text (``"0.5"``), for numbers and times.
     zeros, negatives
         Of numbers.
     top
-        The most frequent values with their counts.
+        The most frequent values with their counts, at most 20.
     histogram
-        ``{"edges": […], "counts": […]}`` for numbers, over the middle 99.8 %; values outside are in the end bins.
+        ``{"edges": […], "counts": […]}`` for numbers, over the middle 99.8 % in 50 bins; values outside are in the end
+        bins.
+    total, skewness, kurtosis, mad, infinite
+        Of numbers: the sum, skewness, excess kurtosis, the median absolute deviation from the median, and how many
+        are infinite.
+    monotone
+        How numbers and times go from row to row, missing ones left out; None if up and down.
+    lengths
+        Of text: the ``shortest``, ``mean`` and ``longest`` number of characters.
+    exact
+        False where the table was too large for it: `distinct` is then an estimate (standard error 0.8 %), and
+        `quantiles`, `mad`, `top` and `histogram` are those of a sample of rows. All else is always of all rows.
     """
 
     name: str
@@ -55,16 +81,32 @@ class ColumnProfile:
     negatives: int | None = None
     top: tuple[tuple[Any, int], ...] = ()
     histogram: Mapping[str, list[float]] = field(default_factory=dict)
+    total: float | None = None
+    skewness: float | None = None
+    kurtosis: float | None = None
+    mad: float | None = None
+    infinite: int | None = None
+    monotone: Order | None = None
+    lengths: Mapping[str, float] = field(default_factory=dict)
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredColumn:
-    """A column, its profile, and its distinct values in order with their counts (numbers, or the words of text)."""
+    """A column, its profile, and its distinct values with their counts.
+
+    Numbers and times (as numbers) are in ascending order; words with the most frequent first, then as they appear.
+    """
 
     series: pl.Series
     profile: ColumnProfile
-    values: Numbers
+    distinct: pl.Series
     counts: Numbers
+
+    @property
+    def values(self) -> Numbers:
+        """The distinct values as an array; `distinct` is cheaper for words."""
+        return self.distinct.to_numpy()
 
     @property
     def is_number(self) -> bool:
@@ -74,7 +116,12 @@ class MeasuredColumn:
     @property
     def is_text(self) -> bool:
         """Whether `values` are words."""
-        return self.series.dtype == pl.String or self.series.dtype.base_type() in (pl.Categorical, pl.Enum)
+        return is_text(self.series.dtype)
+
+
+def is_text(kind: pl.DataType) -> bool:
+    """Whether a type holds words."""
+    return kind == pl.String or kind.base_type() in (pl.Categorical, pl.Enum)
 
 
 def measure_column(series: pl.Series) -> MeasuredColumn:
@@ -85,87 +132,193 @@ def measure_column(series: pl.Series) -> MeasuredColumn:
     (2, 1, 5.0, (2, 2))
     """
     kind = series.dtype
-    if kind.is_float():
+    if kind.is_float() and series.is_nan().any():
         series = series.fill_nan(None)
     if kind.is_numeric() or kind.is_temporal():
-        return _ordered(series)
-    return _counted(series)
+        return _of_ordered(series)
+    if is_text(kind):
+        return _of_words(series)
+    return _of_others(series)
 
 
-def _ordered(series: pl.Series) -> MeasuredColumn:
-    """Numbers and times: everything follows from the sorted values."""
-    kind = series.dtype
-    physical = series.drop_nulls()
-    physical = physical.cast(pl.Float64) if kind.is_decimal() else physical.to_physical()
-    ordered: Numbers = np.sort(physical.to_numpy())
-    nulls = series.len() - len(ordered)
-    base = {"name": series.name, "type": physical_type(kind), "rows": series.len(), "nulls": nulls}
-    if not len(ordered):
-        return MeasuredColumn(series, ColumnProfile(**base, distinct=0), ordered, np.zeros(0, np.int64))  # type: ignore[arg-type]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    counts = np.diff(np.append(starts, len(ordered)))
-    values = ordered[starts]
-    quantiles = ordered[[round(q * (len(ordered) - 1)) for q in QUANTILES]]
-    top = np.argsort(-counts, kind="stable")[:_TOP]
-    shown = _show(series, np.concatenate([ordered[[0, -1]], quantiles, values[top]]))
-    is_number = kind.is_numeric()
-    finite = ordered[np.isfinite(ordered)] if is_number else ordered
-    profile = ColumnProfile(
-        **base,  # type: ignore[arg-type]
-        distinct=len(values),
-        minimum=shown[0],
-        maximum=shown[1],
-        mean=float(finite.mean()) if is_number and len(finite) else None,
-        std=float(finite.std()) if is_number and len(finite) else None,
-        quantiles=dict(zip(map(str, QUANTILES), shown[2 : 2 + len(QUANTILES)], strict=True)),
-        zeros=int((ordered == 0).sum()) if is_number else None,
-        negatives=int((ordered < 0).sum()) if is_number else None,
-        top=tuple(zip(shown[2 + len(QUANTILES) :], counts[top].tolist(), strict=True)),
-        histogram=_histogram(finite) if is_number and len(finite) else {},
-    )
-    return MeasuredColumn(series, profile, values, counts)
+def physical(series: pl.Series) -> Numbers:
+    """The values that are there, as numbers in the order of rows."""
+    known = series.drop_nulls()
+    # What NumPy has no type for is compared as decimals.
+    wide = series.dtype.is_decimal() or series.dtype in _WIDE
+    return (known.cast(pl.Float64) if wide else known.to_physical()).to_numpy()
 
 
-def _show(series: pl.Series, physical: Numbers) -> list[Any]:
+def _of_ordered(series: pl.Series) -> MeasuredColumn:
+    """Numbers and times: nearly everything follows from their tally."""
+    known = physical(series)
+    counted = tally(known)
+    profile = profile_of_tally(series.name, series.dtype, series.len(), counted)
+    if known.dtype.kind == "f" and not series.dtype.is_float():
+        profile["distinct"] = series.drop_nulls().n_unique()
+    measured = ColumnProfile(**profile, monotone=steps_of(known).order)
+    return MeasuredColumn(series, measured, pl.Series(series.name, counted.values), counted.counts)
+
+
+def profile_of_tally(name: str, kind: pl.DataType, rows: int, counted: Tally) -> dict[str, Any]:
+    """The fields of the profile that follow from a tally of numbers or times."""
+    known = counted.total
+    out: dict[str, Any] = {
+        "name": name, "type": physical_type(kind), "rows": rows, "nulls": rows - known, "distinct": len(counted.values)
+    }  # fmt: skip
+    if not known:
+        return out
+    top = most_frequent(counted)
+    ends_and_quantiles = at_ranks(counted, (0.0, 1.0, *QUANTILES))
+    shown = shown_values(kind, np.concatenate([ends_and_quantiles, counted.values[top]]))
+    out |= {
+        "minimum": shown[0],
+        "maximum": shown[1],
+        "quantiles": dict(zip(map(str, QUANTILES), shown[2 : 2 + len(QUANTILES)], strict=True)),
+        "top": tuple(zip(shown[2 + len(QUANTILES) :], counted.counts[top].tolist(), strict=True)),
+    }
+    return out | numeric_fields(counted) if kind.is_numeric() else out
+
+
+def numeric_fields(counted: Tally) -> dict[str, Any]:
+    """The fields of the profile that only numbers have."""
+    bounded = finite(counted)
+    before_zero, to_zero = (int(place) for place in (
+        np.searchsorted(counted.values, 0, side="left"), np.searchsorted(counted.values, 0, side="right")
+    ))  # fmt: skip
+    return shape(moments(bounded)) | {
+        "zeros": int(counted.counts[before_zero:to_zero].sum()),
+        "negatives": int(counted.counts[:before_zero].sum()),
+        "histogram": histogram(bounded),
+        "total": sum_of(bounded),
+        "mad": deviation(bounded),
+        "infinite": counted.total - bounded.total,
+    }
+
+
+def shown_values(kind: pl.DataType, values: Numbers) -> list[Any]:
     """Physical values as JSON has them."""
-    if series.dtype.is_numeric():
-        return [plain(value) for value in physical.tolist()]
-    return [plain(value) for value in pl.Series(physical).cast(series.dtype).to_list()]
+    if kind.is_numeric():
+        return [plain(value) for value in values.tolist()]
+    return [plain(value) for value in pl.Series(values).cast(kind).to_list()]
 
 
-def _histogram(ordered: Numbers) -> dict[str, list[float]]:
-    last = len(ordered) - 1
-    low, high = float(ordered[round(_TAIL * last)]), float(ordered[round((1 - _TAIL) * last)])
-    if low == high:
-        return {"edges": [low, high], "counts": [float(len(ordered))]}
-    edges = np.linspace(low, high, _BINS + 1)
-    inner = np.searchsorted(ordered, edges[1:-1], side="left")
-    counts = np.diff(np.concatenate([[0], inner, [len(ordered)]]))
-    return {"edges": edges.tolist(), "counts": counts.astype(float).tolist()}
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Which steps there are from one value to the next."""
+
+    up: bool = False
+    down: bool = False
+    level: bool = False
+
+    def __or__(self, other: Steps) -> Steps:
+        """The steps of two stretches, the second of which begins with the last value of the first."""
+        return Steps(self.up or other.up, self.down or other.down, self.level or other.level)
+
+    @property
+    def order(self) -> Order | None:
+        """The order that such steps make; None if up and down, and where there is no step."""
+        if self.up == self.down:
+            return "increasing" if self.level and not self.up else None
+        if self.up:
+            return "increasing" if self.level else "strictly increasing"
+        return "decreasing" if self.level else "strictly decreasing"
 
 
-def _counted(series: pl.Series) -> MeasuredColumn:
-    """Text, flags and everything else: values counted."""
-    kind = series.dtype
-    nulls = series.null_count()
-    text = kind == pl.String or kind.base_type() in (pl.Categorical, pl.Enum)
-    if not (text or kind == pl.Boolean):
-        empty = np.zeros(0, np.int64)
-        distinct = 0 if kind in (pl.Null, pl.Object) else series.drop_nulls().n_unique()
-        profile = ColumnProfile(series.name, physical_type(kind), series.len(), nulls, distinct)
-        return MeasuredColumn(series, profile, empty, empty)
-    words = series.drop_nulls().cast(pl.String) if text else series.drop_nulls()
-    tally = words.alias("value").value_counts(name="count").sort(["count", "value"], descending=[True, False])
-    values = tally["value"]
+def steps_of(values: Numbers) -> Steps:
+    """The steps between neighbours.
+
+    >>> steps_of(np.array([1, 1, 2])).order, steps_of(np.array([3, 2])).order, steps_of(np.array([1, 0, 1])).order
+    ('increasing', 'strictly decreasing', None)
+    """
+    before, after = values[:-1], values[1:]
+    return Steps(*(bool(step.any()) for step in (before < after, before > after, before == after)))
+
+
+def _of_words(series: pl.Series) -> MeasuredColumn:
+    words = series.drop_nulls().cast(pl.String)
+    distinct, counts = counted_words(words)
     profile = ColumnProfile(
         name=series.name,
-        type=physical_type(kind),
+        type=physical_type(series.dtype),
         rows=series.len(),
-        nulls=nulls,
-        distinct=tally.height,
-        minimum=plain(values.min()),
-        maximum=plain(values.max()),
-        mean=float(words.mean()) if kind == pl.Boolean and len(words) else None,  # type: ignore[arg-type]
-        top=tuple((plain(value), count) for value, count in tally.head(_TOP).rows()),
+        nulls=series.len() - words.len(),
+        distinct=distinct.len(),
+        minimum=words.min(),
+        maximum=words.max(),
+        top=frequent_words(distinct, counts),
+        lengths=lengths_of(words),
     )
-    return MeasuredColumn(series, profile, values.to_numpy(), tally["count"].to_numpy())
+    return MeasuredColumn(series, profile, distinct, counts)
+
+
+def counted_words(words: pl.Series) -> tuple[pl.Series, Numbers]:
+    """Distinct words and their counts: the most frequent first, then as they appear.
+
+    >>> words, counts = counted_words(pl.Series(["b", "a", "c", "a"]))
+    >>> words.to_list(), counts.tolist()
+    (['a', 'b', 'c'], [2, 1, 1])
+    """
+    hashes = np.sort(words.hash(1).to_numpy())
+    if (hashes[1:] != hashes[:-1]).all():  # different hashes are of different words
+        return words, np.broadcast_to(np.int64(1), words.len())
+    counted = (
+        words.to_frame("word").lazy().with_row_index("first")
+        .group_by("word").agg(pl.col("first").min(), pl.len().alias("count")).collect()
+    )  # fmt: skip
+    counts = counted["count"].to_numpy().astype(np.int64)
+    order = np.argsort((counts.max() - counts) * words.len() + counted["first"].to_numpy())
+    return counted["word"][order].alias(words.name), counts[order]
+
+
+def frequent_words(distinct: pl.Series, counts: Numbers) -> tuple[tuple[str, int], ...]:
+    """The most frequent words; among equals, the first of the alphabet.
+
+    >>> frequent_words(pl.Series(["b", "d", "a"]), np.array([2, 1, 1]))
+    (('b', 2), ('a', 1), ('d', 1))
+    """
+    if not len(counts):
+        return ()
+    least = int(counts[min(TOP, len(counts)) - 1])
+    above = int((counts > least).sum())
+    ties = distinct.filter(pl.Series(counts == least)).bottom_k(TOP - above).sort()
+    first = pl.DataFrame({"word": distinct.head(above), "count": counts[:above]})
+    ranked = first.sort(["count", "word"], descending=[True, False]).rows()
+    return (*ranked, *((word, least) for word in ties.to_list()))
+
+
+def lengths_of(words: pl.Series) -> dict[str, float]:
+    """The shortest, mean and longest number of characters."""
+    if not words.len():
+        return {}
+    length = words.str.len_chars()
+    return {"shortest": length.min(), "mean": float(length.mean()), "longest": length.max()}  # type: ignore[arg-type,dict-item]
+
+
+def _of_others(series: pl.Series) -> MeasuredColumn:
+    """Flags are counted; of everything else there are only distinct values."""
+    kind, known = series.dtype, series.drop_nulls()
+    base: dict[str, Any] = {
+        "name": series.name, "type": physical_type(kind), "rows": series.len(), "nulls": series.len() - known.len()
+    }  # fmt: skip
+    nothing = np.zeros(0, np.int64)
+    if kind != pl.Boolean:
+        distinct = 0 if kind in (pl.Null, pl.Object) else known.n_unique()
+        return MeasuredColumn(series, ColumnProfile(**base, distinct=distinct), pl.Series(nothing), nothing)
+    counted = flags_counted(int(known.sum()), known.len())
+    profile = ColumnProfile(**base, **counted)
+    values = pl.Series(series.name, [value for value, _ in profile.top], dtype=pl.Boolean)
+    return MeasuredColumn(series, profile, values, np.array([count for _, count in profile.top], dtype=np.int64))
+
+
+def flags_counted(yes: int, known: int) -> dict[str, Any]:
+    """The fields of the profile of flags of which so many are true."""
+    top = [(value, count) for value, count in ((False, known - yes), (True, yes)) if count]
+    ends = sorted(value for value, _ in top)
+    return {
+        "distinct": len(top),
+        "minimum": ends[0] if ends else None,
+        "maximum": ends[-1] if ends else None,
+        "mean": yes / known if known else None,
+        "top": tuple(sorted(top, key=lambda item: -item[1])),
+    }

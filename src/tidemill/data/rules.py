@@ -101,7 +101,8 @@ def _bound(bound: float | str, dtype: pl.DataType, column: str) -> pl.Expr:
 def _unique(frame: pl.DataFrame, rule: Unique) -> RowRule:
     require_columns(frame, rule.columns, purpose="a unique key")
     complete = pl.all_horizontal(pl.col(name).is_not_null() for name in rule.columns)
-    repeated = complete & ~pl.struct(rule.columns).is_first_distinct()
+    key = pl.col(rule.columns[0]) if len(rule.columns) == 1 else pl.struct(rule.columns)
+    repeated = complete & ~key.is_first_distinct()
     return RowRule(f"({', '.join(rule.columns)}) repeats", "unique", rule.columns, rule.severity, repeated)
 
 

@@ -12,7 +12,9 @@ import polars as pl
 from tidemill.core import clock
 from tidemill.core.errors import ConfigError, ContractError, shorten
 from tidemill.data.contract import Severity, TableContract, contract_digest
+from tidemill.data.explore import Exploration, explore
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
+from tidemill.data.settled import holds
 from tidemill.data.table_rules import TableRule, table_rules
 from tidemill.data.types import Tabular, collected, plain
 from tidemill.engine.step import step
@@ -57,12 +59,16 @@ class ValidationReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validated:
-    """The good rows in their order, the others with a ``reasons`` column, the report, and the contract they keep."""
+    """The good rows in their order, the others with a ``reasons`` column, the report, and the contract they keep.
+
+    `exploration` is of all rows, before any went aside, where it was asked for (``profile=True``).
+    """
 
     valid: pl.DataFrame
     quarantined: pl.DataFrame
     report: ValidationReport
     contract: TableContract | None = None
+    exploration: Exploration | None = None
 
 
 def _moment_of_check(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +87,7 @@ def validate(
     *,
     fail: bool = True,
     now: datetime | None = None,
+    profile: bool = False,
 ) -> Validated:
     """Check every rule of a contract in one scan.
 
@@ -96,6 +103,9 @@ def validate(
         Whether a broken rule of severity ``fail`` raises; if not, its rows go to quarantine.
     now
         The time against which freshness is checked; by default the clock's.
+    profile
+        Whether to explore the table as well, in the same reading (see `tidemill.data.explore.explore`). Rules that hold
+        by the profile of their column are then not checked row by row.
 
     Raises
     ------
@@ -119,14 +129,15 @@ def validate(
             hint="Correct the source, or change the contract if this is the new normal.",
         )
     tables = {name: collected(reference) for name, reference in (references or {}).items()}
+    exploration = explore(frame, references=tables) if profile else None
     rules = row_rules(frame, contract, tables)
-    marks = _marks(frame, rules)
-    outcomes = tuple(_outcome(frame, rule, marks[f"rule:{index}"]) for index, rule in enumerate(rules))
+    marks = _marks(frame, rules, exploration)
+    outcomes = tuple(_outcome(frame, rule, marks.get(index)) for index, rule in enumerate(rules))
     whole = tuple(_table_outcome(rule) for rule in table_rules(frame, contract, now or clock.now()))
     if fail:
         _raise_if_failed(contract, outcomes + whole)
-    sorting = [index for index, rule in enumerate(rules) if rule.severity != "warn" and outcomes[index].broken]
-    bad = pl.select(pl.any_horizontal(marks[f"rule:{index}"] for index in sorting)).to_series() if sorting else None
+    sorting = [index for index in marks if rules[index].severity != "warn" and outcomes[index].broken]
+    bad = pl.select(pl.any_horizontal(marks[index] for index in sorting)).to_series() if sorting else None
     valid = frame if bad is None else frame.filter(~bad)
     quarantined = _quarantine(frame, rules, marks, sorting, bad)
     report = ValidationReport(
@@ -139,16 +150,18 @@ def validate(
             f"{worst.rule!r} (such as {shorten(list(worst.examples))})",
             hint=f"More than max_quarantined = {contract.max_quarantined:g} of the table: correct source or contract.",
         )
-    return Validated(valid, quarantined, report, contract)
+    return Validated(valid, quarantined, report, contract, exploration)
 
 
-def _marks(frame: pl.DataFrame, rules: list[RowRule]) -> pl.DataFrame:
-    """One flag per rule and row: true where the rule is broken."""
+def _marks(frame: pl.DataFrame, rules: list[RowRule], exploration: Exploration | None) -> dict[int, pl.Series]:
+    """For each rule that is not known to hold, by its place: true in the rows that break it."""
+    profiles = {} if exploration is None else {column.name: column for column in exploration.columns}
     try:
+        visited = [index for index, rule in enumerate(rules) if not holds(rule, frame, profiles)]
         marked = frame.lazy().select(
-            rule.broken.fill_null(value=False).alias(f"rule:{index}") for index, rule in enumerate(rules)
+            rules[index].broken.fill_null(value=False).alias(f"rule:{index}") for index in visited
         )
-        return marked.collect()
+        return dict(zip(visited, marked.collect().iter_columns(), strict=True))
     except pl.exceptions.PolarsError as error:
         raise ConfigError(
             f"a rule of the contract does not fit the table: {str(error).splitlines()[0]}",
@@ -157,10 +170,10 @@ def _marks(frame: pl.DataFrame, rules: list[RowRule]) -> pl.DataFrame:
         ) from error
 
 
-def _outcome(frame: pl.DataFrame, rule: RowRule, marks: pl.Series) -> RuleOutcome:
-    broken = int(marks.sum())
+def _outcome(frame: pl.DataFrame, rule: RowRule, marks: pl.Series | None) -> RuleOutcome:
+    broken = 0 if marks is None else int(marks.sum())
     examples: tuple[Any, ...] = ()
-    if broken:
+    if marks is not None and broken:
         sample = frame.select(rule.columns).filter(marks).unique(maintain_order=True).head(_EXAMPLES)
         rows = sample.rows() if len(rule.columns) > 1 else sample.to_series().to_list()
         examples = tuple(plain(row) for row in rows)
@@ -172,17 +185,17 @@ def _table_outcome(rule: TableRule) -> RuleOutcome:
 
 
 def _quarantine(
-    frame: pl.DataFrame, rules: list[RowRule], marks: pl.DataFrame, sorting: list[int], bad: pl.Series | None
+    frame: pl.DataFrame, rules: list[RowRule], marks: dict[int, pl.Series], sorting: list[int], bad: pl.Series | None
 ) -> pl.DataFrame:
     if bad is None:
         return frame.clear().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))
-    reasons = marks.filter(bad).select(
+    reasons = pl.DataFrame([marks[index] for index in sorting]).filter(bad).select(
         pl.concat_list(
             pl.when(pl.col(f"rule:{index}")).then(pl.lit(rules[index].name)).otherwise(None) for index in sorting
         )
         .list.drop_nulls()
         .alias("reasons")
-    )
+    )  # fmt: skip
     return frame.filter(bad).with_columns(reasons["reasons"])
 
 

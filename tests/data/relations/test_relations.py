@@ -112,7 +112,7 @@ def test_holes_are_told_from_rhythm():
     assert time_coverage(measure_column(pl.Series([1, 2, 3, 4]))) is None
 
 
-def test_a_table_larger_than_the_memory_allowed_is_explored_in_pieces(tmp_path):
+def test_a_table_larger_than_the_memory_allowed_is_explored_in_batches(tmp_path):
     rows = 400_000
     table = pl.DataFrame(
         {
@@ -126,13 +126,24 @@ def test_a_table_larger_than_the_memory_allowed_is_explored_in_pieces(tmp_path):
     table.write_parquet(tmp_path / "t.parquet")
     lazy = pl.scan_parquet(tmp_path / "t.parquet")
     whole = explore(lazy)
-    pieces = explore(lazy, memory=36_000_000)
+    batches = explore(lazy, memory=36_000_000)
     assert "all 400,000 rows" in whole.basis["columns"]
-    assert "few columns at a time" in pieces.basis["columns"]
-    assert "on a sample of" in pieces.basis["rows"]
-    assert pieces.columns == whole.columns  # exact, in both ways
-    assert {(f.kind, f.column) for f in pieces.findings} == {(f.kind, f.column) for f in whole.findings}
-    thin = explore(lazy, memory=3_000_000)
-    assert "a sample of" in thin.basis["column speed"]
-    assert thin.rows == rows
-    assert abs(thin.columns[1].mean - 12) < 0.5
+    assert "in batches" in batches.basis["columns"]
+    assert "on a sample of" in batches.basis["rows"]
+    assert {(f.kind, f.column) for f in batches.findings} == {(f.kind, f.column) for f in whole.findings}
+    assert batches.keys == whole.keys == (("id",),)
+    assert [column.exact for column in batches.columns] == [False, False, True, False, True]
+    assert batches.basis["estimates"].endswith("of id, speed, other")
+    for found, exact in zip(batches.columns, whole.columns, strict=True):
+        if found.exact:
+            assert found == exact
+            continue
+        assert (found.nulls, found.minimum, found.maximum) == (exact.nulls, exact.minimum, exact.maximum)
+        assert (found.zeros, found.negatives, found.monotone) == (exact.zeros, exact.negatives, exact.monotone)
+        assert found.distinct == pytest.approx(exact.distinct, rel=0.03)
+        for name in ("mean", "std", "skewness", "kurtosis", "total"):
+            assert getattr(found, name) == pytest.approx(getattr(exact, name), rel=1e-9, abs=1e-9)
+        assert all(
+            value == pytest.approx(exact.quantiles[share], abs=0.05 * exact.std)
+            for share, value in found.quantiles.items()
+        )

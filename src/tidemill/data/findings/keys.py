@@ -50,7 +50,7 @@ def _told(keys: Mapping[str, str], references: Mapping[str, pl.DataFrame]) -> di
 def _found(column: MeasuredColumn, references: Mapping[str, pl.DataFrame]) -> list[tuple[str, str]]:
     if not column.is_text or not len(column.values):
         return []
-    words = pl.Series(column.values, dtype=pl.String)
+    words = column.distinct
     best: dict[str, tuple[float, str]] = {}
     for table, frame in references.items():
         for key in frame.columns:
@@ -65,7 +65,7 @@ def _found(column: MeasuredColumn, references: Mapping[str, pl.DataFrame]) -> li
 
 def _orphans(column: MeasuredColumn, table: str, key: str, known: pl.Series) -> Iterator[Finding]:
     name, rows = column.profile.name, column.profile.rows
-    words = pl.DataFrame({"value": column.values, "count": column.counts})
+    words = pl.DataFrame({"value": column.distinct, "count": column.counts})
     lost = words.filter(~pl.col("value").is_in(known.cast(words.schema["value"], strict=False).unique().implode()))
     if lost.is_empty():
         return

@@ -67,9 +67,9 @@ def _impossible(column: MeasuredColumn) -> Iterator[Finding]:
         return
     quarter, median, three = _quartiles(values, counts)
     for sign in (1, -1):
-        side = (values - median) * sign
-        order = np.argsort(side)
-        distance, number, original = side[order], counts[order], values[order]
+        # The values ascend: seen from the median, so do those above it, and backwards those below it.
+        original, number = values[::sign], counts[::sign]
+        distance = (original - median) * sign
         first = _first_beyond_gap(distance, number, width=three - quarter)
         if first is None:
             continue
@@ -113,7 +113,7 @@ def _first_beyond_gap(distance: Numbers, counts: Numbers, width: float) -> int |
 
 def _text(column: MeasuredColumn) -> Iterator[Finding]:
     name, rows = column.profile.name, column.profile.rows
-    words = pl.DataFrame({"word": pl.Series(column.values, dtype=pl.String), "count": column.counts})
+    words = pl.DataFrame({"word": column.distinct, "count": column.counts})
     tokens = words.filter(pl.col("word").str.strip_chars().str.to_lowercase().is_in([*_NULL_TOKENS, ""]))
     if tokens.height:
         yield _of_words(
@@ -140,11 +140,13 @@ def _text(column: MeasuredColumn) -> Iterator[Finding]:
             "Cast it to a number, and decide what the text means.",
             {"kind": "cast", "column": name, "type": "float64"},
         )  # fmt: skip
+    if column.profile.distinct >= rows / 2:
+        return
     folded = words.with_columns(
         fold=pl.col("word").str.strip_chars().str.replace_all(r"[\s_-]+", " ").str.to_lowercase()
     )
     variants = folded.filter(pl.col("fold").is_duplicated()).sort("fold", "count")
-    if variants.height and column.profile.distinct < rows / 2:
+    if variants.height:
         rarer = variants.filter(~pl.col("fold").is_last_distinct())
         yield _of_words(
             "spelling_variants", name, "warning", rarer.drop("fold"), rows,

@@ -20,6 +20,7 @@ WEAKEST, MOST = 0.1, 200
 _MOST_NUMBERS, _MOST_CATEGORIES = 100, 40
 _MOST_LEVELS = 100
 _FEWEST_ROWS = 10
+_ON_ONE_THREAD = 2**17
 _BINS = 10
 
 
@@ -139,11 +140,12 @@ def _between_numbers(numbers: dict[str, Floats]) -> Iterator[Association]:
     names = list(numbers)
     raw = np.column_stack(list(numbers.values()))
     here = ~np.isnan(raw)
-    both = here.T.astype(np.float64) @ here.astype(np.float64)
+    mask = here.astype(np.float64)
+    both = _products(mask, mask)
     ranked = np.column_stack([_ranks(raw[:, place]) for place in range(len(names))])
     measures: tuple[tuple[Measure, Floats], ...] = (
-        ("pearson", _correlations(raw, here)),
-        ("spearman", _correlations(ranked, here)),
+        ("pearson", _correlations(raw, mask, both)),
+        ("spearman", _correlations(ranked, mask, both)),
     )
     for measure, matrix in measures:
         for left in range(len(names)):
@@ -158,16 +160,25 @@ def _ranks(values: Floats) -> Floats:
     return ranks
 
 
-def _correlations(values: Floats, here: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
-    """Correlations of every two columns over the rows in which both are there."""
+def _correlations(values: Floats, mask: Floats, rows: Floats) -> Floats:
+    """Correlations of every two columns over the rows in which both are there (`mask` is 1, `rows` how many)."""
     spread = np.nanstd(values, axis=0)
-    scaled = np.where(here, (values - np.nanmean(values, axis=0)) / np.where(spread > 0, spread, 1.0), 0.0)
-    mask = here.astype(np.float64)
-    rows, sums, squares = mask.T @ mask, scaled.T @ mask, (scaled * scaled).T @ mask
+    scaled = np.where(mask > 0, (values - np.nanmean(values, axis=0)) / np.where(spread > 0, spread, 1.0), 0.0)
+    sums, squares = _products(scaled, mask), _products(scaled * scaled, mask)
     with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = scaled.T @ scaled - sums * sums.T / rows
+        covariance = _products(scaled, scaled) - sums * sums.T / rows
         variance = squares - sums * sums / rows
         out: Floats = np.clip(covariance / np.sqrt(variance * variance.T), -1.0, 1.0)
+    return out
+
+
+def _products(left: Floats, right: Floats) -> Floats:
+    """``left.T @ right`` in blocks that BLAS does on one thread: for so few columns, waking others costs more."""
+    columns = left.shape[1]
+    out = np.zeros((columns, columns))
+    block = max(16, _ON_ONE_THREAD // columns**2)
+    for start in range(0, len(left), block):
+        out += left[start : start + block].T @ right[start : start + block]
     return out
 
 

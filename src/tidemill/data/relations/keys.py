@@ -66,7 +66,8 @@ def _is_unique(hashes: Sequence[pl.Series]) -> bool:
     mixed = hashes[0].to_numpy().copy()
     for other in hashes[1:]:
         mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + other.to_numpy()
-    return pl.Series(mixed).n_unique() == len(mixed)
+    ordered = np.sort(mixed)
+    return bool((ordered[1:] != ordered[:-1]).all())
 
 
 def find_near_duplicates(frame: pl.DataFrame, columns: Sequence[MeasuredColumn]) -> Iterator[Finding]:
@@ -74,19 +75,26 @@ def find_near_duplicates(frame: pl.DataFrame, columns: Sequence[MeasuredColumn])
 
     Says nothing where chance alone would make such rows, or where a tenth of all rows and more are alike.
     """
+    rows_of_table = frame.height
     names = {column.profile.name for column in columns if _names_rows(column, frame.height)}
     compared = [column for column in columns if column.profile.name not in names]
     texts = [column.profile.name for column in compared if column.is_text]
     if frame.height < 2 or len(compared) < 2 or not (texts or names) or _by_chance(compared, frame.height) > _CHANCE:
         return
+    # Rows that differ in what is no text are not alike: only the others' text is folded.
+    rest = [column.profile.name for column in compared if not column.is_text]
+    alike = _repeated(frame.select(rest).hash_rows()) if rest else pl.repeat(value=True, n=frame.height, eager=True)
+    if not alike.any():
+        return
+    frame = frame.filter(alike)
     folded = frame.select(
         pl.col(column.profile.name).cast(pl.String).str.strip_chars().str.to_lowercase() if column.is_text
         else pl.col(column.profile.name)
         for column in compared
     )  # fmt: skip
-    alike = folded.hash_rows().is_duplicated()
+    alike = _repeated(folded.hash_rows())
     count = int(alike.sum())
-    if not count or count > _MOST_REPEATED * frame.height:
+    if not count or count > _MOST_REPEATED * rows_of_table:
         return
     suspects = frame.filter(alike)
     exact = suspects.is_duplicated()
@@ -99,10 +107,18 @@ def find_near_duplicates(frame: pl.DataFrame, columns: Sequence[MeasuredColumn])
     example = suspects[repeated["__row"].head(2).to_list()].rows()
     differ = f"the columns that name them ({', '.join(sorted(names))})" if names else "capitals and spaces"
     yield Finding(
-        "near_duplicates", "*", "warning", rows, rows / frame.height, tuple(str(row) for row in example),
+        "near_duplicates", "*", "warning", rows, rows / rows_of_table, tuple(str(row) for row in example),
         f"{rows:,} rows repeat another row but for {differ}{' or capitals and spaces' if names and texts else ''}.",
         "Normalise the text (NormaliseText), then Deduplicate over the columns that describe the thing.",
     )  # fmt: skip
+
+
+def _repeated(hashes: pl.Series) -> pl.Series:
+    """Where a hash is there more than once; mostly there is none, and that is cheap to see."""
+    ordered = np.sort(hashes.to_numpy())
+    if (ordered[1:] != ordered[:-1]).all():
+        return pl.repeat(value=False, n=hashes.len(), eager=True)
+    return hashes.is_duplicated()
 
 
 def _names_rows(column: MeasuredColumn, rows: int) -> bool:
