@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     from tidemill.data.contract import ForeignKey as ForeignKey
     from tidemill.data.contract import TableContract as TableContract
     from tidemill.data.contract import Unique as Unique
+    from tidemill.data.disturb import disturb as disturb
     from tidemill.data.enrich import asof_join as asof_join
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
+    from tidemill.data.generate import generate as generate
+    from tidemill.data.generate import resample as resample
+    from tidemill.data.generation.shapes import TableSpec as TableSpec
     from tidemill.data.infer import infer_contract as infer_contract
     from tidemill.data.operations import CleaningPlan as CleaningPlan
     from tidemill.data.read import bad_lines as bad_lines
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from tidemill.data.split import by_share as by_share
     from tidemill.data.split import by_time as by_time
     from tidemill.data.split import split as split
+    from tidemill.data.suggest import suggest_cleaning as suggest_cleaning
     from tidemill.data.validate import validate as validate
     from tidemill.engine.pipeline import pipeline as pipeline
     from tidemill.engine.step import step as step
@@ -126,16 +131,21 @@ _HOMES: dict[str, str] = {
     "by_share": "data.split",
     "by_time": "data.split",
     "clean": "data.clean",
+    "disturb": "data.disturb",
     "explore": "data.explore",
+    "generate": "data.generate",
     "infer_contract": "data.infer",
     "key_join": "data.enrich",
     "leaks": "data.availability",
     "read": "data.read",
+    "resample": "data.generate",
     "split": "data.split",
+    "suggest_cleaning": "data.suggest",
     "validate": "data.validate",
     "CleaningPlan": "data.operations",
     "Splits": "data.split",
     "TableContract": "data.contract",
+    "TableSpec": "data.generation.shapes",
     "Check": "data.contract",
     "ColumnRule": "data.contract",
     "ForeignKey": "data.contract",
