@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
     from tidemill.data.expressions import expression_check as expression_check
+    from tidemill.data.disturb import disturb as disturb
+    from tidemill.data.enrich import asof_join as asof_join
+    from tidemill.data.enrich import key_join as key_join
+    from tidemill.data.explore import explore as explore
+    from tidemill.data.generate import generate as generate
+    from tidemill.data.generate import resample as resample
+    from tidemill.data.generation.shapes import TableSpec as TableSpec
     from tidemill.data.infer import infer_contract as infer_contract
     from tidemill.data.labels.answers import read_labels as read_labels
     from tidemill.data.labels.mistakes import label_errors as label_errors
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
     from tidemill.data.split import by_time as by_time
     from tidemill.data.split import rolling_origin as rolling_origin
     from tidemill.data.split import split as split
+    from tidemill.data.suggest import suggest_cleaning as suggest_cleaning
     from tidemill.data.validate import validate as validate
     from tidemill.engine.pipeline import pipeline as pipeline
     from tidemill.engine.step import step as step
@@ -140,6 +148,9 @@ _HOMES: dict[str, str] = {
     "contract_versions": "data.contract_versions",
     "explore": "data.explore",
     "expression_check": "data.expressions",
+    "disturb": "data.disturb",
+    "explore": "data.explore",
+    "generate": "data.generate",
     "infer_contract": "data.infer",
     "key_join": "data.enrich",
     "label_errors": "data.labels.mistakes",
@@ -150,7 +161,9 @@ _HOMES: dict[str, str] = {
     "read_labels": "data.labels.answers",
     "rolling_origin": "data.split",
     "save_contract": "data.contract_versions",
+    "resample": "data.generate",
     "split": "data.split",
+    "suggest_cleaning": "data.suggest",
     "validate": "data.validate",
     "weak_labels": "data.labels.weak",
     "CleaningPlan": "data.operations",
@@ -158,6 +171,7 @@ _HOMES: dict[str, str] = {
     "LabellingFunction": "data.labels.weak",
     "Splits": "data.split",
     "TableContract": "data.contract",
+    "TableSpec": "data.generation.shapes",
     "Check": "data.contract",
     "ColumnRule": "data.contract",
     "ForeignKey": "data.contract",

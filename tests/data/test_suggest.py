@@ -58,9 +58,9 @@ def test_a_plan_cures_what_explore_found():
     before = {finding.kind for finding in found.findings}
     assert before == {
         "unit_break", "impossible_value", "spelling_variants", "encoding_damage", "null_token", "duplicate_rows",
-        "missing_labels", "constant",
+        "missing_labels", "missing_values", "constant", "time_as_text",
     }  # fmt: skip
-    assert after <= {"id_like"}
+    assert after <= {"id_like", "missing_values"}
     assert set(cleaned.table["port"]) == {"Bergen", "Genova", "Porto"}
     assert cleaned.table.schema["day"].is_temporal()
     assert "year" not in cleaned.table.columns

@@ -55,6 +55,13 @@ def _shown(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if hours < 2 else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} d"
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """When columns are known, as a project declares it for all its tables."""
+
+    moments: Mapping[str, str]
+
+
 def source_availability(source: Source, columns: Sequence[str]) -> dict[str, str]:
     """When each column of a source is known: as declared, by the entry ``"*"``, or at its event time.
 

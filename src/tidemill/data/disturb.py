@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import ConfigError
-from tidemill.data.generation.damage import DAMAGES, STRUCK, Draws, first_row
+from tidemill.data.generation.damage import DAMAGES
 from tidemill.data.generation.disturbances import Disturbance
+from tidemill.data.generation.striking import STRUCK, Draws, first_row
 from tidemill.data.types import Tabular, collected, require_columns
 from tidemill.engine.step import step
 

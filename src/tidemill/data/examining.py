@@ -9,7 +9,8 @@ import polars as pl
 
 from tidemill.data.column_streams import ColumnStream, OrderedStream, stream_of
 from tidemill.data.findings.finding import Finding
-from tidemill.data.findings.keys import find_duplicates, find_in_keys
+from tidemill.data.findings.keys import find_in_keys
+from tidemill.data.findings.repeats import find_duplicates
 from tidemill.data.findings.times import find_in_times
 from tidemill.data.findings.values import find_in_values
 from tidemill.data.profile import ColumnProfile, MeasuredColumn, measure_column

@@ -8,11 +8,16 @@ from typing import Any
 
 import polars as pl
 
+from tidemill.data.availability import Declared, declared_availability
+from tidemill.data.declared import project_prediction, project_sources
 from tidemill.data.examining import examine
 from tidemill.data.faces import as_html, as_text
+from tidemill.data.findings.consequences import without_consequences
 from tidemill.data.findings.finding import Finding
 from tidemill.data.findings.labels import find_in_labels
+from tidemill.data.findings.leaks import find_leaks
 from tidemill.data.findings.parts import PartDrift, find_in_parts, part_drift
+from tidemill.data.findings.sequence import find_in_sequence
 from tidemill.data.findings.units import find_unit_breaks
 from tidemill.data.profile import ColumnProfile
 from tidemill.data.relations.associations import Association, Relation, associations, relations, without_associations
@@ -82,7 +87,19 @@ class Exploration:
         return asdict(self)
 
 
-@step(stage="explore")
+def _with_declared(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `explore` with what the project declares about the times at which columns are known."""
+    given, at = arguments.get("available_at"), arguments.get("prediction_time")
+    if given is None:
+        moments = declared_availability(project_sources()[1])
+        given = Declared(moments) if moments else None
+    if given is not None and at is None:
+        at = project_prediction().get("at")
+        given = None if at is None and isinstance(given, Declared) else given
+    return {**arguments, "available_at": given, "prediction_time": at}
+
+
+@step(stage="explore", resolve=_with_declared)
 def explore(
     table: Tabular,
     *,
@@ -90,6 +107,8 @@ def explore(
     references: Mapping[str, Tabular] | None = None,
     keys: Mapping[str, str] | None = None,
     parts: Mapping[str, Tabular] | None = None,
+    available_at: Mapping[str, str] | Declared | None = None,
+    prediction_time: str | None = None,
     memory: int = MEMORY,
 ) -> Exploration:
     """Profile every column and look for defects.
@@ -106,6 +125,11 @@ def explore(
         Which column points where (``{"dest": "airports.faa"}``); by default this is found from the values.
     parts
         Other parts of the same table, such as ``{"test": splits.test}``, to compare with it.
+    available_at
+        For a column, when it is known: ``{"dep_delay": "departed_at"}``, ``"*"`` for all others. By default what the
+        project's sources declare.
+    prediction_time
+        When the prediction is made: ``"sched_dep - 2h"``. By default ``prediction.at`` of the canvas.
     memory
         The bytes that exploring may take. A lazy table for which that is too little is read a few columns at a time;
         what concerns whole rows, and a column that is too large alone, is then taken from a sample (see `basis`).
@@ -113,10 +137,7 @@ def explore(
     Returns
     -------
     Exploration
-        Kinds of findings: ``impossible_value``, ``clock_as_number``, ``clock_2400``, ``hour_mismatch``,
-        ``mostly_missing``, ``missing_labels``, ``orphan_keys``, ``duplicate_rows``, ``constant``, ``id_like``,
-        ``null_token``, ``mixed_types``, ``encoding_damage``, ``spelling_variants``, ``suspiciously_predictive``,
-        ``near_duplicates``, ``unit_break``, ``time_gap``, ``part_drift``.
+        The kinds of findings are listed at `tidemill.data.findings.finding.Finding`.
 
     Examples
     --------
@@ -131,7 +152,8 @@ def explore(
         require_columns(given, [target], purpose="explore")
     tables = {name: collected(reference) for name, reference in (references or {}).items()}
     seen = examine(given, tables, keys or {}, memory=memory)
-    findings = [*seen.findings, *find_unit_breaks(seen.sample, seen.rows)]
+    findings = [*seen.findings, *find_in_sequence(seen.sample, seen.rows), *find_unit_breaks(seen.sample, seen.rows)]
+    findings += find_leaks(seen.labels, available_at, prediction_time, target)
     if target is not None:
         findings += find_in_labels(seen.labels, target)
     drift = tuple(
@@ -141,6 +163,7 @@ def explore(
     beyond = without_associations(seen.sample)
     if beyond:
         seen.basis["associations"] = f"{beyond:,} columns beyond the first numbers and categories are not compared"
+    findings = without_consequences(findings)
     findings.sort(key=lambda finding: (_ORDER[finding.severity], finding.column))
     return Exploration(
         seen.rows,

@@ -11,7 +11,7 @@ import polars as pl
 from tidemill.core.errors import SchemaError
 from tidemill.data import operations as ops
 from tidemill.data.near_duplicates import first_of_similar
-from tidemill.data.types import physical_type, plain, polars_type, require_columns, time_zone_of
+from tidemill.data.types import as_time_literal, physical_type, plain, polars_type, require_columns, time_zone_of
 
 _EXAMPLES = 3
 _HALF_A_DAY = pl.duration(hours=12)
@@ -151,6 +151,10 @@ def _null_values(frame: pl.DataFrame, operation: ops.NullValues) -> Effect:
     changes: dict[str, pl.Expr] = {}
     for name in operation.columns:
         dtype = frame.schema[name]
+        if dtype in (pl.Date, pl.Datetime):
+            times = [as_time_literal(value, dtype, purpose="null_values") for value in operation.values]
+            changes[name] = pl.when(~pl.any_horizontal(pl.col(name) == time for time in times)).then(pl.col(name))
+            continue
         values = [value for value in operation.values if isinstance(value, str) == (dtype == pl.String)]
         if values:
             changes[name] = pl.when(~pl.col(name).is_in(values)).then(pl.col(name))

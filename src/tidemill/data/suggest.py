@@ -38,8 +38,8 @@ def suggest_cleaning(exploration: Exploration, *, target: str | None = None) -> 
     """Propose a plan, with one reason for each operation; to be read and edited before it is used.
 
     The stateless part (`CleaningPlan.stateless`) is for ``clean``, the learned part (`CleaningPlan.learned`) for
-    ``train(…, cleaning=…)``. What somebody has to decide (leaks, orphan keys, clock times without a date, gaps in
-    time) is not in the plan.
+    ``train(…, cleaning=…)``. What somebody has to decide (columns that tell too much, orphan keys, clock times
+    without a date, gaps in time) is not in the plan.
 
     Parameters
     ----------

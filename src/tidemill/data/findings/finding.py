@@ -17,7 +17,14 @@ class Finding:
     Parameters
     ----------
     kind
-        What it is, such as ``"impossible_value"`` or ``"orphan_keys"``.
+        What it is. In the values of a column: ``impossible_value``, ``sentinel`` (a code for a missing value),
+        ``sign_flip``, ``null_token``, ``mixed_types``, ``mixed_dates``, ``mixed_offsets``, ``number_as_text``,
+        ``time_as_text``, ``encoding_damage``, ``spelling_variants``, ``unit_break``, ``missing_values``,
+        ``mostly_missing``, ``constant``, ``id_like``, ``clock_as_number``, ``clock_2400``. In the order of rows:
+        ``missing_burst``, ``stuck_values``, ``precision_change``, ``swapped_columns``, ``late_rows``, ``time_gap``.
+        Between clocks: ``hour_mismatch``, ``clock_shift``, ``daylight_saving``. In whole rows: ``duplicate_rows``,
+        ``near_duplicates``. Between tables: ``orphan_keys``, ``part_drift``. About the target: ``missing_labels``,
+        ``suspiciously_predictive``, ``leak`` (known only after the prediction), ``leak_unchecked``.
     column
         The column it is in.
     severity

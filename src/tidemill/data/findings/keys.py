@@ -1,4 +1,4 @@
-"""Findings between tables and rows: keys that point nowhere, rows that are there twice."""
+"""Findings between tables: keys that point nowhere."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def find_in_keys(
 ) -> Iterator[Finding]:
     """Values that are in no row of a reference table.
 
-    Which column points into which table is told by `keys` (``{"dest": "airports.faa"}``), or found: a column of text
-    points to a column without repeats that holds at least half of its distinct values and has its name, or four fifths
-    of them under another name.
+    Which column points into which table is told by `keys` (``{"dest": "airports.faa"}``), or found: a column of text or
+    whole numbers points to a column without repeats that holds at least half of its distinct values and has its name;
+    text also to one that holds four fifths of them under another name.
     """
     told = _told(keys, references)
     for column in columns:
@@ -48,17 +48,19 @@ def _told(keys: Mapping[str, str], references: Mapping[str, pl.DataFrame]) -> di
 
 
 def _found(column: MeasuredColumn, references: Mapping[str, pl.DataFrame]) -> list[tuple[str, str]]:
-    if not column.is_text or not len(column.values):
+    whole = column.series.dtype.is_integer()
+    if not (column.is_text or whole) or column.distinct.is_empty():
         return []
-    words = column.distinct
+    values = column.distinct
     best: dict[str, tuple[float, str]] = {}
     for table, frame in references.items():
         for key in frame.columns:
-            if frame.schema[key] != pl.String or frame[key].null_count() or not frame[key].is_unique().all():
+            same = key == column.profile.name
+            fits = (frame.schema[key].is_integer() and same) if whole else frame.schema[key] == pl.String
+            if not fits or frame[key].null_count() or not frame[key].is_unique().all():
                 continue
-            overlap = float(words.is_in(frame[key].implode()).mean() or 0.0)  # type: ignore[arg-type]
-            needed = _OVERLAP if key == column.profile.name else _OTHER_NAME_OVERLAP
-            if overlap >= needed and overlap > best.get(table, (0.0, ""))[0]:
+            overlap = float(values.is_in(frame[key].cast(values.dtype).implode()).mean() or 0.0)  # type: ignore[arg-type]
+            if overlap >= (_OVERLAP if same else _OTHER_NAME_OVERLAP) and overlap > best.get(table, (0.0, ""))[0]:
                 best[table] = (overlap, key)
     return [(table, key) for table, (_, key) in best.items()]
 
@@ -77,19 +79,3 @@ def _orphans(column: MeasuredColumn, table: str, key: str, known: pl.Series) -> 
         + (f", and missing in {column.profile.nulls:,} more." if column.profile.nulls else "."),
         f"Keep these rows in joins (key_join does), and tell a model that {table} is unknown.",
     )  # fmt: skip
-
-
-def find_duplicates(frame: pl.DataFrame) -> Iterator[Finding]:
-    """Rows that repeat another row in every column."""
-    if frame.height < 2 or not frame.width:
-        return
-    # Equal rows have equal hashes: only rows whose hash repeats are compared.
-    suspects = frame.filter(frame.hash_rows().is_duplicated())
-    count = suspects.height - suspects.unique().height if suspects.height else 0
-    if count:
-        examples = suspects.filter(suspects.is_duplicated()).head(1).rows()
-        yield Finding(
-            "duplicate_rows", "*", "warning", count, count / frame.height, tuple(str(row) for row in examples),
-            f"{count:,} rows repeat another row in every column.", "Deduplicate, unless repeats are meant.",
-            {"kind": "deduplicate", "columns": list(frame.columns)},
-        )  # fmt: skip

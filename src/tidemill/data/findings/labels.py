@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
 
 import polars as pl
 
 from tidemill.data.availability import single_column_auc
 from tidemill.data.findings.finding import Finding
 
-_SAMPLE = 50_000
-_SUSPICIOUS_AUC = 0.85
-_SUSPICIOUS_CORRELATION = 0.9
-_MANY_CATEGORIES = 50
+_SAMPLE, _SAMPLE_OF_CLASSES = 50_000, 5_000
+_MANY_CATEGORIES, _MOST_CLASSES = 50, 6
+#: Alone as good as this is too good; so is less that stands out: few columns are strong, and the others far weaker.
+_PERFECT = {"AUC": 0.99, "the AUC of the two classes it tells apart least": 0.99, "rank correlation": 0.98}
+_STRONG = {"AUC": 0.85, "the AUC of the two classes it tells apart least": 0.95, "rank correlation": 0.9}
+_FEW, _TIMES, _FEWEST_OTHERS = 0.2, 1.5, 3
+#: How far apart two classes, or how close two numbers, are; it grows without bound as AUC or correlation nears 1.
+_DISTANCE = {
+    "AUC": lambda value: NormalDist().inv_cdf(min(value, 1 - 1e-9)),
+    "the AUC of the two classes it tells apart least": lambda value: NormalDist().inv_cdf(min(value, 1 - 1e-9)),
+    "rank correlation": lambda value: math.atanh(min(value, 1 - 1e-9)),
+}
 
 
 def find_in_labels(frame: pl.DataFrame, target: str) -> Iterator[Finding]:
-    """Missing labels, and columns that predict the target suspiciously well (on a sample of 50,000 rows)."""
+    """Missing labels, and columns that predict the target suspiciously well (on a sample of 50,000 rows).
+
+    Too well is nearly without error, or far better than the other columns do where few do well: of measurements of one
+    thing, many tell much, and none is a leak.
+    """
     labels = frame[target]
     missing = labels.null_count()
     if missing:
@@ -29,23 +45,61 @@ def find_in_labels(frame: pl.DataFrame, target: str) -> Iterator[Finding]:
     labelled = frame.filter(labels.is_not_null())
     if labelled.height > _SAMPLE:
         labelled = labelled.gather_every(labelled.height // _SAMPLE)
-    for name in labelled.columns:
-        if name != target:
-            yield from _too_good(labelled[name], labelled[target])
+    told = [found for name in labelled.columns if name != target and (found := _told(labelled[name], labelled[target]))]
+    strong = [strength for strength in told if strength.value >= _STRONG[strength.measure]]
+    others = [_DISTANCE[item.measure](item.value) for item in told if item not in strong]
+    few = len(strong) <= max(1.0, _FEW * len(told))
+    for item in strong:
+        apart = (
+            _DISTANCE[item.measure](item.value) >= _TIMES * max(others, default=0.0) and len(others) >= _FEWEST_OTHERS
+        )
+        if item.value >= _PERFECT[item.measure] or (few and apart):
+            yield _too_good(labelled[item.column], target, item)
 
 
-def _too_good(column: pl.Series, target: pl.Series) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class _Strength:
+    """How well a column alone tells the target."""
+
+    column: str
+    measure: str
+    value: float
+
+
+def _told(column: pl.Series, target: pl.Series) -> _Strength | None:
     if column.dtype == pl.String and column.n_unique() > _MANY_CATEGORIES:
-        return
-    strength = single_column_auc(column, target)
-    measure, limit = "AUC", _SUSPICIOUS_AUC
-    if strength is None and target.dtype.is_numeric() and column.dtype.is_numeric():
-        rank = pl.DataFrame({"x": column, "y": target}).drop_nulls()
-        strength = rank.select(pl.corr("x", "y", method="spearman").abs()).item() if rank.height > 1 else None
-        measure, limit = "rank correlation", _SUSPICIOUS_CORRELATION
-    if strength is not None and strength >= limit:
-        yield Finding(
-            "suspiciously_predictive", column.name, "warning", column.count(), column.count() / column.len(), (),
-            f"{column.name} alone reaches {measure} {strength:.2f} on {target.name}: it may be known only afterwards.",
-            "Declare when it is known (available_at in its source), or drop it.",
-        )  # fmt: skip
+        return None
+    auc = single_column_auc(column, target)
+    if auc is not None:
+        return _Strength(column.name, "AUC", auc)
+    if not (column.dtype.is_numeric() or column.dtype.is_temporal()):
+        return None
+    classes = target.unique().sort()
+    if len(classes) <= _MOST_CLASSES and not target.dtype.is_float():
+        return _least_told(column, target, classes)
+    if not target.dtype.is_numeric():
+        return None
+    pairs = pl.DataFrame({"x": column.to_physical(), "y": target}).drop_nulls()
+    value = pairs.select(pl.corr("x", "y", method="spearman").abs()).item() if pairs.height > 1 else None
+    return None if value is None or value != value else _Strength(column.name, "rank correlation", float(value))
+
+
+def _least_told(column: pl.Series, target: pl.Series, classes: pl.Series) -> _Strength | None:
+    """Of several classes, the two that a column tells apart least."""
+    every = max(1, column.len() // _SAMPLE_OF_CLASSES)
+    pairs = pl.DataFrame({"x": column.to_physical(), "y": target}).gather_every(every)
+    found = []
+    for one, two in itertools.combinations(classes, 2):
+        both = pairs.filter(pl.col("y").is_in([one, two]))
+        found.append(single_column_auc(both["x"], both["y"] == one))
+    known = [auc for auc in found if auc is not None]
+    least = "the AUC of the two classes it tells apart least"
+    return _Strength(column.name, least, min(known)) if known and len(known) == len(found) else None
+
+
+def _too_good(column: pl.Series, target: str, item: _Strength) -> Finding:
+    return Finding(
+        "suspiciously_predictive", column.name, "warning", column.count(), column.count() / column.len(), (),
+        f"{column.name} alone reaches {item.measure} {item.value:.2f} on {target}: it may be known only afterwards.",
+        "Declare when it is known (available_at in its source), or drop it.",
+    )  # fmt: skip

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from tidemill.data.findings.beside import Conditions, conditions_of, step_beside_others
 from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.stretches import Flags, Floats, best_stretch, ranks
 from tidemill.measures.distances import ks
 
-Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
-
-_BLOCKS = 64
-_FEWEST = 200
-_FEWEST_DISTINCT, _FEWEST_WHOLE = 20, 100
+#: Rows on each side of a group, and of a stretch that other columns speak for.
+_FEWEST, _FEWEST_STRETCH = 200, 25
+_FEWEST_DISTINCT, _FEWEST_WHOLE, _ROW_NUMBERS = 20, 32, 0.9
 _MOST_GROUPS = 30
 _CELSIUS = (-60.0, 60.0)
 #: The two sides must differ as they are, and be alike when one is converted.
 _APART, _ALIKE, _SHARE = 0.15, 0.04, 0.35
 _NOISE = 1.6
+#: Of jumps that are wide beside the values' own spread: how wide, and how far the sides may differ then.
+_JUMP, _WIDEST, _PER_WIDTH, _TOGETHER = 1.5, 0.3, 0.05, 0.4
 #: How far, in logarithms, the ratio of the two medians may be from the factor, besides chance.
 _MIDDLE = 0.03
 _CONVERSIONS: tuple[tuple[float, float, str], ...] = (
@@ -50,37 +51,42 @@ class _Fit:
     after: float
     factor: float
     offset: float
+    strict: bool
 
 
 def find_unit_breaks(sample: pl.DataFrame, rows: int) -> Iterator[Finding]:
     """Stretches and groups of rows whose numbers are like the others' only after the conversion of a unit.
 
     Looks at a sample in the order of rows, in the order of each unordered time column, and by each column of at most
-    30 categories.
+    30 categories; and, where the numbers of a row go together, at what the other columns leave unexplained.
     """
-    columns = [
-        column for column in sample.iter_columns() if column.dtype.is_numeric() and not column.dtype.is_decimal()
-    ]
+    columns = [column for column in sample.iter_columns() if _may_have_a_unit(column)]
     orders = [(None, None)] + [
         (name, sample[name].arg_sort().to_numpy())
         for name, kind in sample.schema.items()
         if kind in (pl.Date, pl.Datetime) and not sample[name].null_count() and not sample[name].is_sorted()
     ]
     groups = [(name, codes) for name in sample.columns if (codes := _codes(sample[name])) is not None]
-    for column in columns:
-        values = column.cast(pl.Float64).to_numpy()
-        known = np.isfinite(values)
-        distinct = len(np.unique(values[known]))
-        whole = column.dtype.is_integer()
-        # Days, hours and the like are never in another unit, and neither are row numbers.
-        if distinct < (_FEWEST_WHOLE if whole else _FEWEST_DISTINCT) or (whole and distinct == len(values)):
-            continue
-        found = next((item for by, order in orders if (item := _stretch(column.name, values, by, order, rows))), None)
-        found = found or next(
-            (item for by, codes in groups if (item := _group(column.name, values, by, codes, rows))), None
-        )
+    numbers = {column.name: column.cast(pl.Float64).to_numpy() for column in columns}
+    conditions = conditions_of(sample)
+    for name, values in numbers.items():
+        others = [other for key, other in numbers.items() if key != name]
+        found = next((item for by, order in orders if (item := _stretch(name, values, by, order, others, rows))), None)
+        found = found or next((item for by, codes in groups if (item := _group(name, values, by, codes, rows))), None)
+        found = found or _unexplained(name, conditions, rows)
         if found is not None:
             yield found
+
+
+def _may_have_a_unit(column: pl.Series) -> bool:
+    """Days, hours and the like are never in another unit, and neither are row numbers."""
+    if not column.dtype.is_numeric() or column.dtype.is_decimal():
+        return False
+    distinct = column.drop_nulls().drop_nans().n_unique() if column.dtype.is_float() else column.n_unique()
+    whole = column.dtype.is_integer()
+    return distinct >= (_FEWEST_WHOLE if whole else _FEWEST_DISTINCT) and not (
+        whole and distinct > _ROW_NUMBERS * column.len()
+    )
 
 
 def _codes(column: pl.Series) -> pl.Series | None:
@@ -89,25 +95,20 @@ def _codes(column: pl.Series) -> pl.Series | None:
     return column.cast(pl.String) if 2 <= column.n_unique() <= _MOST_GROUPS else None
 
 
-def _stretch(name: str, values: Floats, by: str | None, order: Any, rows: int) -> Finding | None:
+def _stretch(
+    name: str, values: Floats, by: str | None, order: Any, others: Sequence[Floats], rows: int
+) -> Finding | None:
     places = np.arange(len(values)) if order is None else order
     places = places[np.isfinite(values[places])]
     numbers = values[places]
-    ranks = np.empty(len(numbers))
-    ranks[np.argsort(numbers, kind="stable")] = np.arange(len(numbers))
-    edges = np.linspace(0, len(numbers), _BLOCKS + 1).astype(np.int64)
-    sums = np.concatenate([[0.0], np.cumsum(ranks - ranks.mean())])[edges]
-    start, stop = _interval(sums)
-    # A block at an edge may hold rows of both sides.
-    block = np.clip(np.searchsorted(edges, np.arange(len(numbers)), side="right") - 1, 0, _BLOCKS - 1)
-    inside = (block >= start) & (block < stop)
-    border = np.isin(block, [start - 1, start, stop - 1, stop])
-    inner = inside & ~(border & ((block != 0) | (start > 0)) & ((block != _BLOCKS - 1) | (stop < _BLOCKS)))
-    outer = ~inside & ~border
-    if inside.sum() > len(numbers) / 2:
-        inside, inner, outer = ~inside, outer, inner
-    fit = _converted(numbers[inner], numbers[outer])
-    if fit is None:
+    if len(numbers) < 2 * _FEWEST_STRETCH:
+        return None
+    found = best_stretch(ranks(numbers))
+    inside = found.inside
+    if found.share > 1 / 2:
+        inside = ~inside
+    fit = _converted(numbers[inside], numbers[~inside], fewest=_FEWEST_STRETCH)
+    if fit is None or (not fit.strict and _moved_together(places, inside, others)):
         return None
     share = float(inside.mean())
     first = int(np.flatnonzero(inside)[0]) / len(numbers)
@@ -115,13 +116,33 @@ def _stretch(name: str, values: Floats, by: str | None, order: Any, rows: int) -
     return _finding(name, fit, round(share * rows), share, where)
 
 
-def _interval(sums: Floats) -> tuple[int, int]:
-    """The stretch of blocks that differs most from the others: it holds the greatest sum of squares between the two."""
-    start, stop = np.triu_indices(_BLOCKS + 1, k=1)
-    length = (stop - start) / _BLOCKS
-    gain = np.where(length < 1, (sums[stop] - sums[start]) ** 2 / np.maximum(length * (1 - length), 1e-9), 0.0)
-    best = int(gain.argmax())
-    return int(start[best]), int(stop[best])
+def _moved_together(places: Any, inside: Flags, others: Sequence[Floats]) -> bool:
+    """Whether other columns are otherwise in the stretch too: then the rows differ, and not the unit."""
+    apart = []
+    for other in others:
+        here, there = other[places][inside], other[places][~inside]
+        here, there = here[np.isfinite(here)], there[np.isfinite(there)]
+        apart.append(len(here) > 0 and len(there) > 0 and ks(there, here).statistic >= _TOGETHER)
+    return bool(apart) and sum(apart) > len(apart) / 4
+
+
+def _unexplained(name: str, conditions: Conditions | None, rows: int) -> Finding | None:
+    """A stretch in which a column is a conversion away from what the other columns of the row say."""
+    found = None if conditions is None else step_beside_others(conditions, name)
+    if found is None:
+        return None
+    near = [
+        (abs(found.step + math.log(there)), there, words)
+        for factor, offset, words in _CONVERSIONS
+        if not offset
+        for there in (factor, 1 / factor)
+    ]
+    off, factor, words = min(near)
+    if off > _MIDDLE + 3 * found.error:
+        return None
+    share = found.stretch.share
+    fit = _Fit(words, found.outside, found.inside, factor, 0.0, strict=True)
+    return _finding(name, fit, round(share * rows), share, found.stretch.where)
 
 
 def _group(name: str, values: Floats, by: str, codes: pl.Series, rows: int) -> Finding | None:
@@ -129,7 +150,9 @@ def _group(name: str, values: Floats, by: str, codes: pl.Series, rows: int) -> F
     for group in codes.drop_nulls().unique().sort():
         inside = (codes == group).fill_null(value=False).to_numpy() & known
         outside = ~inside & known
-        if _FEWEST <= inside.sum() <= outside.sum() and (fit := _converted(values[inside], values[outside])):
+        if _FEWEST <= inside.sum() <= outside.sum() and (
+            fit := _converted(values[inside], values[outside], fewest=_FEWEST)
+        ):
             share = float(inside.sum() / len(values))
             return _finding(
                 name, fit, round(share * rows), share, f"the rows where {by} is {group!r}", _where(by, group)
@@ -137,8 +160,8 @@ def _group(name: str, values: Floats, by: str, codes: pl.Series, rows: int) -> F
     return None
 
 
-def _converted(inside: Floats, outside: Floats) -> _Fit | None:
-    if min(len(inside), len(outside)) < _FEWEST:
+def _converted(inside: Floats, outside: Floats, *, fewest: int) -> _Fit | None:
+    if min(len(inside), len(outside)) < fewest:
         return None
     apart = ks(outside, inside).statistic
     if apart < _APART:
@@ -148,9 +171,20 @@ def _converted(inside: Floats, outside: Floats) -> _Fit | None:
     best: tuple[float, _Fit] | None = None
     for factor, offset, words in _conversions(inside, outside):
         alike = ks(outside, inside * factor + offset).statistic
-        if alike <= limit and (best is None or alike < best[0]):
-            best = alike, _Fit(words, float(np.median(outside)), float(np.median(inside)), factor, offset)
+        jump = 0.0 if offset else _jump(inside, outside, factor)
+        # A jump of many widths that a factor undoes is one, even where the two sides differ a little besides.
+        wide = min(_WIDEST, _SHARE * apart, _ALIKE + _PER_WIDTH * max(0.0, jump - 2))
+        strict = min(len(inside), len(outside)) >= _FEWEST and alike <= limit
+        if (strict or (jump >= _JUMP and alike <= max(limit, wide))) and (best is None or alike < best[0]):
+            best = alike, _Fit(words, float(np.median(outside)), float(np.median(inside)), factor, offset, strict)
     return best[1] if best else None
+
+
+def _jump(inside: Floats, outside: Floats, factor: float) -> float:
+    """How many widths of the values' logarithms a factor is."""
+    sizes = [np.log(np.abs(side[side != 0])) for side in (inside, outside)]
+    width = max(float(np.subtract(*np.quantile(side, [0.75, 0.25]))) / 1.349 if len(side) else 0.0 for side in sizes)
+    return abs(math.log(factor)) / max(width, 1e-6)
 
 
 def _conversions(inside: Floats, outside: Floats) -> Iterator[tuple[float, float, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,79 +10,27 @@ import polars as pl
 
 from tidemill.core.errors import ConfigError
 from tidemill.data.generation import disturbances as kinds
-from tidemill.data.generation.randomness import drawn_rows, uniforms
+from tidemill.data.generation.misreadings import MISREADINGS
+from tidemill.data.generation.striking import STRUCK, Draws, first_row, number, replaced, struck_rows
 from tidemill.data.moments import duration
 from tidemill.data.types import physical_type, polars_type
 
-#: The flag column that a disturbance leaves in its table.
-STRUCK = "__struck"
-
-
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """Random numbers of one disturbance."""
-
-    seed: int
-    index: int
-
-    def uniforms(self, rows: int, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Numbers between 0 and 1 from the stream `name`."""
-        return uniforms(rows, self.seed, "disturb", self.index, name)
-
-    def rows(self, rows: int, count: int, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Different row numbers."""
-        return drawn_rows(rows, count, self.seed, "disturb", self.index, name)
-
-
-def first_row(rows: int, since: float) -> int:
-    """The row in which a disturbance begins."""
-    if not 0 <= since <= 1:
-        raise ConfigError("since is a share of the rows, from 0 to 1", value=since)
-    return round(rows * since)
-
-
-def _struck(frame: pl.DataFrame, since: float, share: float, draws: Draws) -> pl.Series:
-    """Which rows are struck: about `share` of those from `since` on."""
-    if not 0 <= share <= 1:
-        raise ConfigError("share is a share of the rows, from 0 to 1", value=share)
-    flags = np.zeros(frame.height, dtype=np.bool_)
-    start = first_row(frame.height, since)
-    flags[start:] = draws.uniforms(frame.height - start, "rows") < share
-    return pl.Series(STRUCK, flags)
-
-
-def _replaced(frame: pl.DataFrame, column: str, struck: pl.Series, values: pl.Expr) -> pl.DataFrame:
-    """Replace values where struck; a row whose value stays the same, or is missing, is not struck."""
-    dtype = frame.schema[column]
-    new = values.round().cast(dtype) if dtype.is_integer() else values.cast(dtype)
-    old = frame[column]
-    table = frame.with_columns(
-        pl.when(pl.lit(struck) & pl.col(column).is_not_null()).then(new).otherwise(column).alias(column)
-    )
-    return table.with_columns(old.ne_missing(table[column]).alias(STRUCK))
-
-
-def _number(frame: pl.DataFrame, column: str, kind: str) -> pl.Expr:
-    if not frame.schema[column].is_numeric():
-        raise ConfigError(f"{kind} needs a column of numbers; {column!r} is {physical_type(frame.schema[column])}")
-    return pl.col(column).cast(pl.Float64)
-
 
 def _shift(frame: pl.DataFrame, it: kinds.Shift, draws: Draws) -> pl.DataFrame:
-    values = _number(frame, it.column, it.kind) + it.by
-    return _replaced(frame, it.column, _struck(frame, it.since, it.share, draws), values)
+    values = number(frame, it.column, it.kind) + it.by
+    return replaced(frame, it.column, struck_rows(frame, it.since, it.share, draws), values)
 
 
 def _scale(frame: pl.DataFrame, it: kinds.Scale, draws: Draws) -> pl.DataFrame:
-    values = _number(frame, it.column, it.kind) * it.factor
-    return _replaced(frame, it.column, _struck(frame, it.since, it.share, draws), values)
+    values = number(frame, it.column, it.kind) * it.factor
+    return replaced(frame, it.column, struck_rows(frame, it.since, it.share, draws), values)
 
 
 def _unit_change(frame: pl.DataFrame, it: kinds.UnitChange, draws: Draws) -> pl.DataFrame:
-    struck = _struck(frame, it.since if it.where is None else 0.0, it.share, draws)
+    struck = struck_rows(frame, it.since if it.where is None else 0.0, it.share, draws)
     if it.where is not None:
         struck &= frame.select(pl.sql_expr(it.where).fill_null(value=False).alias(STRUCK))[STRUCK]
-    return _replaced(frame, it.column, struck, _number(frame, it.column, it.kind) * it.factor + it.offset)
+    return replaced(frame, it.column, struck, number(frame, it.column, it.kind) * it.factor + it.offset)
 
 
 def _outliers(frame: pl.DataFrame, it: kinds.Outliers, draws: Draws) -> pl.DataFrame:
@@ -91,8 +38,8 @@ def _outliers(frame: pl.DataFrame, it: kinds.Outliers, draws: Draws) -> pl.DataF
     present = present[present >= first_row(frame.height, it.since)]
     struck = np.zeros(frame.height, dtype=np.bool_)
     struck[present[draws.rows(len(present), it.rows, "rows")]] = True
-    _number(frame, it.column, it.kind)
-    return _replaced(frame, it.column, pl.Series(STRUCK, struck), pl.lit(float(it.value)))
+    number(frame, it.column, it.kind)
+    return replaced(frame, it.column, pl.Series(STRUCK, struck), pl.lit(float(it.value)))
 
 
 def _valued(
@@ -104,11 +51,11 @@ def _valued(
     value = it.text if isinstance(it, kinds.NullTokens) else it.value
     if isinstance(value, str) and frame.schema[it.column] != pl.String:
         frame = frame.with_columns(pl.col(it.column).cast(pl.String))
-    return _replaced(frame, it.column, _struck(frame, it.since, it.share, draws), pl.lit(value))
+    return replaced(frame, it.column, struck_rows(frame, it.since, it.share, draws), pl.lit(value))
 
 
 def _nulls(frame: pl.DataFrame, it: kinds.Nulls, draws: Draws) -> pl.DataFrame:
-    struck = _struck(frame, it.since, it.share, draws)
+    struck = struck_rows(frame, it.since, it.share, draws)
     return frame.with_columns(
         pl.when(~pl.lit(struck)).then(pl.col(name)).alias(name) for name in it.columns
     ).with_columns(struck)
@@ -121,7 +68,7 @@ def _label_noise(frame: pl.DataFrame, it: kinds.LabelNoise, draws: Draws) -> pl.
     codes = frame[it.column].rank("dense").cast(pl.Int64).fill_null(1).to_numpy() - 1
     steps = 1 + (draws.uniforms(frame.height, "labels") * (len(labels) - 1)).astype(np.int64)
     others = labels.gather((codes + steps) % len(labels))
-    return _replaced(frame, it.column, _struck(frame, it.since, it.share, draws), pl.lit(others))
+    return replaced(frame, it.column, struck_rows(frame, it.since, it.share, draws), pl.lit(others))
 
 
 def _prevalence(frame: pl.DataFrame, it: kinds.Prevalence, draws: Draws) -> pl.DataFrame:
@@ -144,7 +91,7 @@ def _encoding_damage(frame: pl.DataFrame, it: kinds.EncodingDamage, draws: Draws
     words = frame[it.column].unique().drop_nulls()
     damaged = [_misread(word) for word in words]
     values = pl.col(it.column).replace_strict(words, damaged, default=None, return_dtype=pl.String)
-    return _replaced(frame, it.column, _struck(frame, it.since, it.share, draws), values)
+    return replaced(frame, it.column, struck_rows(frame, it.since, it.share, draws), values)
 
 
 def _misread(word: str) -> str:
@@ -156,7 +103,7 @@ def _misread(word: str) -> str:
 
 
 def _spelling(frame: pl.DataFrame, it: kinds.Spelling, draws: Draws) -> pl.DataFrame:
-    return _replaced(frame, it.column, _struck(frame, it.since, it.share, draws), _respelt(it.column))
+    return replaced(frame, it.column, struck_rows(frame, it.since, it.share, draws), _respelt(it.column))
 
 
 def _respelt(column: str) -> pl.Expr:
@@ -196,7 +143,7 @@ def _late_rows(frame: pl.DataFrame, it: kinds.LateRows, draws: Draws) -> pl.Data
         raise ConfigError(
             f"late rows need a column of times; {it.column!r} is {physical_type(frame.schema[it.column])}"
         )
-    struck = _struck(frame, it.since, it.share, draws)
+    struck = struck_rows(frame, it.since, it.share, draws)
     most = duration(it.by).total_seconds()
     delay = np.where(struck.to_numpy(), np.ceil(draws.uniforms(frame.height, "delay") * most), 0.0).astype(np.int64)
     arrived = pl.col(it.column).cast(pl.Datetime("us", getattr(frame.schema[it.column], "time_zone", None)))
@@ -244,4 +191,5 @@ DAMAGES: dict[str, Callable[[pl.DataFrame, Any, Draws], pl.DataFrame]] = {
     "late_rows": _late_rows,
     "gap": _gap,
     "schema_change": _schema_change,
+    **MISREADINGS,
 }

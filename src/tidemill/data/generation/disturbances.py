@@ -204,9 +204,83 @@ class SchemaChange:
     kind: Literal["schema_change"] = "schema_change"
 
 
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Fault: a number or a time (as ISO text) stands for a missing value."""
+
+    column: str
+    value: float | str = -999.0
+    share: float = 0.05
+    since: float = 0.0
+    kind: Literal["sentinels"] = "sentinels"
+
+
+@dataclass(frozen=True, slots=True)
+class SignFlip:
+    """Fault: numbers come with the wrong sign."""
+
+    column: str
+    share: float = 0.05
+    since: float = 0.0
+    kind: Literal["sign_flip"] = "sign_flip"
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """Fault: numbers are rounded to fewer decimals; with `decimals` below 0, to tens, hundreds, …"""
+
+    column: str
+    decimals: int = 0
+    since: float = 0.5
+    share: float = 1.0
+    kind: Literal["rounding"] = "rounding"
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Fault: a stretch of rows, from `since` on and `share` of the table long, repeats its first value."""
+
+    column: str
+    since: float = 0.5
+    share: float = 0.1
+    kind: Literal["stuck"] = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """Fault: two columns of one type hold each other's values."""
+
+    columns: tuple[str, str]
+    since: float = 0.8
+    share: float = 1.0
+    kind: Literal["swapped"] = "swapped"
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneShift:
+    """Fault: times are written on another clock, later by `by` (``"5h"``) or earlier (``"-5h"``)."""
+
+    column: str
+    by: str = "5h"
+    since: float = 0.5
+    share: float = 1.0
+    kind: Literal["zone_shift"] = "zone_shift"
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Fault: a new column tells the target `column`, but for some noise (in its standard deviations)."""
+
+    column: str
+    into: str = "outcome_code"
+    noise: float = 0.05
+    kind: Literal["leak"] = "leak"
+
+
 Drift: TypeAlias = Shift | Scale | NewCategory | Prevalence
 Fault: TypeAlias = (
     LabelNoise | Nulls | NullTokens | UnitChange | Outliers | MixedTypes | EncodingDamage | Spelling | Orphans
     | DuplicatedBatch | NearDuplicates | LateRows | Gap | SchemaChange
+    | Sentinels | SignFlip | Rounding | Stuck | Swapped | ZoneShift | Leak
 )  # fmt: skip
 Disturbance: TypeAlias = Drift | Fault

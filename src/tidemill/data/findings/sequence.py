@@ -1,0 +1,258 @@
+"""Findings in the order of rows: values that stop coming, stand still, lose decimals, change sides or come late."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.stretches import Floats, Stretch, best_stretch, odds, ranks
+from tidemill.data.types import plain
+from tidemill.measures.distances import ks
+
+_FEWEST_ROWS = 50
+_FEWEST = 12
+#: The logarithm of how rarely chance may make a finding, in one of 64 * 65 / 2 stretches of a column.
+_SURE = 14.0 + math.log(64 * 65 / 2)
+_GONE, _THERE = 0.5, 0.1
+_PLACES = tuple(range(-3, 7))
+_FEWEST_DISTINCT, _LONGER = 20, 4.0
+_APART, _ALIKE, _CROSSED, _TURNED, _TURNED_ALIKE = 0.6, 0.3, 0.6, 0.97, 0.8
+_LATE, _LATENESS = 0.25, 0.05
+_JUMPS = 3
+_FEW_SIGNS = 0.02
+
+
+def find_in_sequence(sample: pl.DataFrame, rows: int) -> Iterator[Finding]:
+    """What is wrong with a stretch of rows; `sample` is in the order of rows, and stands for so many.
+
+    Each finding must be too rare for chance and large: a stretch in which most values are missing and few elsewhere; a
+    value repeated much longer than any other; fewer decimals than the others' digits allow; two columns that hold each
+    other's values; a sign that all values of the stretch have and no other; times that go back.
+    """
+    if sample.height < _FEWEST_ROWS:
+        return
+    scale = rows / sample.height
+    for column in sample.iter_columns():
+        yield from _burst(column, scale)
+        if column.dtype.is_numeric() and not column.dtype.is_decimal():
+            yield from _in_numbers(column, scale)
+        elif isinstance(column.dtype, pl.Datetime) or column.dtype == pl.Date:
+            yield from _late(column, scale)
+    yield from _swapped(sample, scale)
+
+
+def _burst(column: pl.Series, scale: float) -> Iterator[Finding]:
+    missing = column.is_null().to_numpy()
+    if not _FEWEST <= missing.sum() < len(missing):
+        return
+    found = best_stretch(missing.astype(np.float64))
+    inside = found.inside
+    if missing[inside].mean() < missing[~inside].mean():
+        found = _other_side(found)
+        inside = found.inside if found.stop > found.start else ~inside
+    here, there = float(missing[inside].mean()), float(missing[~inside].mean()) if (~inside).any() else 1.0
+    if here < _GONE or there > _THERE or odds(here, float(inside.sum()), there) < _SURE:
+        return
+    count = round(int(missing[inside].sum()) * scale)
+    yield Finding(
+        "missing_burst", column.name, "warning", count, count / (len(missing) * scale), (),
+        f"{column.name} is missing in {here:.0%} of a stretch of rows ({found.where}) and in {there:.1%} of others.",
+        "Ask the source what failed there; a model learns the stretch and not the value.",
+    )  # fmt: skip
+
+
+def _other_side(found: Stretch) -> Stretch:
+    """The longer side beyond a stretch, when it is the stretch that is as usual."""
+    left, right = Stretch(0, found.start, found.rows), Stretch(found.stop, found.rows, found.rows)
+    return max(left, right, key=lambda side: side.share)
+
+
+def _in_numbers(column: pl.Series, scale: float) -> Iterator[Finding]:
+    known = column.drop_nulls().cast(pl.Float64).to_numpy()
+    known = known[np.isfinite(known)]
+    if len(known) < _FEWEST_ROWS:
+        return
+    distinct = len(np.unique(known))
+    if distinct < _FEWEST_DISTINCT:
+        return
+    rows = column.len() * scale
+    stuck = list(_stuck(column.name, known, scale, rows))
+    yield from stuck
+    if not stuck:
+        yield from _coarser(column.name, known, scale, rows)
+    yield from _sign(column.name, known, scale, rows)
+
+
+def _stuck(name: str, values: Floats, scale: float, rows: float) -> Iterator[Finding]:
+    """One value repeated in a run that is several times as long as any other run of the column."""
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    lengths = np.diff(np.append(starts, len(values)))
+    order = np.argsort(-lengths, kind="stable")
+    longest = int(lengths[order[0]])
+    value = float(values[starts[order[0]]])
+    others = np.ones(len(values) - longest) if longest == len(values) else np.delete(
+        values, np.s_[starts[order[0]] : starts[order[0]] + longest]
+    )  # fmt: skip
+    usual = max(1, int(lengths[order[1]]) if len(lengths) > 1 else 1)
+    again = float((np.diff(others) == 0).mean()) if len(others) > 1 else 0.0
+    # A value that is common anyway makes runs of its own.
+    again = max(again, float((others == value).mean()), 1 / len(values))
+    if longest < max(5, _LONGER * usual) or longest * -math.log(min(again, 1 - 1e-9)) < 10 + math.log(len(values)):
+        return
+    first = int(starts[order[0]])
+    count = round(longest * scale)
+    yield Finding(
+        "stuck_values", name, "warning", count, count / rows, (plain(value),),
+        f"{name} is {value:,.6g} in {count:,} rows on end, from {first / len(values):.0%} of the way; no other value "
+        f"stays longer than {usual:,} rows.",
+        "Ask whether the source stood still there; if it did, make the stretch missing.",
+    )  # fmt: skip
+
+
+def _decimals(values: Floats) -> Floats:
+    """With how many decimals each value is written: 2 for 0.25, 0 for 25, -2 for 2,500; at most 6."""
+    out = np.full(len(values), float(_PLACES[-1]))
+    for place in reversed(_PLACES):
+        scaled = values * 10.0**place
+        out[np.abs(scaled - np.rint(scaled)) <= 1e-9 * np.maximum(1.0, np.abs(scaled))] = place
+    out[values == 0] = np.nan
+    return out
+
+
+def _coarser(name: str, values: Floats, scale: float, rows: float) -> Iterator[Finding]:
+    """A stretch that is rounded to fewer decimals than the others' last digits allow."""
+    places = _decimals(values)
+    known = np.isfinite(places)
+    if known.sum() < _FEWEST_ROWS or places[known].min() == places[known].max():
+        return
+    fine = np.where(known, places, np.median(places[known]))
+    found = best_stretch(fine)
+    inside = found.inside
+    for side, rest, is_inside in ((inside & known, ~inside & known, True), (~inside & known, inside & known, False)):
+        if side.sum() < _FEWEST or rest.sum() < _FEWEST:
+            continue
+        most = float(np.quantile(places[side], 0.99))
+        elsewhere = float((places[rest] <= most).mean())
+        # Rows that repeat the one before them, such as those of one person, are one piece of evidence.
+        fresh = float((np.diff(values[rest]) != 0).mean())
+        hits = float((places[side] <= most).mean())
+        if elsewhere <= 0.5 and odds(hits, side.sum() * fresh, elsewhere) >= _SURE:
+            where = found if is_inside else _other_side(found)
+            count = round(int(side.sum()) * scale)
+            step = 10.0**-most
+            examples = tuple(plain(value) for value in values[side][:3].tolist())
+            steps = "whole numbers" if step == 1 else f"steps of {step:g}"
+            yield Finding(
+                "precision_change", name, "warning", count, count / rows, examples,
+                f"{name} is rounded to {steps} in a stretch of rows ({where.where}), and the others are not.",
+                "Ask the source what changed; round all rows alike if a model could learn the stretch from the digits.",
+            )  # fmt: skip
+            return
+
+
+def _sign(name: str, values: Floats, scale: float, rows: float) -> Iterator[Finding]:
+    """A stretch in which all values have the sign that no other has, and sizes like theirs."""
+    negative = values < 0
+    share = float(negative.mean())
+    if min(share, 1 - share) <= _FEW_SIGNS:
+        return
+    minority = negative if share <= 0.5 else ~negative
+    found = best_stretch(minority.astype(np.float64))
+    inside = found.inside
+    if minority[inside].mean() < 0.97 or minority[~inside].mean() > 0.01 or not inside.any():
+        return
+    if ks(np.abs(values[inside]), np.abs(values[~inside])).statistic > _ALIKE:
+        return
+    count = round(int(minority.sum()) * scale)
+    wrong = "negative" if share <= 0.5 else "positive"
+    yield Finding(
+        "sign_flip", name, "error", count, count / rows, tuple(plain(v) for v in values[inside][:3].tolist()),
+        f"{name} is {wrong} in a stretch of rows ({found.where}) and nowhere else, with sizes like the others'.",
+        f"Ask the source; where the sign is wrong, ConvertUnit({name!r}, factor=-1, where=…).",
+        {"kind": "convert_unit", "column": name, "factor": -1.0,
+         "where": f'"{name}" {"<" if share <= 0.5 else ">"} 0'},
+    )  # fmt: skip
+
+
+def _swapped(sample: pl.DataFrame, scale: float) -> Iterator[Finding]:
+    """Two columns that hold each other's values in a stretch of rows."""
+    numbers: dict[str, Floats] = {}
+    for column in sample.iter_columns():
+        if column.dtype.is_numeric() and not column.dtype.is_decimal() and not column.null_count():
+            values = column.cast(pl.Float64).to_numpy()
+            if np.isfinite(values).all() and len(np.unique(values)) >= _FEWEST_DISTINCT // 2:
+                numbers[column.name] = values
+    moved: list[tuple[str, Stretch]] = []
+    for name, values in numbers.items():
+        found = best_stretch(ranks(values))
+        inside = found.inside
+        if min(inside.sum(), (~inside).sum()) >= _FEWEST and ks(values[inside], values[~inside]).statistic >= _APART:
+            moved.append((name, found))
+    for place, (one, found) in enumerate(moved):
+        for two, other in moved[place + 1 :]:
+            if _jaccard(found, other) >= 0.9 and _are_swapped(numbers[one], numbers[two], found.inside):
+                yield _swap(sample, one, two, found, scale)
+
+
+def _jaccard(one: Stretch, two: Stretch) -> float:
+    common = max(0, min(one.stop, two.stop) - max(one.start, two.start))
+    return common / ((one.stop - one.start) + (two.stop - two.start) - common)
+
+
+def _are_swapped(one: Floats, two: Floats, inside: Any) -> bool:
+    sides: Sequence[tuple[Floats, Floats]] = ((one[inside], two[~inside]), (two[inside], one[~inside]))
+    noise = 1.6 * math.sqrt(1 / inside.sum() + 1 / (~inside).sum())
+    crossed = [ks(left, right).statistic for left, right in sides]
+    apart = min(ks(one[inside], one[~inside]).statistic, ks(two[inside], two[~inside]).statistic)
+    if max(crossed) <= min(max(_ALIKE, noise), _CROSSED * apart):
+        return True
+    # Where one is always the greater, and in the stretch the other, they may also differ a little by themselves.
+    greater = one > two
+    turned = abs(float(greater[inside].mean()) - float(greater[~inside].mean()))
+    return turned >= _TURNED and float(np.mean(crossed)) <= _CROSSED * apart and max(crossed) <= _TURNED_ALIKE
+
+
+def _swap(sample: pl.DataFrame, one: str, two: str, found: Stretch, scale: float) -> Finding:
+    smaller = found if found.share <= 0.5 else _other_side(found)
+    count = round((smaller.stop - smaller.start) * scale)
+    row = sample[smaller.start].select(one, two).rows()[0]
+    return Finding(
+        "swapped_columns", one, "error", count, count / (sample.height * scale), (str(row),),
+        f"{one} and {two} hold each other's values in a stretch of rows ({smaller.where}).",
+        "Ask the source which order it changed, and rename the columns of that stretch.",
+    )  # fmt: skip
+
+
+def _late(column: pl.Series, scale: float) -> Iterator[Finding]:
+    """Rows that come after younger ones in a table that is otherwise in the order of a time column."""
+    times = column.drop_nulls().to_physical().cast(pl.Float64).to_numpy()
+    if len(times) < _FEWEST_ROWS:
+        return
+    latest = np.maximum.accumulate(times)
+    behind = latest > times
+    share, span = float(behind.mean()), float(times.max() - times.min())
+    if not 0 < share <= _LATE or float(np.median((latest - times)[behind])) > _LATENESS * span:
+        return
+    jumps = np.flatnonzero(np.diff(times) < 0) + 1
+    count = round(int(behind.sum()) * scale)
+    if len(jumps) <= _JUMPS:
+        place = int(jumps[0])
+        before, after = column.drop_nulls()[place - 1], column.drop_nulls()[place]
+        yield Finding(
+            "clock_shift", column.name, "warning", count, count / (column.len() * scale), (plain(before), plain(after)),
+            f"{column.name} goes back by {before - after} at {place / len(times):.0%} of the way and then on: another "
+            "clock, or a batch that came again.",
+            "Ask which clock wrote these rows: ToTimezone, or ConvertUnit of the hours.",
+        )  # fmt: skip
+        return
+    yield Finding(
+        "late_rows", column.name, "warning", count, count / (column.len() * scale),
+        tuple(plain(value) for value in column.drop_nulls().filter(pl.Series(behind)).head(3)),
+        f"{count:,} rows come after younger ones in a table that is otherwise in the order of {column.name}.",
+        f"Sort by {column.name}, and take the time of arrival, not of the event, for what was known when.",
+    )  # fmt: skip
