@@ -37,14 +37,11 @@ if TYPE_CHECKING:
     from tidemill.data.contract_versions import contract_versions as contract_versions
     from tidemill.data.contract_versions import load_contract as load_contract
     from tidemill.data.contract_versions import save_contract as save_contract
-    from tidemill.data.enrich import asof_join as asof_join
-    from tidemill.data.enrich import key_join as key_join
-    from tidemill.data.explore import explore as explore
-    from tidemill.data.expressions import expression_check as expression_check
     from tidemill.data.disturb import disturb as disturb
     from tidemill.data.enrich import asof_join as asof_join
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
+    from tidemill.data.expressions import expression_check as expression_check
     from tidemill.data.generate import generate as generate
     from tidemill.data.generate import resample as resample
     from tidemill.data.generation.shapes import TableSpec as TableSpec
@@ -149,7 +146,6 @@ _HOMES: dict[str, str] = {
     "explore": "data.explore",
     "expression_check": "data.expressions",
     "disturb": "data.disturb",
-    "explore": "data.explore",
     "generate": "data.generate",
     "infer_contract": "data.infer",
     "key_join": "data.enrich",

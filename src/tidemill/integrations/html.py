@@ -23,7 +23,7 @@ import polars as pl
 
 from tidemill.core.errors import ConfigError, DataError
 from tidemill.data.sources.cache import cached, keep, receiving
-from tidemill.data.sources.csv import narrowed
+from tidemill.data.sources.csv_types import narrowed
 from tidemill.data.sources.pinning import changed
 from tidemill.data.sources.selecting import newest, selected
 from tidemill.data.sources.shown import shown

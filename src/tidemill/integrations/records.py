@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import SchemaError
-from tidemill.data.sources.csv import narrowed
+from tidemill.data.sources.csv_types import narrowed
 
 
 def as_declared(frame: pl.DataFrame, fixed: Mapping[str, pl.DataType], source: str) -> pl.DataFrame:
