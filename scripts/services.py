@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 #: Program to look for -> Debian package that brings it.
-PROGRAMS = {"chromium": "chromium"}
+PROGRAMS = {"chromium": "chromium", "mariadbd": "mariadb-server"}
 
 
 def main() -> int:
