@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +12,9 @@ from uuid import uuid4
 
 import duckdb
 import psycopg
+import pymysql
 import pytest
+import sqlalchemy as sa
 
 # A column is named like a word that DuckDB reserves.
 CREATE = 'CREATE TABLE flights (id INTEGER, origin VARCHAR(9), delay REAL, "at" TIMESTAMP, updated_at TIMESTAMP)'
@@ -30,7 +33,7 @@ class Database:
     run: Callable[[str], Any]
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "duckdb"])
+@pytest.fixture(params=["sqlite", "postgresql", "duckdb", pytest.param("mariadb", marks=pytest.mark.services)])
 def database(request, tmp_path) -> Database:
     kind = request.param
     if kind == "postgresql":
@@ -40,6 +43,14 @@ def database(request, tmp_path) -> Database:
             connection.execute(f"CREATE DATABASE {name}")
         uri = server.replace("/postgres?", f"/{name}?")
         connect = partial(psycopg.connect, uri, autocommit=True)
+    elif kind == "mariadb":
+        server = sa.make_url(request.getfixturevalue("mariadb_server"))
+        name = f"t{uuid4().hex}"
+        how = {"host": server.host, "port": server.port, "user": server.username, "autocommit": True}
+        with closing(pymysql.connect(**how)) as connection:
+            connection.cursor().execute(f"CREATE DATABASE {name}")
+        uri = server.set(database=name).render_as_string()
+        connect = partial(pymysql.connect, database=name, sql_mode="ANSI_QUOTES", **how)
     elif kind == "duckdb":
         uri, connect = "duckdb:///flights.duckdb", partial(duckdb.connect, str(tmp_path / "flights.duckdb"))
     else:
@@ -49,7 +60,7 @@ def database(request, tmp_path) -> Database:
     def run(sql: str) -> None:
         connection = connect()
         try:
-            connection.execute(sql)
+            (connection.cursor() if kind == "mariadb" else connection).execute(sql)
         finally:
             connection.close()
 

@@ -33,7 +33,11 @@ class Request:
         parts = urlsplit(handler.path)
         self.path, self.query, self.headers = parts.path, dict(parse_qsl(parts.query)), handler.headers
         length = int(handler.headers.get("Content-Length") or 0)
-        self.form = dict(parse_qsl(handler.rfile.read(length).decode()))
+        text = handler.rfile.read(length).decode()
+        self.form = dict(parse_qsl(text))
+        is_json = handler.headers.get("Content-Type") == "application/json"
+        self.body = json.loads(text) if is_json else None
+        self.method = handler.command
 
 
 class Server(ThreadingHTTPServer):
@@ -229,6 +233,58 @@ def test_429_then_500_then_html_is_told_as_it_was(tmp_path, api):
     api.answer = lambda request: answers.pop(0)
     with pytest.raises(DataError, match=r"answered no JSON but text/html: '<html>Sign in</html>'"):
         load(tmp_path, api)
+
+
+def test_a_refusal_says_where_with_which_status_and_why(tmp_path, api):
+    api.answer = lambda request: (422, '{"error":\n  "unknown field: sice"}', {"Content-Type": "application/json"})
+    with pytest.raises(DataError, match=r"answered 422 .*, saying '\{\"error\": \"unknown field: sice\"\}': .*/orders"):
+        load(tmp_path, api)
+    api.answer = lambda request: (503, "<html>down for maintenance</html>", {})
+    with pytest.raises(
+        DataError, match=r"answered 503 .* 2 times, saying '<html>down for maintenance</html>': .*/orders"
+    ):
+        load(tmp_path, api, retries=1)
+
+
+def test_a_query_that_is_posted_turns_its_pages_in_the_body(tmp_path, api):
+    def search(request: Request) -> dict:
+        assert request.method == "POST"
+        assert request.query == {"lang": "en", "deep": "true"}
+        assert request.body["query"] == {"state": "open"}
+        start = request.body["offset"]
+        return {"total": 5, "hits": ORDERS[start : start + request.body["limit"]]}
+
+    api.answer = search
+    table = load(
+        tmp_path, api, method="POST", body={"query": {"state": "open"}}, params={"lang": "en", "deep": True},
+        pagination={"kind": "offset", "limit": 2, "total": "total"}, records="hits",
+    )  # fmt: skip
+    assert table["id"].to_list() == [1, 2, 3, 4, 5]
+    assert [request.body["offset"] for request in api.requests] == [0, 2, 4]
+    with pytest.raises(ConfigError, match="method must be GET or POST: 'DELETE'"):
+        load(tmp_path, api, method="DELETE")
+    with pytest.raises(ConfigError, match="has a body, which GET does not send"):
+        load(tmp_path, api, body={"a": 1})
+
+
+def test_a_total_ends_the_pages_also_short_ones_and_must_be_reached(tmp_path, api):
+    sizes = [2, 1, 2]  # the API filters pages after cutting them, as some do
+
+    def short(request: Request) -> dict:
+        page = int(request.query["page"])
+        start = sum(sizes[: page - 1])
+        return {"meta": {"total": 5}, "items": ORDERS[start : start + sizes[page - 1]] if page <= 3 else []}
+
+    api.answer = short
+    how = {"pagination": {"kind": "page", "size": 2, "size_param": "n", "total": "meta.total"}, "records": "items"}
+    assert load(tmp_path, api, **how)["id"].to_list() == [1, 2, 3, 4, 5]
+    assert len(api.requests) == 3
+    sizes[2] = 1
+    with pytest.raises(DataError, match="ended 1 records before the total that it tells"):
+        load(tmp_path, api, **how)
+    api.answer = lambda request: {"meta": {}, "items": ORDERS}
+    with pytest.raises(DataError, match=r"answered no number at 'meta.total': None"):
+        load(tmp_path, api, **how)
 
 
 def test_a_rate_is_kept(tmp_path, api, pauses):

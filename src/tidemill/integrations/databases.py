@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,13 +13,16 @@ import polars as pl
 import sqlalchemy as sa
 
 from tidemill.core.digests import digest_value
-from tidemill.core.errors import ConfigError, SchemaError
+from tidemill.core.errors import ConfigError, NotFoundError, SchemaError
 from tidemill.data.sources.cache import cached, keep, receiving
 from tidemill.data.sources.conditions import Term, pushable
 from tidemill.data.sources.pinning import changed
 from tidemill.data.sources.selecting import columns_needed, condition
 from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window
+from tidemill.integrations.snapshots import write_snapshot
 
+#: Rows that are fetched at a time, unless the option ``chunk_rows`` says another number.
+CHUNK_ROWS = 50_000
 _NAME = "snapshot.parquet"
 #: Time zones differ by less than a day either way.
 _ZONES = timedelta(days=1)
@@ -35,8 +38,8 @@ class Session(Protocol):
         """The names of a statement's columns in order, and whether each is a time."""
         ...
 
-    def frame(self, statement: sa.Select[Any]) -> pl.DataFrame:
-        """All rows."""
+    def parts(self, statement: sa.Select[Any]) -> Iterator[pl.DataFrame]:
+        """All rows, some at a time: a table may be larger than memory. One empty part if there are none."""
         ...
 
     def row(self, statement: sa.Select[Any]) -> Sequence[Any]:
@@ -54,8 +57,7 @@ def pin(
     with connect(source, root) as session:
         names = _names(session, source, selection, window)
         if window is None:
-            frame = session.frame(_statement(session, source, selection, names))
-            return (_snapshot(frame, root, source),), None
+            return (_snapshot(session, _statement(session, source, selection, names), root, source),), None
         cursor: sa.ColumnClause[Any] = sa.column(window.column)
         if window.upto is None:
             (newest,) = session.row(sa.select(sa.func.max(cursor)).select_from(_origin(source)))
@@ -80,11 +82,21 @@ def scan(connect: Connect, resolved: ResolvedSource, root: Path, selection: Sele
         names = _names(session, source, selection, resolved.window)
         statement = _statement(session, source, selection, names)
         if resolved.window is not None:
-            return session.frame(statement.where(*_in_window(resolved.window))).lazy()
-        frame = session.frame(statement)
-    if _snapshot(frame, root, source).digest != file.digest:
+            statement = statement.where(*_in_window(resolved.window))
+        found = _snapshot(session, statement, root, source)
+    if resolved.window is None and found.digest != file.digest:
         raise changed(source, file)
-    return frame.lazy()
+    kept = cached(root, found.digest, _NAME)
+    assert kept is not None, "it was kept a moment ago"
+    return pl.scan_parquet(kept)
+
+
+def require_file(path: Path, source: Source) -> None:
+    """Raise NotFoundError if the file of a database is not there: most would make an empty one."""
+    if not path.is_file():
+        raise NotFoundError(
+            f"the database of source {source.name!r} is not there", value=str(path), hint="Check the path in its uri."
+        )
 
 
 def _asked(source: Source) -> str:
@@ -176,8 +188,10 @@ def _in_window(window: Window) -> list[sa.ColumnElement[bool]]:
     return [column.is_(None)] if window.upto is None else [sa.or_(column <= window.upto, column.is_(None))]
 
 
-def _snapshot(frame: pl.DataFrame, root: Path, source: Source) -> SourceFile:
+def _snapshot(session: Session, statement: sa.Select[Any], root: Path, source: Source) -> SourceFile:
+    """Keep what a statement gives, all of it or nothing."""
     with receiving(root) as temporary:
-        frame.write_parquet(temporary)
+        dates = session.text_times and bool(source.options.get("dates", True))
+        write_snapshot(session.parts(statement), temporary, text_times=dates)
         path, digest = keep(root, temporary, _NAME)
     return SourceFile(_asked(source), path.stat().st_size, digest)

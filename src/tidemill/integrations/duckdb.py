@@ -11,7 +11,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGDialect, PGIdentifierPreparer
 
-from tidemill.core.errors import DataError, MissingExtraError, NotFoundError, SchemaError
+from tidemill.core.errors import DataError, MissingExtraError, SchemaError
 from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window
 from tidemill.integrations import databases
 from tidemill.project import reveal
@@ -54,8 +54,9 @@ def scan(resolved: ResolvedSource, root: Path, selection: Selection) -> pl.LazyF
 class _Session:
     text_times = False
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, chunk: int) -> None:
         self._connection = connection
+        self._chunk = chunk
 
     def columns(self, statement: sa.Select[Any]) -> Mapping[str, bool]:
         described = self._relation(statement).description
@@ -65,8 +66,12 @@ class _Session:
             raise SchemaError("the query names columns twice", value=twins, hint="Rename them with AS.")
         return {item[0]: str(item[1]).startswith(("DATE", "TIMESTAMP")) for item in described}
 
-    def frame(self, statement: sa.Select[Any]) -> pl.DataFrame:
-        return pl.DataFrame(self._relation(statement).to_arrow_table())
+    def parts(self, statement: sa.Select[Any]) -> Iterator[pl.DataFrame]:
+        relation = self._relation(statement)
+        yield pl.DataFrame(relation.limit(0).to_arrow_table())
+        reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader  # its name before 1.5
+        for batch in reader(self._chunk):
+            yield pl.DataFrame(batch)
 
     def row(self, statement: sa.Select[Any]) -> Sequence[Any]:
         row: Sequence[Any] = self._relation(statement).fetchall()[0]
@@ -81,14 +86,12 @@ class _Session:
 @contextmanager
 def _connect(source: Source, root: Path) -> Iterator[_Session]:
     path = root / reveal(source.uri, root=root).partition("://")[2].removeprefix("/").partition("?")[0]
-    if not path.is_file():
-        raise NotFoundError(
-            f"the database of source {source.name!r} is not there", value=str(path), hint="Check the path in its uri."
-        )
+    databases.require_file(path, source)
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            yield _Session(connection)
+            yield _Session(connection, source.options.get("chunk_rows", databases.CHUNK_ROWS))
     except duckdb.Error as error:
         raise DataError(
-            f"{source.uri} cannot be read: {str(error).splitlines()[0]}", hint="Check the query, then run again."
+            f"source {source.name!r}: {source.uri} cannot be read: {str(error).splitlines()[0]}",
+            hint="Check the query, then run again.",
         ) from error

@@ -19,6 +19,7 @@ except ImportError as error:
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RETRIES, _TIMEOUT = 5, 30.0
+_EXCERPT = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _AUTH = {
     "bearer": {"token"},
@@ -45,6 +46,8 @@ class Client:
     def __init__(self, source: str, address: str, options: Mapping[str, Any]) -> None:
         self.source = source
         self.address = address
+        self._body = _body(source, options)
+        self._params = frozenset(options.get("params", {}))
         self._auth = dict(options.get("auth", {}))
         _check_auth(source, self._auth)
         self._host = httpx.URL(address).netloc
@@ -63,8 +66,16 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def get(self, url: str, parameters: Mapping[str, Any]) -> tuple[Any, httpx.Response]:
+    def ask(self, url: str, parameters: Mapping[str, Any]) -> tuple[Any, httpx.Response]:
         """The JSON of an answer, and the answer.
+
+        Parameters
+        ----------
+        url
+            Of a page.
+        parameters
+            What to ask for: in the URL, or, where the option ``method`` is ``"POST"``, in its JSON body, all but the
+            option ``params``.
 
         Raises
         ------
@@ -74,38 +85,51 @@ class Client:
         target = httpx.URL(url)
         if target.netloc != self._host:
             raise self.error("points to another host", url, "Secrets are sent to the declared host only: declare it.")
-        response = self._answer(target.copy_merge_params({k: str(v) for k, v in parameters.items()}))
+        if self._body is None:
+            response = self._answer(target.copy_merge_params(_as_text(parameters)), None)
+        else:
+            fixed = {name: value for name, value in parameters.items() if name in self._params}
+            asked = {name: value for name, value in parameters.items() if name not in self._params}
+            response = self._answer(target.copy_merge_params(_as_text(fixed)), {**self._body, **asked})
         try:
             return response.json(), response
         except ValueError:
-            what = f"answered no JSON but {response.headers.get('content-type', 'something')}: {response.text[:80]!r}"
-            raise self.error(what, url, "Check uri and resource.") from None
+            what = f"answered no JSON but {response.headers.get('content-type', 'something')}: {_excerpt(response)}"
+            hint = f"The status was {response.status_code}: check uri, resource and auth."
+            raise self.error(what, response.request.url, hint) from None
 
     def error(self, what: str, url: object, hint: str) -> DataError:
         """An error that names the source and the URL without its secrets."""
         return DataError(shown(f"the API of source {self.source!r} {what}"), value=shown(str(url)), hint=hint)
 
-    def _answer(self, url: httpx.URL) -> httpx.Response:
+    def _answer(self, url: httpx.URL, body: Mapping[str, Any] | None) -> httpx.Response:
         renewed = False
         attempt = 0
         while True:
-            said, response = self._try("GET", url)
+            said, response = self._try("GET" if body is None else "POST", url, body=body)
             if response is not None and response.status_code == 401 and self._token is not None and not renewed:
                 self._token, renewed = None, True
                 continue
             if response is not None and response.is_success:
                 return response
             if response is not None and response.status_code not in _AGAIN:
-                raise self.error(f"answered {said}", url, "Check uri, resource, params and auth.")
+                what = f"answered {said}{_saying(response)}"
+                raise self.error(what, url, "Check uri, resource, params and auth.")
             pause = _pause(response, attempt)
             if attempt >= self._retries or pause > _LONGEST_PAUSE:
                 later = f" and asks to wait {pause:.0f} s" if pause > _LONGEST_PAUSE else f" {attempt + 1} times"
-                raise self.error(f"answered {said}{later}", url, "Run again later, or raise retries.")
+                raise self.error(
+                    f"answered {said}{later}{_saying(response)}", url, "Run again later, or raise retries."
+                )
             _wait(pause)
             attempt += 1
 
     def _try(
-        self, method: str, url: httpx.URL, form: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: httpx.URL,
+        form: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> tuple[str, httpx.Response | None]:
         """What happened, and the answer if there was one."""
         self._keep_to_the_rate()
@@ -114,7 +138,9 @@ class Client:
                 response = self._http.request(method, url, data=form)
             else:
                 headers, parameters, basic = self._signature()
-                request = self._http.build_request(method, url.copy_merge_params(parameters), headers=headers)
+                request = self._http.build_request(
+                    method, url.copy_merge_params(parameters), headers=headers, json=body
+                )
                 response = self._http.send(request, auth=basic)
         except httpx.TransportError as error:
             return f"nothing ({type(error).__name__})", None
@@ -150,6 +176,30 @@ class Client:
             raise self.error(f"gave no token: {said}", self._auth["token_url"], "Check the client's id and secret.")
         self._token = token
         return token
+
+
+def _body(source: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The body of a request that is a POST; None of one that is not."""
+    method = options.get("method", "GET")
+    if method not in ("GET", "POST"):
+        raise ConfigError(f"[sources.{source}] method must be GET or POST", value=method, hint="Nothing else reads.")
+    if method == "GET" and "body" in options:
+        raise ConfigError(f"[sources.{source}] has a body, which GET does not send", hint='Set method = "POST".')
+    return dict(options.get("body", {})) if method == "POST" else None
+
+
+def _as_text(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as a URL has them: true is ``true``."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in parameters.items()}
+
+
+def _excerpt(response: httpx.Response) -> str:
+    return repr(" ".join(response.text[:400].split())[:_EXCERPT])
+
+
+def _saying(response: httpx.Response | None) -> str:
+    """What an answer that is no success says."""
+    return f", saying {_excerpt(response)}" if response is not None and response.text.strip() else ""
 
 
 def _check_auth(source: str, auth: Mapping[str, Any]) -> None:

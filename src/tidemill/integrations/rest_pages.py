@@ -13,8 +13,8 @@ _MOST_PAGES = 10_000
 #: kind -> its keys and their defaults; None must be given.
 _KINDS: dict[str, dict[str, Any]] = {
     "none": {},
-    "page": {"param": "page", "first": 1, "size_param": "", "size": 0},
-    "offset": {"param": "offset", "limit_param": "limit", "limit": 100},
+    "page": {"param": "page", "first": 1, "size_param": "", "size": 0, "total": ""},
+    "offset": {"param": "offset", "limit_param": "limit", "limit": 100, "total": ""},
     "cursor": {"param": "cursor", "next": None},
     "link": {},
     "next_url": {"next": None},
@@ -47,10 +47,10 @@ def pages(
     most = options.get("max_pages", _MOST_PAGES)
     asked: set[str] = set()
     previous = ""
-    url, query, number = client.address, {**parameters, **_first(plan)}, 0
+    url, query, number, seen = client.address, {**parameters, **_first(plan)}, 0, 0
     while True:
         place = digest_bytes(repr((url, sorted(query.items(), key=str))).encode())
-        body, response = client.get(url, query)
+        body, response = client.ask(url, query)
         shown_url = response.request.url
         content = digest_bytes(response.content)
         records = _records(client, body, options.get("records", ""), shown_url)
@@ -58,9 +58,12 @@ def pages(
             raise client.error("gives the same page again and again", shown_url, "Check pagination.")
         asked.add(place)
         previous = content
-        number += 1
+        number, seen = number + 1, seen + len(records)
         yield records
-        following = _following(plan, body, response, number, len(records))
+        left = _left(client, plan, body, seen, shown_url) if plan.get("total") else None
+        if left is not None and not records and left > 0:
+            raise client.error(f"ended {left:,} records before the total that it tells", shown_url, "Run again.")
+        following = None if left == 0 else _following(plan, body, response, number, len(records))
         if following is None:
             return
         if number >= most:
@@ -103,10 +106,10 @@ def _following(
     """The URL of the next page, or the parameters that ask for it; None after the last one."""
     kind = plan["kind"]
     if kind == "page":
-        is_last = count == 0 or count < plan["size"]
+        is_last = not plan["total"] and (count == 0 or count < plan["size"])
         return None if is_last else ("", {plan["param"]: plan["first"] + number, **_size(plan)})
     if kind == "offset":
-        is_last = count < plan["limit"]
+        is_last = not plan["total"] and count < plan["limit"]
         return None if is_last else ("", {plan["param"]: number * plan["limit"], plan["limit_param"]: plan["limit"]})
     if kind == "cursor":
         value = at_path(body, plan["next"])
@@ -115,6 +118,14 @@ def _following(
     if kind == "next_url":
         target = at_path(body, plan["next"])
     return (str(response.request.url.join(str(target))), {}) if target else None
+
+
+def _left(client: Client, plan: Mapping[str, Any], body: Any, seen: int, url: object) -> int:
+    """How many records are still to come by the total that an answer tells."""
+    total = at_path(body, plan["total"])
+    if isinstance(total, bool) or not isinstance(total, int):
+        raise client.error(f"answered no number at {plan['total']!r}: {total!r}", url, "Check pagination.total.")
+    return max(0, total - seen)
 
 
 def at_path(body: Any, path: str) -> Any:

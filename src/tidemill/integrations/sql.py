@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,22 +12,27 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from tidemill.core.errors import ConfigError, DataError, MissingExtraError, NotFoundError, SchemaError
-from tidemill.data.sources.csv_types import narrowed
+from tidemill.core.errors import ConfigError, DataError, MissingExtraError, SchemaError
 from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window
-from tidemill.integrations import databases
+from tidemill.integrations import adbc, databases
+from tidemill.integrations.snapshots import mixed
 from tidemill.project import reveal
 
 _DRIVERS = {"postgresql": "psycopg", "postgres": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 _EXTRAS = {"psycopg": "postgres", "pymysql": "mysql"}
-_CHUNK = 50_000
 #: The type codes of PostgreSQL, for columns without a value.
 _POSTGRESQL: dict[int, pl.DataType] = {
     16: pl.Boolean(), 17: pl.Binary(), 20: pl.Int64(), 21: pl.Int64(), 23: pl.Int64(), 25: pl.String(),
     700: pl.Float64(), 701: pl.Float64(), 1042: pl.String(), 1043: pl.String(), 1082: pl.Date(),
     1114: pl.Datetime("us"), 1184: pl.Datetime("us", "UTC"), 1700: pl.Decimal(38, 9), 2950: pl.String(),
 }  # fmt: skip
+#: Those of MySQL and MariaDB.
+_MYSQL: dict[int, pl.DataType] = {
+    **dict.fromkeys((1, 2, 3, 8, 9, 13), pl.Int64()), **dict.fromkeys((4, 5), pl.Float64()), 7: pl.Datetime("us"),
+    10: pl.Date(), 12: pl.Datetime("us"), 253: pl.String(), 254: pl.String(),
+}  # fmt: skip
+_CODES = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
 _AS_TEXT = ("UUID", "IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network", "Range")
 
 
@@ -42,10 +49,12 @@ def scan(resolved: ResolvedSource, root: Path, selection: Selection) -> pl.LazyF
 
 
 class _Session:
-    def __init__(self, connection: sa.Connection, chunk: int, *, dates: bool) -> None:
+    def __init__(self, connection: sa.Connection, source: Source, arrow: str | None) -> None:
         self._connection = connection
-        self._chunk = chunk
-        self._dates = dates
+        self._source = source
+        self._chunk = source.options.get("chunk_rows", databases.CHUNK_ROWS)
+        #: Where ADBC finds the same database, if it can.
+        self._arrow = arrow
         self.text_times = connection.dialect.name == "sqlite"
 
     def columns(self, statement: sa.Select[Any]) -> Mapping[str, bool]:
@@ -60,31 +69,54 @@ class _Session:
 
     def _kinds(self, result: Any) -> dict[str, pl.DataType]:
         """The types that the database itself tells; `Null` where it does not."""
-        names = list(result.keys())
-        if self._connection.dialect.name != "postgresql":
-            return dict.fromkeys(names, pl.Null())
-        described = result.cursor.description
-        return {name: _POSTGRESQL.get(item[1], pl.Null()) for name, item in zip(names, described, strict=True)}
+        codes = _CODES.get(self._connection.dialect.name, {})
+        described = zip(result.keys(), result.cursor.description, strict=True)
+        return {name: codes.get(item[1], pl.Null()) for name, item in described}
 
     def row(self, statement: sa.Select[Any]) -> Sequence[Any]:
         return tuple(self._connection.execute(statement).one())
 
-    def frame(self, statement: sa.Select[Any]) -> pl.DataFrame:
+    def parts(self, statement: sa.Select[Any]) -> Iterator[pl.DataFrame]:
+        arrow = self._as_arrow(statement)
+        if arrow is not None:
+            yield from arrow
+            return
         result = self._connection.execution_options(stream_results=True).execute(statement)
+        cursor: Any = result.cursor
         with closing(result):
             kinds = self._kinds(result)
-            chunks = [pl.DataFrame(schema=kinds)]
-            while rows := result.fetchmany(self._chunk):
-                columns = zip(kinds.items(), zip(*rows, strict=True), strict=True)
-                chunks.append(pl.DataFrame([_series(name, values, kind) for (name, kind), values in columns]))
-        chunks = chunks[1:] or chunks
-        _require_one_type(chunks)
-        frame = pl.concat(chunks, how="vertical_relaxed")
-        if not (self.text_times and self._dates):
-            return frame
-        return frame.with_columns(
-            narrowed(frame[name], dates=True, numbers=False) for name, kind in frame.schema.items() if kind == pl.String
-        )
+            empty = True
+            try:
+                while rows := result.fetchmany(self._chunk):
+                    columns = zip(kinds.items(), zip(*rows, strict=True), strict=True)
+                    yield pl.DataFrame([_series(name, values, kind) for (name, kind), values in columns])
+                    empty = False
+            except sa.exc.DBAPIError:
+                _give_up(cursor)
+                raise
+            if empty:
+                yield pl.DataFrame(schema=kinds)
+
+    def _as_arrow(self, statement: sa.Select[Any]) -> Iterator[pl.DataFrame] | None:
+        """The rows through ADBC, if it is installed and reads all the types that there are alike."""
+        if self._arrow is None:
+            return None
+        with closing(self._connection.execute(statement.limit(0))) as described:
+            codes = [item[1] for item in described.cursor.description]  # type: ignore[union-attr]  # it gives rows
+            kinds = self._kinds(described)
+        if not adbc.SAFE.issuperset(codes):
+            return None
+        compiled = statement.compile(dialect=self._connection.dialect, compile_kwargs={"render_postcompile": True})
+        client: Any = importlib.import_module("psycopg").ClientCursor
+        text = client(self._connection.connection.driver_connection).mogrify(str(compiled), compiled.params)
+        return adbc.postgresql_parts(self._source, self._arrow, text, kinds)
+
+
+def _give_up(cursor: Any) -> None:
+    """PyMySQL would read on from a connection that is gone, and complain about it, when its cursor is collected."""
+    unread = getattr(cursor, "_result", None)
+    if getattr(unread, "unbuffered_active", False):
+        unread.unbuffered_active = False
 
 
 def _series(name: str, values: Sequence[Any], kind: pl.DataType) -> pl.Series:
@@ -99,22 +131,7 @@ def _series(name: str, values: Sequence[Any], kind: pl.DataType) -> pl.Series:
         return pl.Series(name, values, kind if first is None else None, strict=True)
     except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
         kinds = sorted({type(value).__name__ for value in values if value is not None})
-        raise _mixed(name, kinds) from error
-
-
-def _mixed(name: str, kinds: Sequence[str]) -> SchemaError:
-    return SchemaError(
-        f"column {name!r} holds values of several types", value=list(kinds), hint="Convert it with CAST in a query."
-    )
-
-
-def _require_one_type(chunks: Sequence[pl.DataFrame]) -> None:
-    for name in chunks[0].columns:
-        kinds = {chunk[name].dtype for chunk in chunks} - {pl.Null()}
-        if len(kinds) > 1 and not (
-            all(kind.is_numeric() for kind in kinds) or len({k.base_type() for k in kinds}) == 1
-        ):
-            raise _mixed(name, sorted(map(str, kinds)))
+        raise mixed(name, kinds) from error
 
 
 @contextmanager
@@ -124,16 +141,28 @@ def _connect(source: Source, root: Path) -> Iterator[_Session]:
         with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection = connection.execution_options(postgresql_readonly=True)
-            chunk = source.options.get("chunk_rows", _CHUNK)
-            yield _Session(connection, chunk, dates=source.options.get("dates", True))
-    except sa.exc.SQLAlchemyError as error:
+            yield _Session(connection, source, _arrow(source, root))
+    except (sa.exc.SQLAlchemyError, *_driver_errors()) as error:
         text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
         raise DataError(
-            f"{shown(source.uri)} cannot be read: {_without_password(text.splitlines()[0], engine.url)}",
+            f"source {source.name!r}: {shown(source.uri)} cannot be read: "
+            f"{_without_password(text.splitlines()[0], engine.url)}",
             hint="Check the address, the query and your rights, then run again.",
         ) from error
     finally:
         engine.dispose()
+
+
+def _arrow(source: Source, root: Path) -> str | None:
+    """The address for ADBC; None where it is not installed, or another driver is named."""
+    scheme, _, rest = reveal(source.uri, root=root).partition("://")
+    return f"postgresql://{rest}" if scheme in ("postgresql", "postgres") and adbc.is_installed() else None
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """What drivers raise when they are not called through SQLAlchemy."""
+    found = [sys.modules[name] for name in ("pymysql", "psycopg") if name in sys.modules]
+    return tuple(module.Error for module in found)
 
 
 def _without_password(text: str, url: sa.URL) -> str:
@@ -163,8 +192,5 @@ def _engine(source: Source, root: Path) -> sa.Engine:
 
 def _read_only(rest: str, root: Path, source: Source) -> str:
     path = root / rest.removeprefix("/").partition("?")[0]
-    if not path.is_file():
-        raise NotFoundError(
-            f"the database of source {source.name!r} is not there", value=str(path), hint="Check the path in its uri."
-        )
+    databases.require_file(path, source)
     return f"sqlite:///file:{path.as_posix()}?mode=ro&uri=true"

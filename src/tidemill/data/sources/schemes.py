@@ -57,6 +57,7 @@ _SQL = "tidemill.integrations.sql"
 
 #: scheme, without a driver's name -> the module that is its connector.
 _CONNECTORS = {
+    "adbc": "tidemill.integrations.adbc",
     "duckdb": "tidemill.integrations.duckdb",
     **dict.fromkeys(("sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle"), _SQL),
 }

@@ -38,7 +38,9 @@ SQL_OPTIONS: _KINDS = {"query": str, "table": str, "chunk_rows": int}
 #: Options of REST APIs.
 REST_OPTIONS: _KINDS = {
     "resource": str,
+    "method": str,
     "params": Mapping,
+    "body": Mapping,
     "headers": Mapping,
     "auth": Mapping,
     "pagination": Mapping,
