@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from tidemill.data.enrich import asof_join as asof_join
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
+    from tidemill.data.fuzzy import fuzzy_join as fuzzy_join
     from tidemill.data.infer import infer_contract as infer_contract
+    from tidemill.data.lookup import lookup as lookup
     from tidemill.data.operations import CleaningPlan as CleaningPlan
     from tidemill.data.read import bad_lines as bad_lines
     from tidemill.data.read import read as read
@@ -127,9 +129,11 @@ _HOMES: dict[str, str] = {
     "by_time": "data.split",
     "clean": "data.clean",
     "explore": "data.explore",
+    "fuzzy_join": "data.fuzzy",
     "infer_contract": "data.infer",
     "key_join": "data.enrich",
     "leaks": "data.availability",
+    "lookup": "data.lookup",
     "read": "data.read",
     "split": "data.split",
     "validate": "data.validate",

@@ -16,6 +16,7 @@ PUBLIC = """
     log_tags maximum mean minimum open_project_store package pipeline point_in_time predict predictions promote
     read register rollback run runs serve share split start_server step test total trace train training_set
     tune uniform use_project validate
+    fuzzy_join lookup
 """
 
 

@@ -52,11 +52,13 @@ REMOTE = frozenset(
 )
 
 _REST = "tidemill.integrations.rest"
+_SPARK = "tidemill.integrations.spark"
 _SQL = "tidemill.integrations.sql"
 
 #: scheme, without a driver's name -> the module that is its connector.
 _CONNECTORS = {
     "duckdb": "tidemill.integrations.duckdb",
+    **dict.fromkeys(("spark", "sc"), _SPARK),
     **dict.fromkeys(("sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle"), _SQL),
 }
 

@@ -33,6 +33,9 @@ FILE_OPTIONS: _KINDS = {
 #: Options of databases.
 SQL_OPTIONS: _KINDS = {"query": str, "table": str, "chunk_rows": int}
 
+#: Options of Spark, besides those of databases and `timeout`.
+SPARK_OPTIONS: _KINDS = {"conf": Mapping}
+
 #: Options of REST APIs.
 REST_OPTIONS: _KINDS = {
     "resource": str,
@@ -52,9 +55,9 @@ REST_OPTIONS: _KINDS = {
 ACCESS_OPTIONS: _KINDS = {"storage_options": Mapping}
 
 #: Every option of a source, and the types that it may have.
-OPTIONS: _KINDS = {**FILE_OPTIONS, **SQL_OPTIONS, **REST_OPTIONS, **ACCESS_OPTIONS}
+OPTIONS: _KINDS = {**FILE_OPTIONS, **SQL_OPTIONS, **SPARK_OPTIONS, **REST_OPTIONS, **ACCESS_OPTIONS}
 
-_ACCESS = frozenset({*ACCESS_OPTIONS, "auth", "headers", "rate_limit", "retries", "timeout", "chunk_rows"})
+_ACCESS = frozenset({*ACCESS_OPTIONS, "auth", "headers", "rate_limit", "retries", "timeout", "chunk_rows", "conf"})
 
 #: What an option with few values may be.
 _CHOICES = {"bad_lines": ("fail", "quarantine")}
@@ -74,8 +77,8 @@ class Source:
     uri
         A path, folder or glob relative to the project; ``package://DISTRIBUTION/PATH`` for a file inside an installed
         package; ``s3://``, ``https://`` and whatever else fsspec knows; ``sqlite:///…``, ``postgresql://…``,
-        ``duckdb:///…`` or any URL of SQLAlchemy, with the option `query` or `table`; or the base URL of a REST API. It
-        may hold references to secrets, ``${env:NAME}``.
+        ``duckdb:///…`` or any URL of SQLAlchemy, with the option `query` or `table`; ``spark://…`` or ``sc://…``, with
+        the same; or the base URL of a REST API. It may hold references to secrets, ``${env:NAME}``.
     format
         ``"csv"``, ``"parquet"``, ``"ndjson"``, ``"json"``, ``"ipc"`` or ``"excel"``; None reads it off the file's
         name. ``"rest"`` reads an ``https://`` URL as an API.
