@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -17,10 +18,27 @@ PROGRAMS = {
     "mariadbd": "mariadb-server",
     "npm": "npm",
 }
+#: Module to look for -> extra of Tidemill that brings it, too large for everybody's environment.
+MODULES = {"pyspark": "spark"}
+
+
+def install_modules() -> None:
+    """Install the large extras into this environment; print what the tests will skip where that fails."""
+    missing = {module: extra for module, extra in MODULES.items() if importlib.util.find_spec(module) is None}
+    if not missing:
+        return
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f".[{','.join(missing.values())}]"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print(f"services: {' '.join(command)} failed, so the tests that need {', '.join(missing)} skip:")
+        print(done.stderr.strip()[-2000:])
+        return
+    print("services: installed", ", ".join(missing))
 
 
 def main() -> int:
-    """Install what is missing with apt, as root on Debian; elsewhere print what the tests will skip."""
+    """Install what is missing with pip, and with apt as root on Debian; elsewhere print what the tests will skip."""
+    install_modules()
     missing = {program: package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     if not missing:
         print("services: all programs are here:", ", ".join(PROGRAMS))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tidemill.data.enrich import key_join as key_join
     from tidemill.data.explore import explore as explore
     from tidemill.data.expressions import expression_check as expression_check
+    from tidemill.data.fuzzy import fuzzy_join as fuzzy_join
     from tidemill.data.generate import generate as generate
     from tidemill.data.generate import resample as resample
     from tidemill.data.generation.shapes import TableSpec as TableSpec
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from tidemill.data.labels.schema import LabelSchema as LabelSchema
     from tidemill.data.labels.weak import LabellingFunction as LabellingFunction
     from tidemill.data.labels.weak import weak_labels as weak_labels
+    from tidemill.data.lookup import lookup as lookup
     from tidemill.data.operations import CleaningPlan as CleaningPlan
     from tidemill.data.read import bad_lines as bad_lines
     from tidemill.data.read import read as read
@@ -147,12 +149,14 @@ _HOMES: dict[str, str] = {
     "expression_check": "data.expressions",
     "disturb": "data.disturb",
     "generate": "data.generate",
+    "fuzzy_join": "data.fuzzy",
     "infer_contract": "data.infer",
     "key_join": "data.enrich",
     "label_errors": "data.labels.mistakes",
     "label_queue": "data.labels.queues",
     "leaks": "data.availability",
     "load_contract": "data.contract_versions",
+    "lookup": "data.lookup",
     "read": "data.read",
     "read_labels": "data.labels.answers",
     "rolling_origin": "data.split",

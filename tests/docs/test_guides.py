@@ -7,6 +7,8 @@ A fenced block is acted on by its first line:
   with ``&`` stays in the background until ``$ kill %1``; the lines below a command are what it must print;
 - ``python`` is executed in the one interpreter of the guide; a ``text`` block right after it is what it must print.
 
+A page with the line ``<!-- runs in make test-services -->`` needs what that target installs, and runs there.
+
 In what is shown, ``…`` stands for anything in a line, a line of ``…`` for any lines, and runs of spaces are one. Blocks
 of other languages are only read by people.
 """
@@ -23,12 +25,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = sorted([*(DOCS / "how-to").glob("*.md"), *(DOCS / "tutorial").glob("*.md")])
+SERVICES = "<!-- runs in make test-services -->"
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: The port that servers of the guides take; each test takes a free one instead.
 PORT = "8080"
@@ -213,8 +216,14 @@ def commands(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def marked(guides: list[Path]) -> list[Any]:
+    """The guides as parameters; those that need services are marked so."""
+    marks = {guide: [pytest.mark.services] if SERVICES in guide.read_text() else [] for guide in guides}
+    return [pytest.param(guide, marks=mark) for guide, mark in marks.items()]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: f"{guide.parent.name}/{guide.name}")
+@pytest.mark.parametrize("guide", marked(GUIDES), ids=lambda guide: f"{guide.parent.name}/{guide.name}")
 def test_a_guide_works_by_copy_and_paste(guide, tmp_path):
     folder = tmp_path / guide.stem
     folder.mkdir()

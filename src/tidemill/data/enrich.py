@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
@@ -15,6 +15,8 @@ from tidemill.engine.step import step
 
 _EXAMPLES = 5
 
+JoinKind: TypeAlias = Literal["key", "asof", "lookup", "fuzzy"]
+
 
 @dataclass(frozen=True, slots=True)
 class JoinReport:
@@ -23,7 +25,7 @@ class JoinReport:
     Parameters
     ----------
     kind
-        ``"key"`` or ``"asof"``.
+        ``"key"``, ``"asof"``, ``"lookup"`` or ``"fuzzy"``.
     on
         The key columns of the left table.
     rows, matched
@@ -38,9 +40,13 @@ class JoinReport:
         As-of joins: the median age of the partner in seconds.
     availability
         For each added column the column that says since when its value is known, if that is known.
+    asked, remembered
+        Lookups in an API: for how many keys it was asked now, and how many it had answered before.
+    failures, failed
+        Lookups that go on after errors: how many keys have no answer for that reason, and some of them with it.
     """
 
-    kind: Literal["key", "asof"]
+    kind: JoinKind
     on: tuple[str, ...]
     rows: int
     matched: int
@@ -49,6 +55,10 @@ class JoinReport:
     added: tuple[str, ...]
     median_age: float | None = None
     availability: Mapping[str, str] = field(default_factory=dict)
+    asked: int = 0
+    remembered: int = 0
+    failures: int = 0
+    failed: tuple[tuple[Any, str], ...] = ()
 
     @property
     def match_rate(self) -> float:
@@ -102,24 +112,18 @@ def key_join(
     ([55, None], 0.5, (('N9', 1),))
     """
     frame, other = collected(left), collected(right)
-    pairs = _pairs(on)
+    pairs = key_pairs(on)
     require_columns(frame, pairs, purpose="the left side of the join")
     require_columns(other, pairs.values(), purpose="the right side of the join")
-    _same_types(frame, other, pairs)
+    require_same_types(frame, other, pairs)
     there = list(pairs.values())
     keyed = other.drop_nulls(there)
-    repeated = keyed.filter(pl.struct(there).is_duplicated())
-    if repeated.height:
-        raise DataError(
-            "keys repeat in the table to look up in, so that rows would multiply",
-            value=[plain(row) for row in repeated.select(there).unique(maintain_order=True).head(_EXAMPLES).rows()],
-            hint="Deduplicate or aggregate it first, or use an as-of join.",
-        )
-    added = _added(frame, other, there, columns, prefix)
-    partner = keyed.select(*_keys(pairs), *[pl.col(a).alias(b) for a, b in added.items()], _FOUND)
+    require_unique(keyed, there)
+    added = added_columns(frame, other, there, columns, prefix)
+    partner = keyed.select(*renamed_keys(pairs), *[pl.col(a).alias(b) for a, b in added.items()], _FOUND)
     joined = frame.join(partner, on=list(pairs), how="left", maintain_order="left")
     matched = joined["found:"].fill_null(value=False)
-    report = _report("key", frame, pairs, matched, added, None, {})
+    report = join_report("key", frame, pairs, matched, added, None, {})
     return Enriched(joined.drop("found:"), report)
 
 
@@ -168,17 +172,19 @@ def asof_join(
     [10, 20]
     """
     frame, other = collected(left), collected(right)
-    pairs = _pairs(by)
+    pairs = key_pairs(by)
     here, there = moment(left_time), moment(right_time)
     require_columns(frame, [*pairs, str(here.column)], purpose="the left side of the as-of join")
     require_columns(other, [*pairs.values(), str(there.column)], purpose="the right side of the as-of join")
-    _same_types(frame, other, pairs)
+    require_same_types(frame, other, pairs)
     lookup = frame.select(*pairs, here.expression().alias("time:")).with_row_index("row:")
-    added = _added(frame, other, [*pairs.values(), *([str(there.column)] if columns is None else [])], columns, prefix)
+    added = added_columns(
+        frame, other, [*pairs.values(), *([str(there.column)] if columns is None else [])], columns, prefix
+    )
     if keep_time is not None and keep_time in (*frame.columns, *added.values()):
         raise UsageError("keep_time is the name of another column", value=keep_time, hint="Choose a new name.")
     readings = other.select(
-        *_keys(pairs), there.expression().alias("time:"), *[pl.col(a).alias(b) for a, b in added.items()]
+        *renamed_keys(pairs), there.expression().alias("time:"), *[pl.col(a).alias(b) for a, b in added.items()]
     )
     lookup, readings = _comparable(lookup, readings)
     joined = _joined(lookup, readings, list(pairs), tolerance, allow_exact=allow_exact)
@@ -191,7 +197,7 @@ def asof_join(
         else joined.select(*added.values(), pl.col("known:").alias(keep_time))
     )
     availability = {} if keep_time is None else dict.fromkeys(added.values(), keep_time)
-    report = _report("asof", frame, pairs, matched, added, age if isinstance(age, float) else None, availability)
+    report = join_report("asof", frame, pairs, matched, added, age if isinstance(age, float) else None, availability)
     return Enriched(pl.concat([frame, extra], how="horizontal"), report)
 
 
@@ -244,17 +250,20 @@ def _comparable(lookup: pl.DataFrame, readings: pl.DataFrame) -> tuple[pl.DataFr
     return lookup.with_columns(cast), readings.with_columns(cast)
 
 
-def _pairs(on: str | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+def key_pairs(on: str | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """The key columns: name in the left table to name in the right one."""
     if isinstance(on, Mapping):
         return dict(on)
     return {on: on} if isinstance(on, str) else {name: name for name in on}
 
 
-def _keys(pairs: Mapping[str, str]) -> list[pl.Expr]:
+def renamed_keys(pairs: Mapping[str, str]) -> list[pl.Expr]:
+    """The keys of the right table under the names of the left one."""
     return [pl.col(there).alias(here) for here, there in pairs.items()]
 
 
-def _same_types(frame: pl.DataFrame, other: pl.DataFrame, pairs: Mapping[str, str]) -> None:
+def require_same_types(frame: pl.DataFrame, other: pl.DataFrame, pairs: Mapping[str, str]) -> None:
+    """SchemaError if keys that are compared differ in type."""
     for here, there in pairs.items():
         if frame.schema[here] != other.schema[there]:
             raise SchemaError(
@@ -264,7 +273,7 @@ def _same_types(frame: pl.DataFrame, other: pl.DataFrame, pairs: Mapping[str, st
             )
 
 
-def _added(
+def added_columns(
     frame: pl.DataFrame, other: pl.DataFrame, without: Sequence[str], columns: Sequence[str] | None, prefix: str
 ) -> dict[str, str]:
     """The columns to add: name in the right table to name in the result."""
@@ -279,8 +288,19 @@ def _added(
     return added
 
 
-def _report(
-    kind: Literal["key", "asof"],
+def require_unique(keyed: pl.DataFrame, keys: Sequence[str]) -> None:
+    """DataError if a key repeats in the table that is looked up in."""
+    repeated = keyed.filter(pl.struct(list(keys)).is_duplicated())
+    if repeated.height:
+        raise DataError(
+            "keys repeat in the table to look up in, so that rows would multiply",
+            value=[plain(row) for row in repeated.select(keys).unique(maintain_order=True).head(_EXAMPLES).rows()],
+            hint="Deduplicate or aggregate it first, or use an as-of join.",
+        )
+
+
+def join_report(
+    kind: JoinKind,
     frame: pl.DataFrame,
     pairs: Mapping[str, str],
     matched: pl.Series,
@@ -288,6 +308,7 @@ def _report(
     age: float | None,
     availability: Mapping[str, str],
 ) -> JoinReport:
+    """How well the tables fitted, with the keys that were lost most often."""
     keys = list(pairs)
     missing = int(frame.select(pl.any_horizontal(pl.col(keys).is_null())).to_series().sum()) if keys else 0
     unmatched: tuple[tuple[Any, int], ...] = ()

@@ -2,5 +2,5 @@
 
 Nothing imports these modules directly: a stage finds them by name in its own static table (a scheme, a format), and a
 package that is not installed is one uniform error that names the extra. Sources of data: `duckdb`, `excel`, `rest`,
-`sql`, `zstandard`.
+`spark`, `sql`, `zstandard`. Enrichment: `api_lookup`, `similarity`.
 """

@@ -18,6 +18,7 @@ except ImportError as error:
     raise MissingExtraError("httpx", "rest", purpose="reading a REST API") from error
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_ABSENT = frozenset({404, 410})
 _RETRIES, _TIMEOUT = 5, 30.0
 _EXCERPT = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
@@ -55,6 +56,7 @@ class Client:
         rate = options.get("rate_limit")
         self._gap = 0.0 if not rate else 1.0 / rate
         self._next = 0.0
+        self._turn = threading.Lock()
         self._token: str | None = None
         self._http = httpx.Client(timeout=options.get("timeout", _TIMEOUT), headers=dict(options.get("headers", {})))
 
@@ -82,15 +84,25 @@ class Client:
         DataError
             If the API refuses, keeps failing, answers something else than JSON, or points to another host.
         """
+        found = self.find(url, parameters, absent=frozenset())
+        assert found is not None
+        return found
+
+    def find(
+        self, url: str, parameters: Mapping[str, Any], *, absent: frozenset[int] = _ABSENT
+    ) -> tuple[Any, httpx.Response] | None:
+        """Like `ask`; None where the API says that there is no such thing."""
         target = httpx.URL(url)
         if target.netloc != self._host:
             raise self.error("points to another host", url, "Secrets are sent to the declared host only: declare it.")
         if self._body is None:
-            response = self._answer(target.copy_merge_params(_as_text(parameters)), None)
+            response = self._answer(target.copy_merge_params(_as_text(parameters)), None, absent)
         else:
             fixed = {name: value for name, value in parameters.items() if name in self._params}
             asked = {name: value for name, value in parameters.items() if name not in self._params}
-            response = self._answer(target.copy_merge_params(_as_text(fixed)), {**self._body, **asked})
+            response = self._answer(target.copy_merge_params(_as_text(fixed)), {**self._body, **asked}, absent)
+        if response.status_code in absent:
+            return None
         try:
             return response.json(), response
         except ValueError:
@@ -102,7 +114,7 @@ class Client:
         """An error that names the source and the URL without its secrets."""
         return DataError(shown(f"the API of source {self.source!r} {what}"), value=shown(str(url)), hint=hint)
 
-    def _answer(self, url: httpx.URL, body: Mapping[str, Any] | None) -> httpx.Response:
+    def _answer(self, url: httpx.URL, body: Mapping[str, Any] | None, absent: frozenset[int]) -> httpx.Response:
         renewed = False
         attempt = 0
         while True:
@@ -110,7 +122,7 @@ class Client:
             if response is not None and response.status_code == 401 and self._token is not None and not renewed:
                 self._token, renewed = None, True
                 continue
-            if response is not None and response.is_success:
+            if response is not None and (response.is_success or response.status_code in absent):
                 return response
             if response is not None and response.status_code not in _AGAIN:
                 what = f"answered {said}{_saying(response)}"
@@ -147,8 +159,9 @@ class Client:
         return f"{response.status_code} {response.reason_phrase}".strip(), response
 
     def _keep_to_the_rate(self) -> None:
-        _wait(self._next - elapsed())
-        self._next = elapsed() + self._gap
+        with self._turn:  # several threads may ask
+            _wait(self._next - elapsed())
+            self._next = elapsed() + self._gap
 
     def _signature(self) -> tuple[dict[str, str], dict[str, str], Any]:
         auth, kind = self._auth, self._auth.get("kind")

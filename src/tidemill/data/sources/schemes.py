@@ -53,12 +53,14 @@ REMOTE = frozenset(
 
 _HTML = "tidemill.integrations.html"
 _REST = "tidemill.integrations.rest"
+_SPARK = "tidemill.integrations.spark"
 _SQL = "tidemill.integrations.sql"
 
 #: scheme, without a driver's name -> the module that is its connector.
 _CONNECTORS = {
     "adbc": "tidemill.integrations.adbc",
     "duckdb": "tidemill.integrations.duckdb",
+    **dict.fromkeys(("spark", "sc"), _SPARK),
     **dict.fromkeys(("sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle"), _SQL),
 }
 

@@ -22,6 +22,8 @@ def shown(uri: str) -> str:
     'https://host/data.csv?api_key=***&page=2'
     """
     text = _USER.sub(r"\1:***@", redact(uri))
+    if text.startswith("sc://"):  # Spark Connect has its parameters behind "/;"
+        return _SECRET.sub(r"\1***", text)
     if "?" not in text or "://" not in text:
         return text
     parts = urlsplit(text)

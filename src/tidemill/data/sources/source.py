@@ -35,6 +35,9 @@ FILE_OPTIONS: _KINDS = {
 #: Options of databases.
 SQL_OPTIONS: _KINDS = {"query": str, "table": str, "chunk_rows": int}
 
+#: Options of Spark, besides those of databases and `timeout`.
+SPARK_OPTIONS: _KINDS = {"conf": Mapping}
+
 #: Options of REST APIs.
 REST_OPTIONS: _KINDS = {
     "resource": str,
@@ -73,10 +76,17 @@ HTML_OPTIONS: _KINDS = {
 ACCESS_OPTIONS: _KINDS = {"storage_options": Mapping}
 
 #: Every option of a source, and the types that it may have.
-OPTIONS: _KINDS = {**FILE_OPTIONS, **SQL_OPTIONS, **REST_OPTIONS, **HTML_OPTIONS, **ACCESS_OPTIONS}
+OPTIONS: _KINDS = {
+    **FILE_OPTIONS,
+    **SQL_OPTIONS,
+    **SPARK_OPTIONS,
+    **REST_OPTIONS,
+    **HTML_OPTIONS,
+    **ACCESS_OPTIONS,
+}
 
 _ACCESS = frozenset(
-    {*ACCESS_OPTIONS, "auth", "headers", "rate_limit", "retries", "timeout", "chunk_rows"}
+    {*ACCESS_OPTIONS, "auth", "headers", "rate_limit", "retries", "timeout", "chunk_rows", "conf"}
     | {"delay", "cache_age", "max_bytes", "user_agent"}
 )
 
@@ -98,12 +108,11 @@ class Source:
     uri
         A path, folder or glob relative to the project; ``package://DISTRIBUTION/PATH`` for a file inside an installed
         package; ``s3://``, ``https://`` and whatever else fsspec knows; ``sqlite:///…``, ``postgresql://…``,
-        ``duckdb:///…`` or any URL of SQLAlchemy, with the option `query` or `table`; or the base URL of a REST API. It
-        may hold references to secrets, ``${env:NAME}``.
+        ``duckdb:///…`` or any URL of SQLAlchemy, with the option `query` or `table`; ``spark://…`` or ``sc://…``, with
+        the same; or the base URL of a REST API. It may hold references to secrets, ``${env:NAME}``.
     format
         ``"csv"``, ``"parquet"``, ``"ndjson"``, ``"json"``, ``"ipc"`` or ``"excel"``; None reads it off the file's
-        name. ``"rest"`` reads an ``https://`` URL as an API, ``"html"`` as web
-        pages.
+        name. ``"rest"`` reads an ``https://`` URL as an API, ``"html"`` as web pages.
     event_time
         The column that says when a row happened.
     available_at

@@ -18,6 +18,7 @@ _CONVERTERS = {
     "duckdb:DuckDBPyRelation": f"{_ROOM}.frames_duckdb",
     "narwhals:DataFrame": f"{_ROOM}.frames_narwhals",
     "narwhals:LazyFrame": f"{_ROOM}.frames_narwhals",
+    "pyspark.sql.dataframe:DataFrame": "tidemill.integrations.spark_frames",
 }
 
 
@@ -50,9 +51,9 @@ def frame_kind(kind: Any) -> str | None:
         return None
     for base in kind.__mro__:
         package = base.__module__.partition(".")[0].lstrip("_")
-        name = f"{package}:{base.__qualname__}"
-        if name in _CONVERTERS or name in ("polars:DataFrame", "polars:LazyFrame"):
-            return name
+        for name in (f"{package}:{base.__qualname__}", f"{base.__module__}:{base.__qualname__}"):
+            if name in _CONVERTERS or name in ("polars:DataFrame", "polars:LazyFrame"):
+                return name
     return None
 
 

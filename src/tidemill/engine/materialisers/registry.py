@@ -35,6 +35,7 @@ _TABLE: dict[str, str] = {
     "_duckdb:DuckDBPyRelation": f"{_ROOM}.table:TableMaterialiser",
     "narwhals:DataFrame": f"{_ROOM}.table:TableMaterialiser",
     "narwhals:LazyFrame": f"{_ROOM}.table:TableMaterialiser",
+    "pyspark.sql.dataframe:DataFrame": f"{_ROOM}.table:TableMaterialiser",
     "numpy:ndarray": f"{_ROOM}.arrays:ArrayMaterialiser",
     "numpy:generic": PLAIN,
     "altair:TopLevelMixin": f"{_ROOM}.figure:FigureMaterialiser",
