@@ -9,13 +9,13 @@ import pytest
 import tidemill as tm
 
 PUBLIC = """
-    Check CleaningPlan Column ColumnRule ContractError FeatureView ForeignKey GateError LabelSchema LabellingFunction LeakError
-    Model ModelVersion Package Splits StepError TableContract TableSchema TidemillError Unique asof_join bad_lines
-    by_group by_share by_time choice clean compare count current_project drift drift_between evaluate explore
-    gate infer_contract integers key_join label_errors label_queue last leaks load load_project
-    log_metric log_metrics log_params log_tags maximum mean minimum open_project_store package pipeline point_in_time predict predictions promote
-    read read_labels register rollback run runs serve share split start_server step test total trace train
-    training_set tune uniform use_project validate weak_labels
+    Check CleaningPlan Column ColumnRule ContractError FeatureView ForeignKey GateError LabelSchema
+    LabellingFunction LeakError Model ModelVersion Package Splits StepError TableContract TableSchema TidemillError
+    Unique asof_join bad_lines by_group by_share by_time choice clean compare count current_project drift
+    drift_between evaluate explore gate infer_contract integers key_join label_errors label_queue last leaks load
+    load_project log_metric log_metrics log_params log_tags maximum mean minimum open_project_store package pipeline
+    point_in_time predict predictions promote read read_labels register rollback run runs serve share split
+    start_server step test total trace train training_set tune uniform use_project validate weak_labels
 """
 
 
