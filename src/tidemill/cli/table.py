@@ -19,6 +19,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "init": Entry("init", "Start a project, from a template or from a table."),
         "doctor": Entry("doctor", "Check the environment, the extras, the store and the settings."),
     },
+    "Data": {
+        "labels": Entry("labels", "Label rows: queues, annotators, agreement, decisions, exports."),
+    },
     "Pipelines and runs": {
         "run": Entry("run", "Run a pipeline; skip what has not changed and say why."),
         "plan": Entry("plan", "Say what a run would do, and why."),

@@ -290,8 +290,7 @@ def _require_room(tx: Transaction, queue: Labelling, task: LabelTask, annotator:
         if place.state in ("labelled", "leased")
     )
     raise ConflictError(
-        f"task {task.number} is not {annotator!r}'s (any more): each task is labelled by {queue.overlap}, and "
-        f"{others} came first",
+        f"task {task.number} is not for {annotator!r} (any more): {queue.overlap} may label it, {others} came first",
         hint="Ask for the next task; a lease that runs out is given to somebody else.",
     )
 
