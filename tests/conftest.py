@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 #: Fixtures that several rooms share; `tests/_shared` is on the path.
-pytest_plugins = ["hadoop", "postgres_server", "sample_models"]
+pytest_plugins = ["hadoop", "object_stores", "postgres_server", "sample_models"]
 
 #: Rooms whose unmarked tests are quick enough for `make check`.
 FAST_ROOMS = {
