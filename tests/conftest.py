@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 #: Fixtures that several rooms share; `tests/_shared` is on the path.
-pytest_plugins = ["hadoop", "mariadb_server", "postgres_server", "sample_models", "spark_servers"]
+pytest_plugins = ["hadoop", "mariadb_server", "object_stores", "postgres_server", "sample_models", "spark_servers"]
 
 #: Rooms whose unmarked tests are quick enough for `make check`.
 FAST_ROOMS = {

@@ -23,6 +23,8 @@ from tidemill.store.file_systems import connect
 
 #: Protocols where an object appears whole when its upload ends; on the others a temporary file is renamed.
 _WHOLE = frozenset("s3 s3a gs gcs abfs abfss az adl oss oci memory".split())
+#: Where file systems say when a file was written; one look at it then says all, and no other writer comes between.
+_STAMPS = ("LastModified", "last_modified", "mtime", "modified", "created")
 _NAME = re.compile(r"(?:.*/)?([0-9a-f]{2})/([0-9a-f]{62})")
 _T = TypeVar("_T")
 
@@ -217,7 +219,7 @@ class RemoteArtifacts(ArtifactStore):
         return self._call("look into", look)
 
     def _modified(self, path: str, info: dict[str, Any]) -> float:
-        stamp = next((info[key] for key in ("LastModified", "mtime", "modified", "created") if info.get(key)), None)
+        stamp = next((info[key] for key in _STAMPS if info.get(key)), None)
         if stamp is None:
             stamp = self._call("look into", lambda fs: fs.modified(path))
         if isinstance(stamp, str):
