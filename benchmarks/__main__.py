@@ -16,6 +16,8 @@ from benchmarks.report import show
 #: Name of the benchmark: the module with ``run(runs, peers)``, and what it measures.
 BENCHMARKS = {
     "step_overhead": ("benchmarks.step_overhead.compare", "what a step costs beyond its work, beside orchestrators"),
+    "profile": ("benchmarks.profile.compare", "what a look at a table costs, beside a profiler"),
+    "contract": ("benchmarks.contract.compare", "what checking a table costs, beside other validators"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 

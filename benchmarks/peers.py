@@ -103,3 +103,21 @@ METAFLOW = Peer(
         "USERNAME": "bench",
     },
 )
+FG_DATA_PROFILING = Peer(
+    "fg-data-profiling",
+    "4.20.0",
+    ("fg-data-profiling==4.20.0", "pyarrow==26.0.1"),
+    "an HTML page",
+    {"YDATA_PROFILING_NO_ANALYTICS": "True", "MPLCONFIGDIR": "{folder}"},
+)
+PANDERA = Peer(
+    "pandera", "0.35.0", ("pandera[polars]==0.35.0", "pyarrow==26.0.1"), "raises with all failures; moves no rows"
+)
+DATAFRAMELY = Peer("dataframely", "3.1.2", ("dataframely==3.1.2",), "raises with counts; can set rows aside")
+GREAT_EXPECTATIONS = Peer(
+    "great-expectations",
+    "1.24.1",
+    ("great_expectations==1.24.1", "pyarrow==26.0.1"),
+    "a result with counts and examples; moves no rows",
+    {"GX_ANALYTICS_ENABLED": "false"},
+)

@@ -10,7 +10,7 @@ import pytest
 
 from tidemill.core.clock import VirtualClock, use_clock
 from tidemill.core.errors import RunError
-from tidemill.data.contract import Freshness, TableContract
+from tidemill.data.contract import ColumnRule, Freshness, TableContract
 from tidemill.data.disturb import disturb
 from tidemill.data.explore import Exploration, explore
 from tidemill.data.generate import generate, resample
@@ -19,7 +19,7 @@ from tidemill.data.generation.disturbances import Outliers, UnitChange
 from tidemill.data.generation.shapes import ColumnSpec, TableSpec
 from tidemill.data.operations import CleaningPlan
 from tidemill.data.suggest import suggest_cleaning
-from tidemill.data.validate import validate
+from tidemill.data.validate import Validated, validate
 from tidemill.engine.pipeline import pipeline
 from tidemill.project import load_project, use_project
 
@@ -53,6 +53,13 @@ def explored() -> Exploration:
 def fresh() -> pl.DataFrame:
     """Check how old a made-up table is."""
     return validate(generate(SPEC, seed=1), TableContract("trips", freshness=(Freshness("at", "2d"),))).valid
+
+
+@pipeline
+def looked_at() -> Validated:
+    """Check a made-up table and explore it in the same reading."""
+    contract = TableContract("trips", (ColumnRule("miles", maximum=1000),))
+    return validate(generate(SPEC, seed=1), contract, profile=True)
 
 
 @pytest.fixture
@@ -92,3 +99,11 @@ def test_a_table_that_was_fresh_yesterday_is_checked_again_today(project):
         assert fresh.run().status == "succeeded"
     with use_clock(VirtualClock(latest + timedelta(days=3))), pytest.raises(RunError, match="older than 2d"):
         fresh()
+
+
+@pytest.mark.usefixtures("project")
+def test_the_exploration_of_a_checked_table_is_kept_with_its_run():
+    checked = looked_at()
+    assert checked.exploration.columns[0].maximum > 1000
+    assert checked.exploration.rows == checked.valid.height + checked.quarantined.height
+    assert looked_at().exploration == checked.exploration

@@ -66,13 +66,13 @@ def find_unit_breaks(sample: pl.DataFrame, rows: int) -> Iterator[Finding]:
         for name, kind in sample.schema.items()
         if kind in (pl.Date, pl.Datetime) and not sample[name].null_count() and not sample[name].is_sorted()
     ]
-    groups = [(name, codes) for name in sample.columns if (codes := _codes(sample[name])) is not None]
+    groups = [(name, levels) for name in sample.columns if (levels := _levels(sample[name]))]
     numbers = {column.name: column.cast(pl.Float64).to_numpy() for column in columns}
     conditions = conditions_of(sample)
     for name, values in numbers.items():
         others = [other for key, other in numbers.items() if key != name]
         found = next((item for by, order in orders if (item := _stretch(name, values, by, order, others, rows))), None)
-        found = found or next((item for by, codes in groups if (item := _group(name, values, by, codes, rows))), None)
+        found = found or next((item for by, levels in groups if (item := _group(name, values, by, levels, rows))), None)
         found = found or _unexplained(name, conditions, rows)
         if found is not None:
             yield found
@@ -89,10 +89,15 @@ def _may_have_a_unit(column: pl.Series) -> bool:
     )
 
 
-def _codes(column: pl.Series) -> pl.Series | None:
-    if column.dtype != pl.String and column.dtype.base_type() not in (pl.Categorical, pl.Enum):
-        return None
-    return column.cast(pl.String) if 2 <= column.n_unique() <= _MOST_GROUPS else None
+def _levels(column: pl.Series) -> list[tuple[str, Flags]]:
+    """Each group of a column of few categories that is large enough to be compared with the others, and its rows."""
+    text = column.dtype == pl.String or column.dtype.base_type() in (pl.Categorical, pl.Enum)
+    if not text or not 2 <= column.n_unique() <= _MOST_GROUPS:
+        return []
+    words = column.cast(pl.String)
+    sizes = words.drop_nulls().value_counts(name="rows")
+    groups = sizes.filter(pl.col("rows") >= _FEWEST)[column.name].sort().to_list()
+    return [(group, (words == group).fill_null(value=False).to_numpy()) for group in groups]
 
 
 def _stretch(
@@ -145,10 +150,10 @@ def _unexplained(name: str, conditions: Conditions | None, rows: int) -> Finding
     return _finding(name, fit, round(share * rows), share, found.stretch.where)
 
 
-def _group(name: str, values: Floats, by: str, codes: pl.Series, rows: int) -> Finding | None:
+def _group(name: str, values: Floats, by: str, levels: list[tuple[str, Flags]], rows: int) -> Finding | None:
     known = np.isfinite(values)
-    for group in codes.drop_nulls().unique().sort():
-        inside = (codes == group).fill_null(value=False).to_numpy() & known
+    for group, there in levels:
+        inside = there & known
         outside = ~inside & known
         if _FEWEST <= inside.sum() <= outside.sum() and (
             fit := _converted(values[inside], values[outside], fewest=_FEWEST)

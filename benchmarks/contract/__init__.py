@@ -1,0 +1,1 @@
+"""How much checking a table costs, beside other validators."""

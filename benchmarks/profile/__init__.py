@@ -1,0 +1,1 @@
+"""How much a look at a table costs, beside a profiler and beside a plain scan."""
