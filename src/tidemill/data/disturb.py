@@ -10,7 +10,7 @@ import polars as pl
 
 from tidemill.core.errors import ConfigError
 from tidemill.data.generation.damage import DAMAGES
-from tidemill.data.generation.disturbances import Disturbance
+from tidemill.data.generation.disturbances import Disturbance, disturbance_from_dict
 from tidemill.data.generation.striking import STRUCK, Draws, first_row
 from tidemill.data.types import Tabular, collected, require_columns
 from tidemill.engine.step import step
@@ -58,7 +58,7 @@ class Disturbed:
 
 
 @step(stage="disturb")
-def disturb(table: Tabular, disturbances: Sequence[Disturbance], *, seed: int = 0) -> Disturbed:
+def disturb(table: Tabular, disturbances: Sequence[Disturbance | Mapping[str, Any]], *, seed: int = 0) -> Disturbed:
     """Do the disturbances one after the other, and return the truth about them with the table.
 
     Parameters
@@ -66,7 +66,7 @@ def disturb(table: Tabular, disturbances: Sequence[Disturbance], *, seed: int = 
     table
         A lazy or eager frame, or a result that holds one.
     disturbances
-        Records from `tidemill.data.generation.disturbances`.
+        Records from `tidemill.data.generation.disturbances`, or their mappings (``{"kind": "nulls", …}``).
     seed
         For the choice of rows; the same on every machine.
 
@@ -84,7 +84,8 @@ def disturb(table: Tabular, disturbances: Sequence[Disturbance], *, seed: int = 
     """
     frame = collected(table)
     truth = []
-    for index, disturbance in enumerate(disturbances):
+    for index, given in enumerate(disturbances):
+        disturbance = disturbance_from_dict(given) if isinstance(given, Mapping) else given
         columns = _columns(disturbance)
         require_columns(frame, columns, purpose=disturbance.kind)
         try:

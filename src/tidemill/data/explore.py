@@ -16,7 +16,7 @@ from tidemill.data.findings.consequences import without_consequences
 from tidemill.data.findings.finding import Finding
 from tidemill.data.findings.labels import find_in_labels
 from tidemill.data.findings.leaks import find_leaks
-from tidemill.data.findings.parts import PartDrift, find_in_parts, part_drift
+from tidemill.data.findings.parts import PartDrift, find_in_parts, new_values, part_drift
 from tidemill.data.findings.sequence import find_in_sequence
 from tidemill.data.findings.units import find_unit_breaks
 from tidemill.data.profile import ColumnProfile
@@ -160,6 +160,8 @@ def explore(
         item for name, part in (parts or {}).items() for item in part_drift(seen.sample, collected(part), name)
     )
     findings += find_in_parts(drift, seen.rows)
+    for name, part in (parts or {}).items():
+        findings += new_values(seen.labels, collected(part), name)
     beyond = without_associations(seen.sample)
     if beyond:
         seen.basis["associations"] = f"{beyond:,} columns beyond the first numbers and categories are not compared"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,11 @@ _NORMAL_QUARTILES = 1.349
 
 @step(stage="generate")
 def generate(
-    spec: TableSpec, rows: int | None = None, *, seed: int = 0, parents: Mapping[str, Tabular] | None = None
+    spec: TableSpec | Mapping[str, Any],
+    rows: int | None = None,
+    *,
+    seed: int = 0,
+    parents: Mapping[str, Tabular] | None = None,
 ) -> pl.DataFrame:
     """Make a table, the same on every machine for the same seed.
 
@@ -31,7 +36,7 @@ def generate(
     Parameters
     ----------
     spec
-        Columns, how they go together, and how many rows.
+        Columns, how they go together, and how many rows; or its mapping, as TOML has it (`TableSpec.from_dict`).
     rows
         How many rows instead.
     seed
@@ -62,6 +67,7 @@ def generate(
     >>> table.shape, sorted(table["tail"].unique())
     ((1000, 3), ['N1', 'N2', 'N3'])
     """
+    spec = TableSpec.from_dict(spec) if isinstance(spec, Mapping) else spec
     count = spec.rows if rows is None else rows
     if count < 0:
         raise ConfigError("a table has no fewer than zero rows", value=count)

@@ -125,7 +125,7 @@ def _judged(truth: Injected, seen: Sequence[Finding], known: Mapping[tuple[str, 
     columns = {*truth.columns, truth.disturbance.get("into"), "*"}
     named = [
         finding for finding in seen
-        if finding.kind in ANSWERS[truth.kind] and finding.column in columns
+        if finding.kind in ANSWERS[truth.kind] and (finding.column in columns or not truth.columns)
         and known.get((finding.kind, finding.column)) != finding.count
     ]  # fmt: skip
     strays = tuple(

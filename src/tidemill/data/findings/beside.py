@@ -13,10 +13,11 @@ from tidemill.data.sampling import sampled
 _ROWS, _MOST_COLUMNS, _MOST_LEVELS = 4_000, 60, 12
 _FEWEST_ROWS, _FEWEST = 60, 12
 #: A step is this large, this many times the spread of what is left unexplained, and this sure.
-_STEP, _SPREADS, _SURE = 0.4, 2.0, 10.0
+_STEP, _SPREADS, _SURE = 0.4, 3.0, 10.0
 #: At least this share of the stretch is not what the other columns say, too.
 _OWN = 0.25
 _RIDGE = 1e-6
+_MOST_AGAIN = 0.99
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,7 @@ class Step:
     stretch: Stretch
     step: float
     error: float
+    spread: float
     inside: float
     outside: float
 
@@ -108,12 +110,20 @@ def step_beside_others(given: Conditions, name: str) -> Step | None:
         return None
     step = float((alone * left).sum()) / own
     spread = float(np.sqrt(((left - step * alone) ** 2).sum() / (given.rows - design.shape[1] - 2)))
-    error = spread / np.sqrt(own)
+    rest = left - step * alone
+    again = min(max(float(np.corrcoef(rest[1:], rest[:-1])[0, 1]), 0.0), _MOST_AGAIN)
+    # Neighbouring rows that depart alike are less evidence than as many rows by themselves.
+    error = spread / np.sqrt(own) * np.sqrt((1 + again) / (1 - again))
     if abs(step) < max(_STEP, _SPREADS * spread, _SURE * error):
         return None
     flags = inside > 0
     return Step(
-        found, step, float(error), float(np.exp(np.median(target[flags]))), float(np.exp(np.median(target[~flags])))
+        found,
+        step,
+        float(error),
+        spread,
+        float(np.exp(np.median(target[flags]))),
+        float(np.exp(np.median(target[~flags]))),
     )
 
 

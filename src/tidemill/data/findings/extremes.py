@@ -94,8 +94,9 @@ def _is_code(column: MeasuredColumn, values: Floats, counts: Any, place: int, kn
         return bool(many)
     # A crowd at one very far value is a code whatever its digits; a code of nines may be nearer, or alone.
     if value in _CODES:
-        near = many and counts[place] > _FEW * counts[rest].mean() and gap > _width(others, counts[rest])
-        return gap > span or bool(near)
+        close = np.diff(others[:_MIN_DISTINCT] if value < others[0] else others[-_MIN_DISTINCT:])
+        wide = min(_width(others, counts[rest]), _CROWD * float(np.median(close)))
+        return gap > span or bool(many and counts[place] > _FEW * counts[rest].mean() and gap > wide)
     crowd = many and counts[place] >= 2 * _MIN_DISTINCT and value not in (0, 1)
     return bool(crowd) and gap > _CROWD * span
 
@@ -138,7 +139,7 @@ def _wrong_sign(values: Floats, counts: Any) -> int:
         others, usual = -usual[usual < 0], usual[usual > 0]
         usual.sort()
         # Values that reach down to zero may well cross it.
-        floor = usual[0] if few < _FEW else usual[int(0.05 * len(usual))]
+        floor = usual[0] if few < _MIN_DISTINCT else usual[int(0.01 * len(usual))]
         if floor <= _NEAR_ZERO * usual[len(usual) // 2]:
             continue
         ranks = np.searchsorted(usual, others) / len(usual)

@@ -23,8 +23,8 @@ class Finding:
         ``mostly_missing``, ``constant``, ``id_like``, ``clock_as_number``, ``clock_2400``. In the order of rows:
         ``missing_burst``, ``stuck_values``, ``precision_change``, ``swapped_columns``, ``late_rows``, ``time_gap``.
         Between clocks: ``hour_mismatch``, ``clock_shift``, ``daylight_saving``. In whole rows: ``duplicate_rows``,
-        ``near_duplicates``. Between tables: ``orphan_keys``, ``part_drift``. About the target: ``missing_labels``,
-        ``suspiciously_predictive``, ``leak`` (known only after the prediction), ``leak_unchecked``.
+        ``near_duplicates``. Between tables: ``orphan_keys``, ``part_drift``, ``new_values``. About the target:
+        ``missing_labels``, ``suspiciously_predictive``, ``leak`` (known only after the prediction), ``leak_unchecked``.
     column
         The column it is in.
     severity

@@ -16,14 +16,14 @@ from tidemill.data.findings.finding import Finding
 _SAMPLE, _SAMPLE_OF_CLASSES = 50_000, 5_000
 _MANY_CATEGORIES, _MOST_CLASSES = 50, 6
 #: Alone as good as this is too good; so is less that stands out: few columns are strong, and the others far weaker.
-_PERFECT = {"AUC": 0.99, "the AUC of the two classes it tells apart least": 0.99, "rank correlation": 0.98}
-_STRONG = {"AUC": 0.85, "the AUC of the two classes it tells apart least": 0.95, "rank correlation": 0.9}
+_PERFECT = {"AUC": 0.99, "the AUC of the two classes it tells apart least": 0.99, "correlation": 0.98}
+_STRONG = {"AUC": 0.85, "the AUC of the two classes it tells apart least": 0.95, "correlation": 0.9}
 _FEW, _TIMES, _FEWEST_OTHERS = 0.2, 1.5, 3
 #: How far apart two classes, or how close two numbers, are; it grows without bound as AUC or correlation nears 1.
 _DISTANCE = {
     "AUC": lambda value: NormalDist().inv_cdf(min(value, 1 - 1e-9)),
     "the AUC of the two classes it tells apart least": lambda value: NormalDist().inv_cdf(min(value, 1 - 1e-9)),
-    "rank correlation": lambda value: math.atanh(min(value, 1 - 1e-9)),
+    "correlation": lambda value: math.atanh(min(value, 1 - 1e-9)),
 }
 
 
@@ -80,8 +80,15 @@ def _told(column: pl.Series, target: pl.Series) -> _Strength | None:
     if not target.dtype.is_numeric():
         return None
     pairs = pl.DataFrame({"x": column.to_physical(), "y": target}).drop_nulls()
-    value = pairs.select(pl.corr("x", "y", method="spearman").abs()).item() if pairs.height > 1 else None
-    return None if value is None or value != value else _Strength(column.name, "rank correlation", float(value))
+    if pairs.height < 2:
+        return None
+    # Ranks, or, where most targets are equal and their order is noise, numbers without their extremes.
+    inner = [pl.col(name).clip(pl.col(name).quantile(0.01), pl.col(name).quantile(0.99)) for name in ("x", "y")]
+    found = pairs.select(
+        pl.corr("x", "y", method="spearman").abs().alias("ranks"), pl.corr(*inner).abs().alias("numbers")
+    ).row(0)
+    known = [float(value) for value in found if value is not None and value == value]
+    return _Strength(column.name, "correlation", max(known)) if known else None
 
 
 def _least_told(column: pl.Series, target: pl.Series, classes: pl.Series) -> _Strength | None:

@@ -16,6 +16,7 @@ from tidemill.measures.distances import chi2_two_sample, jensen_shannon, ks
 _MOST_LEVELS = 1000
 _SURE = 1e-4
 _LARGE = 0.1
+_PER_LEVEL, _EXAMPLES = 20, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,25 @@ def _distance(left: pl.Series, right: pl.Series) -> tuple[Literal["ks", "jensen_
             counts = table["0"].to_numpy(), table["1"].to_numpy()
             return "jensen_shannon", jensen_shannon(*counts), chi2_two_sample(*counts).p_value
     return None
+
+
+def new_values(table: pl.DataFrame, part: pl.DataFrame, name: str) -> Iterator[Finding]:
+    """Categories that a part has and the table has not; text that is mostly different in every row is passed over."""
+    for column in part.iter_columns():
+        if column.name not in table.columns or column.dtype != pl.String or table.schema[column.name] != pl.String:
+            continue
+        known = table[column.name].drop_nulls().unique()
+        if not 0 < len(known) <= min(_MOST_LEVELS, table.height / _PER_LEVEL):
+            continue
+        new = column.drop_nulls().filter(~column.drop_nulls().is_in(known.implode()))
+        if len(new):
+            words = new.value_counts(sort=True)[column.name].head(_EXAMPLES).to_list()
+            yield Finding(
+                "new_values", column.name, "warning", len(new), len(new) / part.height, tuple(words),
+                f"{column.name} has values in {name} that the table does not have, in {len(new):,} rows: "
+                f"{', '.join(words)}.",
+                "Merge rare categories on the training rows (MergeRare), and see what is new.",
+            )  # fmt: skip
 
 
 def find_in_parts(drift: tuple[PartDrift, ...], rows: int) -> Iterator[Finding]:

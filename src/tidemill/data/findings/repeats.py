@@ -11,8 +11,8 @@ import polars as pl
 from tidemill.data.findings.finding import Finding
 
 _MOST_ROWS = 200_000
-_BY_CHANCE = 3.0
-_BATCH, _MOST_LAGS = 10, 5
+_BY_CHANCE, _FEW, _FEW_BY_CHANCE = 3.0, 2, 10.0
+_BATCH, _DAMAGED, _MOST_LAGS = 10, 5, 5
 
 
 def find_duplicates(frame: pl.DataFrame) -> Iterator[Finding]:
@@ -53,14 +53,12 @@ def _batch(hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> tuple[int, int, int]
     lags, counts = np.unique((order[1:] - order[:-1])[same], return_counts=True)
     best: tuple[int, int, int] | None = None
     for lag in lags[np.argsort(-counts, kind="stable")][:_MOST_LAGS].tolist():
-        equal = np.concatenate([[False], hashes[lag:] == hashes[:-lag], [False]])
-        turns = np.flatnonzero(equal[1:] != equal[:-1])
-        starts, lengths = turns[::2], turns[1::2] - turns[::2]
-        longest = int(lengths.argmax())
-        start, length = int(starts[longest]), int(lengths[longest])
-        length = min(length, lag)
-        fresh = len(np.unique(hashes[start : start + length]))
-        if fresh >= _BATCH and (best is None or length > best[2]):
+        # A batch may have been damaged since: a few of its rows differ.
+        places = np.flatnonzero(hashes[lag:] == hashes[:-lag])
+        pieces = np.split(places, np.flatnonzero(np.diff(places) > _DAMAGED) + 1)
+        piece = max(pieces, key=len)
+        start, length = int(piece[0]), min(int(piece[-1] - piece[0]) + 1, lag)
+        if len(np.unique(hashes[piece])) >= _BATCH and (best is None or length > best[2]):
             best = start, start + lag, length
     return best
 
@@ -75,12 +73,11 @@ def _is_chance(frame: pl.DataFrame) -> bool:
     equal = _pairs(total)
     if not equal:
         return False
-    every = part.height * (part.height - 1) / 2
+    every, expected = part.height * (part.height - 1) / 2, 0.0
     for column in columns:
         agree = _pairs(column) / every
-        if agree < 1 and equal <= _BY_CHANCE * (_pairs(total - column) - equal) * agree / (1 - agree):
-            return True
-    return False
+        expected += (_pairs(total - column) - equal) * agree / (1 - agree) if agree < 1 else 0.0
+    return equal <= (_FEW_BY_CHANCE if equal <= _FEW else _BY_CHANCE) * expected
 
 
 def _pairs(values: np.ndarray[Any, np.dtype[np.uint64]]) -> float:

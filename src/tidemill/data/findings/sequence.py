@@ -25,6 +25,7 @@ _APART, _ALIKE, _CROSSED, _TURNED, _TURNED_ALIKE = 0.6, 0.3, 0.6, 0.97, 0.8
 _LATE, _LATENESS = 0.25, 0.05
 _JUMPS = 3
 _FEW_SIGNS = 0.02
+_SORTED = 0.25
 
 
 def find_in_sequence(sample: pl.DataFrame, rows: int) -> Iterator[Finding]:
@@ -98,6 +99,8 @@ def _stuck(name: str, values: Floats, scale: float, rows: float) -> Iterator[Fin
     others = np.ones(len(values) - longest) if longest == len(values) else np.delete(
         values, np.s_[starts[order[0]] : starts[order[0]] + longest]
     )  # fmt: skip
+    if value in (values.min(), values.max()) and longest >= _SORTED * len(values):
+        return  # most values are at an end, and the table is in their order
     usual = max(1, int(lengths[order[1]]) if len(lengths) > 1 else 1)
     again = float((np.diff(others) == 0).mean()) if len(others) > 1 else 0.0
     # A value that is common anyway makes runs of its own.
@@ -164,7 +167,14 @@ def _sign(name: str, values: Floats, scale: float, rows: float) -> Iterator[Find
     minority = negative if share <= 0.5 else ~negative
     found = best_stretch(minority.astype(np.float64))
     inside = found.inside
-    if minority[inside].mean() < 0.97 or minority[~inside].mean() > 0.01 or not inside.any():
+    if minority[inside].mean() < 1 / 2:
+        found = _other_side(found)
+        inside = found.inside
+    if (
+        not _FEWEST <= inside.sum() < len(inside)
+        or minority[inside].mean() < _TURNED
+        or minority[~inside].mean() > 0.01
+    ):
         return
     if ks(np.abs(values[inside]), np.abs(values[~inside])).statistic > _ALIKE:
         return

@@ -72,10 +72,14 @@ def find_unit_breaks(sample: pl.DataFrame, rows: int) -> Iterator[Finding]:
     for name, values in numbers.items():
         others = [other for key, other in numbers.items() if key != name]
         found = next((item for by, order in orders if (item := _stretch(name, values, by, order, others, rows))), None)
-        found = found or next((item for by, levels in groups if (item := _group(name, values, by, levels, rows))), None)
-        found = found or _unexplained(name, conditions, rows)
+        found = found or next(
+            (item for by, levels in groups if (item := _group(name, values, by, levels, others, rows))), None
+        )
         if found is not None:
             yield found
+            conditions = None
+    if conditions is not None:
+        yield from _unexplained(conditions, list(numbers), rows)
 
 
 def _may_have_a_unit(column: pl.Series) -> bool:
@@ -131,11 +135,15 @@ def _moved_together(places: Any, inside: Flags, others: Sequence[Floats]) -> boo
     return bool(apart) and sum(apart) > len(apart) / 4
 
 
-def _unexplained(name: str, conditions: Conditions | None, rows: int) -> Finding | None:
-    """A stretch in which a column is a conversion away from what the other columns of the row say."""
-    found = None if conditions is None else step_beside_others(conditions, name)
-    if found is None:
-        return None
+def _unexplained(conditions: Conditions, names: Sequence[str], rows: int) -> Iterator[Finding]:
+    """The column that is farthest from what the other columns of the row say, if a conversion would bring it back.
+
+    Only the farthest: what others say of the columns beside it is wrong, too.
+    """
+    steps = {name: step for name in names if (step := step_beside_others(conditions, name))}
+    if not steps:
+        return
+    name, found = max(steps.items(), key=lambda item: abs(item[1].step) / item[1].spread)
     near = [
         (abs(found.step + math.log(there)), there, words)
         for factor, offset, words in _CONVERSIONS
@@ -144,20 +152,23 @@ def _unexplained(name: str, conditions: Conditions | None, rows: int) -> Finding
     ]
     off, factor, words = min(near)
     if off > _MIDDLE + 3 * found.error:
-        return None
+        return
     share = found.stretch.share
     fit = _Fit(words, found.outside, found.inside, factor, 0.0, strict=True)
-    return _finding(name, fit, round(share * rows), share, found.stretch.where)
+    yield _finding(name, fit, round(share * rows), share, found.stretch.where)
 
 
-def _group(name: str, values: Floats, by: str, levels: list[tuple[str, Flags]], rows: int) -> Finding | None:
+def _group(
+    name: str, values: Floats, by: str, levels: list[tuple[str, Flags]], others: Sequence[Floats], rows: int
+) -> Finding | None:
     known = np.isfinite(values)
     for group, there in levels:
         inside = there & known
         outside = ~inside & known
-        if _FEWEST <= inside.sum() <= outside.sum() and (
-            fit := _converted(values[inside], values[outside], fewest=_FEWEST)
-        ):
+        if not _FEWEST <= inside.sum() <= outside.sum():
+            continue
+        fit = _converted(values[inside], values[outside], fewest=_FEWEST)
+        if fit is not None and not _moved_together(np.flatnonzero(known), inside[known], others):
             share = float(inside.sum() / len(values))
             return _finding(
                 name, fit, round(share * rows), share, f"the rows where {by} is {group!r}", _where(by, group)
@@ -175,6 +186,8 @@ def _converted(inside: Floats, outside: Floats, *, fewest: int) -> _Fit | None:
     limit = min(max(_ALIKE, _NOISE * noise), _SHARE * apart)
     best: tuple[float, _Fit] | None = None
     for factor, offset, words in _conversions(inside, outside):
+        if not _keeps_whole(inside, outside, factor):
+            continue
         alike = ks(outside, inside * factor + offset).statistic
         jump = 0.0 if offset else _jump(inside, outside, factor)
         # A jump of many widths that a factor undoes is one, even where the two sides differ a little besides.
@@ -183,6 +196,13 @@ def _converted(inside: Floats, outside: Floats, *, fewest: int) -> _Fit | None:
         if (strict or (jump >= _JUMP and alike <= max(limit, wide))) and (best is None or alike < best[0]):
             best = alike, _Fit(words, float(np.median(outside)), float(np.median(inside)), factor, offset, strict)
     return best[1] if best else None
+
+
+def _keeps_whole(inside: Floats, outside: Floats, factor: float) -> bool:
+    """Whether a conversion can have made what is there: of few whole numbers, only a whole factor makes whole ones."""
+    whole = bool((inside == np.rint(inside)).all() and (outside == np.rint(outside)).all())
+    times = max(factor, 1 / factor)
+    return not whole or abs(times - round(times)) < 1e-9 or float(np.median(np.abs(outside))) >= _FEWEST_WHOLE
 
 
 def _jump(inside: Floats, outside: Floats, factor: float) -> float:

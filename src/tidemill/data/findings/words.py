@@ -109,7 +109,7 @@ def _since(column: MeasuredColumn, rest: pl.DataFrame) -> str:
     text = column.series.cast(pl.String).is_in(rest["word"].implode()).fill_null(value=False)
     first = int(text.arg_max() or 0)
     after = column.series[first:].is_not_null().sum()
-    return f", from row {first + 1:,} on" if first and text.sum() >= _STRETCH * after else ""
+    return f", from row {first + 1:,} on" if first and int(text.sum()) >= _STRETCH * int(after) else ""
 
 
 def _dates(column: MeasuredColumn, words: pl.DataFrame) -> Iterator[Finding]:

@@ -6,8 +6,12 @@ on that it strikes, at random.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args
+
+from tidemill.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,3 +288,29 @@ Fault: TypeAlias = (
     | Sentinels | SignFlip | Rounding | Stuck | Swapped | ZoneShift | Leak
 )  # fmt: skip
 Disturbance: TypeAlias = Drift | Fault
+
+_KINDS: dict[str, type] = {
+    str(next(item.default for item in fields(kind) if item.name == "kind")): kind for kind in get_args(Disturbance)
+}
+
+
+def disturbance_from_dict(raw: Mapping[str, Any]) -> Disturbance:
+    """One disturbance from its mapping, as TOML and JSON have it; an unknown kind or option is an error.
+
+    >>> disturbance_from_dict({"kind": "nulls", "columns": ["miles"], "share": 0.2})
+    Nulls(columns=('miles',), share=0.2, since=0.0, kind='nulls')
+    """
+    kind = _KINDS.get(raw.get("kind", ""))
+    if kind is None:
+        near = difflib.get_close_matches(str(raw.get("kind")), _KINDS, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(_KINDS)}."
+        raise ConfigError("no such disturbance", value=raw.get("kind"), hint=hint)
+    known = [item.name for item in fields(kind)]
+    needed = [item.name for item in fields(kind) if item.default is MISSING]
+    wrong = sorted(set(raw) - set(known)) or [name for name in needed if name not in raw]
+    if wrong:
+        words = "has unknown options" if wrong[0] in raw else "needs"
+        raise ConfigError(f"the disturbance {raw['kind']!r} {words}", value=wrong, hint=f"Known: {', '.join(known)}.")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    disturbance: Disturbance = kind(**values)
+    return disturbance

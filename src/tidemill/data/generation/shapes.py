@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 from tidemill.core.errors import ConfigError
@@ -173,6 +174,9 @@ Shape: TypeAlias = (
     | Serial | Pattern | Person | Times | Reference | Derived | Outcome
 )  # fmt: skip
 
+#: How many rows a table has whose specification does not say.
+DEFAULT_ROWS = 1000
+
 #: Shapes that follow from one number between 0 and 1, and may be correlated.
 DRAWN: tuple[type, ...] = (Normal, LogNormal, Uniform, Exponential, Poisson, Whole, Quantiles, Category, Flag)
 
@@ -231,19 +235,50 @@ class TableSpec:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> TableSpec:
-        """Read what `to_dict` wrote; an unknown kind or option is an error."""
-        columns = tuple(ColumnSpec(**{**entry, "shape": _shape(entry["shape"])}) for entry in raw["columns"])
-        correlations = tuple(Correlation(**entry) for entry in raw.get("correlations", ()))
-        return cls(raw["name"], raw["rows"], columns, correlations)
+        """Read what `to_dict` wrote, or the shorter form that people write.
+
+        ``columns`` may be a table by name, and the options of a column's kind may stand beside its own:
+        ``{"miles": {"kind": "log_normal", "median": 870, "decimals": 1}}``. An unknown kind or option is an error.
+
+        >>> spec = TableSpec.from_dict(
+        ...     {"name": "planes", "rows": 5, "columns": {"seats": {"kind": "whole", "high": 99}}}
+        ... )
+        >>> spec.columns[0]
+        ColumnSpec(name='seats', shape=Whole(low=0, high=99, kind='whole'), missing=0.0, decimals=6)
+        """
+        _require(raw, known=("name", "rows", "columns", "correlations"), needed=("name", "columns"), what="a table")
+        given = raw["columns"]
+        entries = [{"name": name, **entry} for name, entry in given.items()] if isinstance(given, Mapping) else given
+        columns = tuple(_column(entry) for entry in entries)
+        links = raw.get("correlations", ())
+        for link in links:
+            _require(link, known=("left", "right", "value"), needed=("left", "right", "value"), what="a correlation")
+        return cls(raw["name"], raw.get("rows", DEFAULT_ROWS), columns, tuple(Correlation(**link) for link in links))
+
+
+def _require(raw: Mapping[str, Any], *, known: Sequence[str], needed: Sequence[str], what: str) -> None:
+    """An error that names options that are missing or unknown."""
+    missing, unknown = [name for name in needed if name not in raw], sorted(set(raw) - set(known))
+    if missing or unknown:
+        words = f"needs {', '.join(missing)}" if missing else f"has unknown options {', '.join(unknown)}"
+        raise ConfigError(f"the specification of {what} {words}", value=dict(raw), hint=f"Known: {', '.join(known)}.")
+
+
+def _column(entry: Mapping[str, Any]) -> ColumnSpec:
+    own = {name: entry[name] for name in ("name", "missing", "decimals") if name in entry}
+    if "name" not in own:
+        raise ConfigError("the specification of a column needs name", value=dict(entry))
+    beside = {name: value for name, value in entry.items() if name not in own and name != "shape"}
+    return ColumnSpec(shape=_shape({**entry.get("shape", {}), **beside}), **own)
 
 
 def _shape(raw: Mapping[str, Any]) -> Shape:
     kind = _SHAPES.get(raw.get("kind", ""))
     if kind is None:
-        raise ConfigError("no such kind of made-up column", value=raw.get("kind"), hint=f"Known: {', '.join(_SHAPES)}.")
-    known = [item.name for item in fields(kind)]
-    unknown = sorted(set(raw) - set(known))
-    if unknown:
-        raise ConfigError(f"{raw['kind']} has unknown options", value=unknown, hint=f"Known: {', '.join(known)}.")
+        near = difflib.get_close_matches(str(raw.get("kind")), _SHAPES, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(_SHAPES)}."
+        raise ConfigError("no such kind of made-up column", value=raw.get("kind"), hint=hint)
+    needed = [item.name for item in fields(kind) if item.default is MISSING and item.default_factory is MISSING]
+    _require(raw, known=[item.name for item in fields(kind)], needed=needed, what=f"a column of kind {raw['kind']!r}")
     shape: Shape = kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
     return shape

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import polars as pl
 
 from tidemill.data.generation import disturbances as d
-from tidemill.data.generation.randomness import uniforms
+from tidemill.data.generation.randomness import Floats, uniforms
 from tidemill.data.types import Tabular, collected, require_columns
 
 T = TypeVar("T")
@@ -19,6 +21,7 @@ _MOST_WORDS = 100
 _LONGEST_CODE = 2
 _UNITS = (1.609344, 2.2046226, 3.2808399, 2.54, 1000.0, 60.0, 100.0)
 _LARGEST = 1e5
+_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +79,28 @@ def typical_faults(
 
 
 def _in_numbers(columns: Sequence[pl.Series], chance: _Chance) -> Iterator[d.Disturbance]:
-    numbers = [column for column in columns if column.dtype.is_numeric() and column.n_unique() > _FEW]
+    numbers = {
+        column.name: column.drop_nulls().cast(pl.Float64).to_numpy()
+        for column in columns
+        if column.dtype.is_numeric() and column.n_unique() > _FEW
+    }
     if not numbers:
         return
-    names = [column.name for column in numbers]
-    by_name = {column.name: column for column in numbers}
+    names = list(numbers)
     name = chance.one(names, "outliers")
-    most, spread = by_name[name].abs().max(), by_name[name].std()
-    yield d.Outliers(
-        name,
-        round(float(most) + chance.between(30, 300, "outlier") * float(spread), 1),
-        chance.one((1, 2), "outlier rows"),
-    )  # type: ignore[arg-type]
-    small = [name for name in names if float(by_name[name].abs().max()) < _LARGEST]  # type: ignore[arg-type]
+    far = float(np.abs(numbers[name]).max()) + chance.between(30, 300, "outlier") * float(numbers[name].std())
+    yield d.Outliers(name, round(far, 1), chance.one((1, 2), "outlier rows"))
+    small = [name for name in names if np.abs(numbers[name]).max() < _LARGEST]
     if small:
         yield d.Sentinels(
             chance.one(small, "sentinels"), chance.one((-999.0, -9999.0, 999_999.0), "sentinel"),
             chance.size(0.01, 0.15, "sentinel share"),
         )  # fmt: skip
-    positive = [name for name in names if float(by_name[name].min()) > 0]  # type: ignore[arg-type]
+    positive = [name for name in names if numbers[name].min() > 0]
     if positive:
         yield d.SignFlip(chance.one(positive, "sign"), chance.size(0.005, 0.05, "sign share"))
         unit, factor = chance.one(positive, "unit"), chance.one(_UNITS, "factor")
-        whole = by_name[unit].dtype.is_integer()
+        whole = bool((numbers[unit] == np.rint(numbers[unit])).all())
         yield d.UnitChange(unit, max(factor, 60.0) if whole else factor, since=chance.between(0.3, 0.9, "unit since"))
     yield from _in_fractions(numbers, chance)
     yield d.Nulls((chance.one(names, "nulls"),), chance.size(0.02, 0.2, "null share"))
@@ -107,31 +109,27 @@ def _in_numbers(columns: Sequence[pl.Series], chance: _Chance) -> Iterator[d.Dis
     yield d.MixedTypes(chance.one(names, "type"), "n.b.", 1.0, since=chance.between(0.7, 0.95, "type since"))
 
 
-def _in_fractions(numbers: Sequence[pl.Series], chance: _Chance) -> Iterator[d.Disturbance]:
+def _in_fractions(numbers: Mapping[str, Floats], chance: _Chance) -> Iterator[d.Disturbance]:
     fractions = [
-        column.name for column in numbers
-        if column.dtype.is_float() and (column.drop_nulls().round(0) == column.drop_nulls()).mean() < 0.5  # type: ignore[operator]
-        and column.n_unique() > column.len() / 20
-    ]  # fmt: skip
+        name
+        for name, values in numbers.items()
+        if (np.rint(values) == values).mean() < 1 / 2 and len(np.unique(values)) > len(values) / _FEW
+    ]
     if fractions:
         yield d.Rounding(chance.one(fractions, "rounding"), 0, since=chance.between(0.3, 0.9, "rounding since"))
         yield d.Stuck(
             chance.one(fractions, "stuck"), chance.between(0.1, 0.8, "stuck since"), chance.size(0.05, 0.2, "stuck")
         )
         yield d.Stuck(chance.one(fractions, "constant"), 0.0, 1.0)
-    pairs = [
-        (one, two) for one in fractions for two in fractions
-        if one < two and _apart(numbers, one, two)
-    ]  # fmt: skip
+    pairs = [pair for pair in itertools.combinations(sorted(fractions), 2) if _apart(*(numbers[name] for name in pair))]
     if pairs:
         yield d.Swapped(chance.one(pairs, "swapped"), since=chance.between(0.6, 0.9, "swapped since"))
 
 
-def _apart(numbers: Sequence[pl.Series], one: str, two: str) -> bool:
+def _apart(one: Floats, two: Floats) -> bool:
     """Whether two columns differ so much that it matters which is which."""
-    low, high = ({column.name: column for column in numbers}[name] for name in (one, two))
-    ends = [(float(side.quantile(0.1)), float(side.quantile(0.9))) for side in (low, high)]  # type: ignore[arg-type]
-    return ends[0][1] < ends[1][0] or ends[1][1] < ends[0][0]
+    ends = [np.quantile(side, [0.1, 0.9]) for side in (one, two)]
+    return bool(ends[0][1] < ends[1][0] or ends[1][1] < ends[0][0])
 
 
 def _in_words(columns: Sequence[pl.Series], chance: _Chance) -> Iterator[d.Disturbance]:
@@ -153,12 +151,14 @@ def _in_times(columns: Sequence[pl.Series], chance: _Chance) -> Iterator[d.Distu
     times = [column for column in columns if isinstance(column.dtype, pl.Datetime) and column.n_unique() > _FEW]
     for column in times[:1]:
         yield d.Sentinels(column.name, "1900-01-01", chance.size(0.002, 0.1, "time sentinel"))
-        if column.is_sorted():
-            yield d.Gap(chance.between(0.2, 0.8, "gap"), chance.size(0.05, 0.15, "gap share"))
-            yield d.LateRows(column.name, "12h", chance.size(0.01, 0.1, "late share"))
-            yield d.ZoneShift(
-                column.name, chance.one(("-5h", "3h", "-1h"), "zone"), chance.between(0.3, 0.8, "zone at")
-            )
+        if not column.is_sorted():
+            continue
+        yield d.Gap(chance.between(0.2, 0.8, "gap"), chance.size(0.05, 0.15, "gap share"))
+        yield d.LateRows(column.name, "12h", chance.size(0.01, 0.1, "late share"))
+        seconds = column.drop_nulls().dt.epoch("s").to_numpy()
+        if np.median(np.diff(seconds)) <= _HOUR:  # on rows that are farther apart a shift leaves no trace
+            by = chance.one(("-5h", "3h", "-1h"), "zone")
+            yield d.ZoneShift(column.name, by, since=chance.between(0.3, 0.8, "zone at"))
 
 
 def _in_rows(
