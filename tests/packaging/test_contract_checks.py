@@ -116,7 +116,9 @@ def test_the_contract_travels_in_the_model_and_refuses_with_the_name_of_the_rule
     predictor = Predictor(served)
     row = dict(predictor.example())
     assert "warnings" not in predictor.predict(row)
-    with pytest.raises(InvalidRequestError, match="the row breaks 'distance > 5000' of the contract 'flights'"):
+    with pytest.raises(
+        InvalidRequestError, match="the row breaks 'distance > 5000' of the contract 'flights': distance is 6000"
+    ):
         predictor.predict(row | {"distance": 6000})
     with pytest.raises(InvalidRequestError, match="'no Antarctic heat'"):
         predictor.predict(row | {"distance": 200, "temp": 70.0})

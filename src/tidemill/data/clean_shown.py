@@ -33,7 +33,7 @@ def report_html(report: Any) -> str:
 
 
 def _tables(report: Any) -> Iterator[tuple[Sequence[str], list[tuple[str, ...]]]]:
-    operations = [
+    operations: list[tuple[str, ...]] = [
         (
             done.operation, ", ".join(done.columns), f"{done.changed:,}", f"{done.removed:,}",
             f"{done.nulls_before:,}", f"{done.nulls_after:,}",
@@ -41,7 +41,7 @@ def _tables(report: Any) -> Iterator[tuple[Sequence[str], list[tuple[str, ...]]]
         )
         for done in report.operations
     ]  # fmt: skip
-    columns = [
+    columns: list[tuple[str, ...]] = [
         (
             item.column, item.change, item.type_before or "", item.type_after or "",
             _count(item.missing_before), _count(item.missing_after),
@@ -49,9 +49,10 @@ def _tables(report: Any) -> Iterator[tuple[Sequence[str], list[tuple[str, ...]]]
         for item in report.columns
         if item.change != "kept" or item.type_before != item.type_after or item.missing_before != item.missing_after
     ]  # fmt: skip
-    for head, rows in ((_OPERATIONS, operations), (_COLUMNS, columns)):
-        if rows:
-            yield head, rows
+    if operations:
+        yield _OPERATIONS, operations
+    if columns:
+        yield _COLUMNS, columns
 
 
 def _count(number: int | None) -> str:

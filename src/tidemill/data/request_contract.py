@@ -14,6 +14,7 @@ from tidemill.data.expressions import condition_of
 from tidemill.data.row_programs import row_program
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
 
+_SHOWN = 12
 _OTHERS = {
     "unique": "it needs the other rows", "monotone": "it needs the other rows",
     "foreign_keys": "it needs another table", "freshness": "it concerns the table as a whole",
@@ -90,9 +91,20 @@ def request_contract(
             continue
         checks.append({
             "rule": rule.name, "kind": rule.kind, "columns": list(rule.columns), "severity": rule.severity,
-            "program": program,
+            "allowed": _allowed(rule, part), "program": program,
         })  # fmt: skip
     return {"name": contract.name, "digest": contract_digest(contract), "checks": checks, "not_enforced": left_out}
+
+
+def _allowed(rule: RowRule, contract: TableContract) -> str:
+    """What a row may be, for people, where the rule's name does not say it."""
+    if rule.kind == "set":
+        values = next(item.values or () for item in contract.columns if item.name == rule.columns[0])
+        return ", ".join(map(str, values[:_SHOWN])) + (f", … ({len(values)} in all)" if len(values) > _SHOWN else "")
+    if rule.kind == "check":
+        check = next(item for item in contract.checks if item.name == rule.name)
+        return check.condition if check.language == "sql" else str(condition_of(check))
+    return ""
 
 
 def _of_rows(contract: TableContract, columns: set[str]) -> TableContract:

@@ -150,7 +150,17 @@ def validate(
             f"{worst.rule!r} (such as {shorten(list(worst.examples))})",
             hint=f"More than max_quarantined = {contract.max_quarantined:g} of the table: correct source or contract.",
         )
+    _require_rows(report, contract)
     return Validated(valid, quarantined, report, contract, exploration)
+
+
+def _require_rows(report: ValidationReport, contract: TableContract) -> None:
+    if report.rows and not report.valid and contract.min_rows:
+        raise ContractError(
+            f"all {report.rows:,} rows of {contract.name!r} would go to quarantine: none is left",
+            value=[item.rule for item in report.broken if item.severity != "warn"],
+            hint="Correct the source or the rules; with min_rows = 0 an empty table is a result.",
+        )
 
 
 def _marks(frame: pl.DataFrame, rules: list[RowRule], exploration: Exploration | None) -> dict[int, pl.Series]:

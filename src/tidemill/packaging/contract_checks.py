@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple, TypeAlias
 
+from tidemill.core.errors import shorten
 from tidemill.core.schema import Column, TableSchema
 from tidemill.packaging.row_checks import Function, compile_program
 
@@ -21,6 +22,7 @@ class Broken(NamedTuple):
     rule: str
     columns: tuple[str, ...]
     severity: str
+    allowed: str = ""
 
 
 def compile_contract(contract: Mapping[str, Any], inputs: TableSchema) -> ContractCheck | None:
@@ -38,11 +40,14 @@ def compile_contract(contract: Mapping[str, Any], inputs: TableSchema) -> Contra
     >>> program = ["gt", ["column", "wind", "float"], ["value", 200, "int"], "float"]
     >>> rule = {"rule": "wind > 200", "columns": ["wind"], "severity": "fail", "program": program}
     >>> check = compile_contract({"checks": [rule]}, TableSchema((Column("wind", "float64"),)))
-    >>> check({"wind": 1048}, {"wind": 1048.0})
-    [Broken(rule='wind > 200', columns=('wind',), severity='fail')]
+    >>> check({"wind": 1048}, {"wind": 1048.0})[0].rule
+    'wind > 200'
     """
     rules: list[tuple[Broken, Function]] = [
-        (Broken(entry["rule"], tuple(entry["columns"]), entry["severity"]), compile_program(entry["program"]))
+        (
+            Broken(entry["rule"], tuple(entry["columns"]), entry["severity"], entry.get("allowed", "")),
+            compile_program(entry["program"]),
+        )
         for entry in contract.get("checks", ())
     ]
     if not rules:
@@ -71,8 +76,8 @@ def _mistyped(typed: Mapping[str, Any], readers: Sequence[tuple[str, Callable[[A
 
 def refused(
     rules: Sequence[Broken], contract: str, row: Mapping[str, Any], quarantined: str, warnings: list[str]
-) -> tuple[str | None, Any, str] | None:
-    """Column, value and sentence of a refusal, if one of the broken rules calls for it; the others warn.
+) -> tuple[str | None, Any, str, str] | None:
+    """Column, value, sentence and what is allowed, if one of the broken rules calls for a refusal; the others warn.
 
     `quarantined` is what a rule of that severity means: ``"reject"``, ``"warn"`` or ``"ignore"``.
     """
@@ -82,7 +87,9 @@ def refused(
         named = " and ".join(repr(rule.rule) for rule in against)
         columns = list(dict.fromkeys(name for rule in against for name in rule.columns))
         value = row[columns[0]] if len(columns) == 1 else {name: row[name] for name in columns}
-        return ", ".join(columns) or None, value, f"the row breaks {named} of the contract {contract!r}"
+        shown = ", ".join(f"{name} is {shorten(row[name], 60)}" for name in columns)
+        sentence = f"the row breaks {named} of the contract {contract!r}: {shown}"
+        return ", ".join(columns) or None, value, sentence, "; ".join(rule.allowed for rule in against if rule.allowed)
     warnings.extend(
         f"the row breaks {rule.rule!r} of the contract {contract!r}"
         for rule in rules

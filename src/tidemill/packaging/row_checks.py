@@ -67,9 +67,9 @@ def _constant(program: Program) -> Any:
 def _logic(program: Program) -> Function:
     """AND and OR of three values: null is unknown."""
     one, other = compile_program(program[1]), compile_program(program[2])
-    decisive: bool = program[0] == "or"
+    decisive = program[0] == "or"
 
-    def combined(row: Row) -> bool | None:
+    def combined(row: Row) -> Any:
         left = one(row)
         if left is decisive:
             return decisive

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from tidemill.data.contract_text import contract_from_toml, contract_to_toml
 from tidemill.data.contract_versions import ContractVersion, contract_versions, load_contract, save_contract
 from tidemill.data.infer import infer_contract
 from tidemill.data.read import read
+from tidemill.data.types import Tabular
 from tidemill.data.validate import RuleOutcome, Validated, validate
 from tidemill.project import Project, open_project_store, use_project
 
@@ -189,7 +190,9 @@ def _pair(text: str) -> tuple[str, str]:
     return name, source
 
 
-def _unfailing(frame: object, contract: TableContract, tables: dict[str, object], error: ContractError) -> Validated:
+def _unfailing(
+    frame: Tabular, contract: TableContract, tables: Mapping[str, Tabular], error: ContractError
+) -> Validated:
     try:
         return validate(frame, contract, tables, fail=False)
     except ContractError:

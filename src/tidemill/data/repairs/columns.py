@@ -50,11 +50,13 @@ def _replay(out: dict[str, Values], name: str, repair: Repair) -> None:
 
 
 def _clipped(values: Values, repair: Repair) -> Values:
-    return np.clip(floats(values), repair["minimum"], repair["maximum"])
+    clipped: Values = np.clip(floats(values), repair["minimum"], repair["maximum"])
+    return clipped
 
 
 def _scaled(values: Values, repair: Repair) -> Values:
-    return (floats(values) - repair["middle"]) / repair["width"]
+    scaled: Values = (floats(values) - repair["middle"]) / repair["width"]
+    return scaled
 
 
 def _binned(values: Values, repair: Repair) -> Values:
