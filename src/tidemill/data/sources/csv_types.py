@@ -85,8 +85,10 @@ def _as_time(column: pl.Series) -> pl.Series:
     zeros = tail.str.contains(r"^\.0+$").all()
     if zeros and (size > 19).all():
         return whole
-    text = column.str.replace(" ", "T", literal=True)
-    return text.str.to_datetime(time_unit="us", strict=False).set(~column.str.contains(_TIME), None)
+    text = column.str.replace(" ", "T", literal=True).set(~column.str.contains(_TIME), None)
+    if text.null_count() == text.len():  # Polars takes the pattern from the first value that there is
+        return pl.Series(column.name, [None] * text.len(), dtype=pl.Datetime("us"))
+    return text.str.to_datetime(time_unit="us", strict=False)
 
 
 def _parsed_time(seconds: pl.Series) -> pl.Series:
