@@ -49,6 +49,8 @@ def test_every_format_gives_the_same_table(root):
     plain.write_json(root / "f.json")
     for name in ("f.ndjson", "f.json"):
         assert load(root, {"uri": name}).equals(plain), name
+    for name in ("f.parquet", "f.arrow", "f.ndjson", "f.json"):
+        assert load(root, {"uri": name, "null_values": ["IAH"]})["dest"].to_list() == [None, None, "MIA"], name
 
 
 def test_types_hold_for_the_whole_file(tmp_path):

@@ -42,11 +42,7 @@ def read_excel(data: Path | bytes, options: Mapping[str, Any], columns: Sequence
     missing = [name for name in columns or () if name not in frame.columns]
     if missing:
         raise SchemaError("the sheet lacks columns", value=missing, hint=f"It has: {', '.join(frame.columns)}.")
-    nulls = list(options.get("null_values", ()))
-    if not nulls:
-        return frame
-    text = pl.col(pl.String)
-    return frame.with_columns(pl.when(text.is_in(nulls)).then(None).otherwise(text).name.keep())
+    return frame
 
 
 def _package() -> Any:

@@ -119,7 +119,7 @@ def _scan_file(
             data = content(path, options) if data == path and path.suffix.lower() == ".zst" else data
             frame = read_csv(data, options, columns, file=path.name, folder=_folder(kept, options, columns))
         else:
-            frame = reader(data, options, columns)
+            frame = _with_nulls(reader(data, options, columns), options)
         frame.collect_schema()  # a file that is not of its format shows here, and not in a later step
         return frame if columns is None else frame.select(columns)
     except TidemillError:
@@ -129,6 +129,12 @@ def _scan_file(
             f"{path.name} cannot be read as {kind}: {str(error).splitlines()[0]}",
             hint="Check the source's format and options.",
         ) from error
+
+
+def _with_nulls(frame: pl.LazyFrame, options: Mapping[str, Any]) -> pl.LazyFrame:
+    """The table without the text that stands for missing values."""
+    nulls, text = list(options.get("null_values", ())), pl.col(pl.String)
+    return frame.with_columns(pl.when(~text.is_in(nulls)).then(text).name.keep()) if nulls else frame
 
 
 def _folder(kept: Path | None, options: Mapping[str, Any], columns: Sequence[str] | None) -> Path | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.core.errors import DataError, NotFoundError
+from tidemill.data.sources.applicable import require_applicable
 from tidemill.data.sources.cache import cached
 from tidemill.data.sources.fingerprint import file_digest
 from tidemill.data.sources.formats import format_of
@@ -73,16 +74,20 @@ def resolve_source(
     ------
     NotFoundError
         If it is neither a declared name nor a file.
+    ConfigError
+        If it has options that what reads it would ignore.
     """
     if isinstance(name_or_uri, ResolvedSource):
         return name_or_uri
     source = find_source(name_or_uri, root=root, sources=sources)
     connector = connector_of(source)
     if connector is not None:
+        require_applicable(source, getattr(connector, "__name__", ""))
         files, window = connector.pin(source, root, selection, window)
         return ResolvedSource(source, files, window)
     found = _found(source, root)
     kind = source.format or format_of(found[0][1].name)
+    require_applicable(source, kind)
     pinned = Source(
         source.name, source.uri, kind, source.event_time, source.available_at, source.options, source.cursor
     )
