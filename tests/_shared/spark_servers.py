@@ -17,9 +17,15 @@ START_SECONDS = 240
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory):
-    """A local session in a zone that is not UTC, with a table that has what is easily lost."""
+def java():
+    """What Spark needs, and Java set to start quickly here and in processes of the test."""
     pytest.importorskip("pyspark", reason="needs pyspark: make test-services installs it")
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+
+@pytest.fixture(scope="session")
+def spark(java, tmp_path_factory):
+    """A local session in a zone that is not UTC."""
     from pyspark.sql import SparkSession
 
     settings = {

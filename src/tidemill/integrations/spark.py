@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -98,7 +98,7 @@ def _asking(source: Source, root: Path, selection: Selection, window: Window | N
     options = reveal_all(dict(source.options), root=root)
     session = session_of(reveal(source.uri, root=root), options.get("conf", {}), source.name)
     seconds = options.get("timeout")
-    with limited(session, seconds, text), failures(f"source {source.name!r}", text):
+    with limited(session, seconds, text), failures(f"read source {source.name!r}", text):
         table = source.options.get("table")
         frame = session.table(table) if table is not None else session.sql(f"SELECT * FROM (\n{text}\n)")
         _require_columns(frame, source, selection, window)
@@ -181,7 +181,8 @@ def _written(batches: pa.RecordBatchReader, path: Path) -> str:
 
 def _first(frame: Any) -> Any:
     """The one value of an aggregate; by Arrow, since rows of Python have their times in the zone of this machine."""
-    return pl.DataFrame(frame.toArrow()).item()
+    value = pl.DataFrame(frame.toArrow()).item()
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else value
 
 
 def _term(term: Term, kinds: dict[str, str]) -> str | None:

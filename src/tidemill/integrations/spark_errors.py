@@ -22,7 +22,7 @@ _AGAIN = 1.0
 
 @contextmanager
 def failures(what: str, value: object = None) -> Iterator[None]:
-    """Tell what Spark says as an error that names what was asked for.
+    """Tell what Spark says as an error that names what it was to do ("read source 'trips'"), and the query.
 
     Raises
     ------
@@ -39,10 +39,10 @@ def failures(what: str, value: object = None) -> Iterator[None]:
         if any(sign in str(error) for sign in _GONE):
             raise _gone(what, said, value) from error
         raise DataError(
-            f"Spark cannot read {what}: {said}", value=value, hint="Check the name, the query and your rights."
+            f"Spark cannot {what}: {said}", value=value, hint="Check the name, the query and your rights."
         ) from error
     except spark.Py4JJavaError as error:
-        raise DataError(f"Spark cannot read {what}: {_said(str(error.java_exception))}", value=value) from error
+        raise DataError(f"Spark cannot {what}: {_said(str(error.java_exception))}", value=value) from error
     except (spark.Py4JError, ConnectionError, EOFError, pa.ArrowInvalid) as error:
         raise _gone(what, _said(str(error)) or type(error).__name__, value) from error
     finally:
@@ -90,7 +90,7 @@ def limited(session: Any, seconds: float | None, what: str) -> Iterator[None]:
 
 def _gone(what: str, said: str, value: object) -> DataError:
     return DataError(
-        f"Spark stopped, or the connection to it broke, while {what} was read: {said}",
+        f"Spark stopped, or the connection to it broke, when it was to {what}: {said}",
         value=value,
         hint="Nothing is half read. Look after Spark, then run again in a new process.",
     )

@@ -20,7 +20,7 @@ def to_polars(frame: Any) -> pl.DataFrame | pl.LazyFrame:
     """The same table as a lazy frame that can be read once; what it reads is on disk for as long as it is in use."""
     folder = Path(mkdtemp(prefix="tidemill-spark-"))
     try:
-        with failures("the table that a step returned"):
+        with failures("compute the table that a step returned"):
             lazy = frames_arrow.to_polars(received(frame, folder))
     except BaseException:
         shutil.rmtree(folder)
@@ -32,5 +32,5 @@ def to_polars(frame: Any) -> pl.DataFrame | pl.LazyFrame:
 def read_parquet(path: Path, _kind: str) -> Any:
     """The table in a Parquet file as a Spark table, in the session of this process."""
     session = session_for_steps()
-    with failures("a stored table"):
+    with failures("take a stored table"):
         return given(path, session)

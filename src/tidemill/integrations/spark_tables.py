@@ -103,7 +103,7 @@ def _written(frame: Any, folder: Path) -> list[Path]:
     for key, value in _WRITING.items():
         conf.set(key, value)
     try:
-        frame.write.mode("overwrite").parquet(str(folder / "parts"))
+        frame.write.mode("overwrite").parquet(f"file://{folder.absolute() / 'parts'}")
     finally:
         for key, old in before.items():
             conf.unset(key) if old is None else conf.set(key, old)
@@ -192,5 +192,5 @@ def _spark_type(name: str, kind: Any) -> pl.DataType:
 
 
 def _escaped(path: Path) -> str:
-    """A path that Spark does not take for a pattern."""
-    return "".join(f"\\{sign}" if sign in "[]{}*?\\" else sign for sign in str(path.absolute()))
+    """A path on this machine, whatever file system Spark is set to, that it does not take for a pattern."""
+    return "file://" + "".join(f"\\{sign}" if sign in "[]{}*?\\" else sign for sign in str(path.absolute()))
