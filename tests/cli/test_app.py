@@ -79,7 +79,11 @@ def test_commands_are_completed_without_loading_any(tidemill):
     assert "_tidemill_completion" in tidemill(expect=None, _TIDEMILL_COMPLETE="bash_source").out
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("demo", "init", "doctor", "run", "plan")])
+#: Commands that work in a folder without a project.
+ANYWHERE = ("demo", "init", "doctor", "run", "plan", "explore", "sources")
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ANYWHERE])
 def test_in_a_folder_without_a_project_every_command_says_what_is_missing(tidemill, name):
     given = {"diff": ["a", "b"], "cancel": ["a"], "serve": ["a"], "predict": ["a", __file__], "trace": ["a"]}
     given |= {"artifact": ["a"], "store": ["backup", "copy"], "models": ["list"]}

@@ -20,7 +20,10 @@ available_at = { waited = "served_at" }
 uri = "postgresql://ann:s3cret@db/sales"
 table = "sales"
 """
-ORDERS = "ordered_at,served_at,waited\n2026-01-30T08:00:00,2026-01-30T08:04:00,4\n2026-01-31T09:30:00,2026-01-31T09:32:00,2\n"
+ORDERS = """ordered_at,served_at,waited
+2026-01-30T08:00:00,2026-01-30T08:04:00,4
+2026-01-31T09:30:00,2026-01-31T09:32:00,2
+"""
 PIPELINE = """
 import polars as pl
 import tidemill as tm

@@ -14,6 +14,7 @@ import pytest
 from tidemill.core.records import ModelVersion, Run
 from tidemill.data.explore import explore
 from tidemill.server.report import write_report
+from tidemill.server.report.exploring import write_exploration
 from tidemill.server.summary import RunSummary, Stage
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -53,8 +54,21 @@ def report(tmp_path: Path) -> Path:
     return write_report(RunSummary(run, tuple(stages), records, {"explore": "tides"}), tmp_path / "report.html")
 
 
+@pytest.fixture
+def exploration(tmp_path: Path) -> Path:
+    names = [f"a column <{n}> with a long name" for n in range(14)] + ["aVeryLongNameWithoutAnySpaceInIt" * 4]
+    table = pl.DataFrame({name: [float((i * n) % (n + 5)) for i in range(80)] for n, name in enumerate(names)})
+    table = table.with_columns(port=pl.Series(["Emden", "ein sehr langer Wert ohne Ende " * 9] * 40))
+    found = explore(table, target=names[1], parts={"a part with a long name": table.head(30)})
+    return write_exploration(
+        found, tmp_path / "exploration.html", title="a/rather/long/path/to/" + "tides" * 9 + ".csv"
+    )
+
+
+@pytest.mark.parametrize("kind", ["report", "exploration"])
 @pytest.mark.parametrize("screen", WIDTHS)
-def test_the_page_fits_its_screen_and_is_not_blank(report, tmp_path, screen):
+def test_the_page_fits_its_screen_and_is_not_blank(kind, tmp_path, screen, request):
+    report = request.getfixturevalue(kind)
     picture = tmp_path / "picture.png"
     chromium(tmp_path / "a", f"--window-size={WIDTHS[screen]},1600", f"--screenshot={picture}", report.as_uri())
     width, height, colours = look_at(picture)
