@@ -30,7 +30,7 @@ def profile() -> None:
     found = table.select(one for name, kind in table.schema.items() for one in statistics(name, kind))
     assert found.width > 300
     for column in table.iter_columns():
-        column.value_counts().top_k(20, by="count")
+        column.value_counts(name="rows").top_k(20, by="rows")
         if column.dtype.is_numeric():
             column.hist(bin_count=50)
     assert not table.is_duplicated().any()

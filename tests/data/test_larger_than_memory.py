@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-ALLOWED = 192 * 1024**2
+ALLOWED = 160 * 1024**2
 CHILD = """
 import json, resource, sys
 import polars as pl

@@ -16,6 +16,7 @@ from tidemill.data.column_streams import stream_of
 from tidemill.data.distinct import DistinctSketch
 from tidemill.data.explore import explore
 from tidemill.data.profile import measure_column
+from tidemill.data.relations.coverage import time_coverage
 
 ODD = {
     "infinite": pl.Series([1.0, float("inf"), float("-inf"), float("nan"), None]),
@@ -114,3 +115,24 @@ def test_text_has_its_lengths_and_its_most_frequent_words():
     assert profile.top[:3] == (("aa", 3), ("b", 3), ("word 000", 1))
     assert len(profile.top) == 20
     assert profile.lengths == {"shortest": 1, "mean": (3 + 6 + 8 * 40) / 46, "longest": 8}
+
+
+@pytest.mark.parametrize("kind", [pl.Datetime("us"), pl.Datetime("ms", "UTC")])
+def test_the_holes_of_a_time_column_are_found_in_batches_and_none_is_made_up(kind):
+    minutes = pl.Series("at", np.arange(60_000) * 60_000).cast(pl.Datetime("ms")).cast(kind)
+    for series, gaps in ((minutes, []), (minutes[:20_000].extend(minutes[30_000:]), ["1970-01-14T21:00:00"])):
+        stream = stream_of("at", kind, 500)
+        for start in range(0, series.len(), 7000):
+            stream.add(series[start : start + 7000])
+        found = time_coverage(stream.covering(stream.measured(series.gather_every(100))))
+        assert [gap.after[:19] for gap in found.gaps] == gaps
+        assert (found.unit, found.last) == ("hour", measure_column(series).profile.maximum)
+
+
+def test_times_all_over_the_place_have_no_coverage(monkeypatch):
+    monkeypatch.setattr("tidemill.data.column_streams._MOST_PERIODS", 100)
+    stream = stream_of("at", pl.Datetime("ms"), 10)
+    times = pl.Series("at", np.arange(1000) * 3_600_000).cast(pl.Datetime("ms"))
+    for start in range(0, 1000, 90):
+        stream.add(times[start : start + 90])
+    assert time_coverage(stream.covering(stream.measured(times))) is None

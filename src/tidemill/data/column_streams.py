@@ -33,6 +33,9 @@ from tidemill.data.types import physical_type
 _ENDS = 64
 #: A value is frequent when a sample has it this often.
 _OFTEN = 10
+#: So many batches are counted before they are summed.
+_PARTS = 64
+_MOST_PERIODS = 2**20
 _HOUR = {"ms": 3_600_000, "us": 3_600_000_000, "ns": 3_600_000_000_000}
 
 
@@ -69,7 +72,8 @@ class OrderedStream(ColumnStream):
         self.signs = {"zeros": 0, "negatives": 0, "infinite": 0}
         self.steps = Steps()
         self.last: Any = None
-        self.hours: Tally | None = None
+        self.periods: Tally | None = None
+        self.scattered = False
 
     def add(self, series: pl.Series) -> None:
         """Take in the next rows."""
@@ -84,7 +88,7 @@ class OrderedStream(ColumnStream):
             self._sketched(counted)
             return
         self.parts.append(counted)
-        if sum(len(part.values) for part in self.parts) > 2 * self.limit:
+        if len(self.parts) > _PARTS or sum(len(part.values) for part in self.parts) > 2 * self.limit:
             self.parts = [merged(self.parts)]
             if len(self.parts[0].values) > self.limit:
                 self.sketch = DistinctSketch()
@@ -108,14 +112,19 @@ class OrderedStream(ColumnStream):
             self.signs["zeros"] += int(counted.counts[counted.values == 0].sum())
             self.signs["negatives"] += int(counted.counts[: np.searchsorted(counted.values, 0)].sum())
             self.signs["infinite"] += counted.total - bounded.total
-        if isinstance(self.kind, pl.Datetime):
-            self._see_hours(counted, _HOUR[self.kind.time_unit])
+        elif not self.scattered and (self.kind == pl.Date or isinstance(self.kind, pl.Datetime)):
+            self._see_periods(counted)
 
-    def _see_hours(self, counted: Tally, hour: int) -> None:
-        floored = counted.values // hour * hour
+    def _see_periods(self, counted: Tally) -> None:
+        """The days, or hours, that the column has: what is known of a time column's holes."""
+        size = _HOUR[self.kind.time_unit] if isinstance(self.kind, pl.Datetime) else 1
+        floored = counted.values // size * size
         starts = np.flatnonzero(np.concatenate([[True], floored[1:] != floored[:-1]]))
         part = Tally(floored[starts], np.add.reduceat(counted.counts, starts))
-        self.hours = part if self.hours is None else merged([self.hours, part])
+        known = part if self.periods is None else merged([self.periods, part])
+        # Times all over the place have no coverage to speak of, nor may they take memory without end.
+        self.scattered = len(known.values) > _MOST_PERIODS
+        self.periods = Tally(known.values[:0], known.counts[:0]) if self.scattered else known
 
     def measured(self, sample: pl.Series) -> MeasuredColumn:
         """The measure of all rows."""
@@ -138,10 +147,10 @@ class OrderedStream(ColumnStream):
         return self.known if order is not None and order.startswith("strictly") else self._estimate()
 
     def covering(self, measured: MeasuredColumn) -> MeasuredColumn:
-        """The measure with values that have no holes where the table has none: hours stand for single moments."""
-        if self.hours is None:
+        """The measure without holes that the table does not have: days or hours stand for single moments."""
+        if self.periods is None:
             return measured
-        return replace(measured, distinct=pl.Series(self.hours.values), counts=self.hours.counts)
+        return replace(measured, distinct=pl.Series(self.periods.values), counts=self.periods.counts)
 
 
 class WordStream(ColumnStream):
@@ -168,7 +177,7 @@ class WordStream(ColumnStream):
         distinct, counts = counted_words(words)
         self.parts.append(pl.DataFrame({"word": distinct, "count": counts}))
         self.known += words.len()
-        if sum(part.height for part in self.parts) > 2 * self.limit:
+        if len(self.parts) > _PARTS or sum(part.height for part in self.parts) > 2 * self.limit:
             self.parts = [_summed(self.parts)]
             if self.parts[0].height > self.limit:
                 self.sketch = DistinctSketch()

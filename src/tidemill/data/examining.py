@@ -116,20 +116,20 @@ def _in_batches(
             stream.add(batch[stream.name])
     sample = chosen.rows()
     out = Examined(rows, sampled(sample, SAMPLE), sample)
-    _of_streams(out, streams, references, keys)
-    looked_at = [measure_column(column) for column in sample.iter_columns()]
-    out.findings += find_in_times(looked_at)
+    out.findings += find_in_times(_of_streams(out, streams, references, keys))
     out.findings += find_duplicates(sample)
     out.keys = tuple((profile.name,) for profile in out.profiles if _is_key(profile, rows))
-    out.missing = missing_patterns([column.series for column in looked_at])
+    out.missing = missing_patterns([column.fill_nan(None) if column.dtype.is_float() else column for column in sample])
     return out
 
 
 def _of_streams(
     out: Examined, streams: Iterable[ColumnStream], references: Mapping[str, pl.DataFrame], keys: Mapping[str, str]
-) -> None:
+) -> list[MeasuredColumn]:
+    measured = []
     for stream in streams:
         column = stream.measured(out.labels[stream.name])
+        measured.append(column)
         out.profiles.append(column.profile)
         out.findings += find_in_values(column)
         out.findings += find_in_keys([column], references, keys)
@@ -146,8 +146,12 @@ def _of_streams(
             f"{', '.join(estimated[:_NAMED])}"
             + (f" and {len(estimated) - _NAMED:,} more" if estimated[_NAMED:] else "")
         )
-    out.basis["rows"] = f"repeated rows, keys, clocks and missing patterns on a sample of {sample:,} rows"
+    out.basis["rows"] = (
+        f"repeated rows, labels, clocks beside each other and missing patterns on a sample of {sample:,} rows"
+    )
+    out.basis["keys"] = "columns of exact distinct values, or in strict order: others may be keys that are not named"
     out.basis["relations"] = f"a sample of {out.sample.height:,} of {rows:,} rows"
+    return measured
 
 
 def _is_key(profile: ColumnProfile, rows: int) -> bool:
