@@ -59,7 +59,7 @@ def test_each_injected_defect_is_found():
     )
     found = kinds(table, target="label")
     expected = {
-        "impossible_value:speed", "sentinel:below", "mostly_missing:empty", "missing_burst:empty",
+        "impossible_value:speed", "sentinel:below", "mostly_missing:empty",
         "constant:fixed", "id_like:id", "clock_as_number:clock", "clock_2400:clock",
         "null_token:token", "mixed_types:mixed", "encoding_damage:damaged",
         "spelling_variants:spelt", "missing_labels:label", "suspiciously_predictive:told",

@@ -157,7 +157,8 @@ def _null_values(frame: pl.DataFrame, operation: ops.NullValues) -> Effect:
             continue
         values = [value for value in operation.values if isinstance(value, str) == (dtype == pl.String)]
         if values:
-            changes[name] = pl.when(~pl.col(name).is_in(values)).then(pl.col(name))
+            given = pl.any_horizontal(pl.col(name) == value for value in values)
+            changes[name] = pl.when(~given).then(pl.col(name))
     return _replaced(frame, changes, "null_values") if changes else Effect(frame, operation.columns, 0)
 
 

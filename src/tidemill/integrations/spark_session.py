@@ -38,10 +38,11 @@ def packages() -> Any:
         If it is not installed.
     """
     try:
-        from py4j.protocol import Py4JError, Py4JJavaError
-        from pyspark.errors import PySparkException
+        from pyspark.errors import PySparkException  # before what it brings: this is the package to name
         from pyspark.logger import PySparkLogger
         from pyspark.sql import SparkSession
+
+        from py4j.protocol import Py4JError, Py4JJavaError  # isort: skip
     except ImportError as error:
         package = str(error.name).partition(".")[0]
         raise MissingExtraError(package, "spark", purpose="reading from Spark") from error

@@ -9,9 +9,11 @@ from tidemill.data.findings.finding import Finding
 #: A finding of the first kind follows from one of the others in the same column, or about whole rows.
 _FOLLOWS = {
     "precision_change": {"unit_break", "stuck_values", "mixed_types", "swapped_columns"},
+    "unit_break": {"swapped_columns"},
     "clock_shift": {"duplicate_rows", "hour_mismatch", "sentinel"},
     "late_rows": {"sentinel"},
     "time_gap": {"sentinel", "daylight_saving"},
+    "missing_burst": {"mostly_missing"},
     "missing_values": {"mostly_missing", "missing_labels"},
 }
 

@@ -172,9 +172,8 @@ def _beyond_gaps(column: MeasuredColumn, values: Floats, counts: Any) -> Iterato
     """Rare values that lie far beyond a gap in which nothing is."""
     quarter, median, three = _quartiles(values, counts)
     for sign in (1, -1):
-        side = (values - median) * sign
-        order = np.argsort(side)
-        distance, number, original = side[order], counts[order], values[order]
+        original, number = values[::sign], counts[::sign]
+        distance = (original - median) * sign
         first = _first_beyond(distance, number, width=three - quarter)
         if first is not None:
             count = int(number[first:].sum())

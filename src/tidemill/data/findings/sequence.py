@@ -21,7 +21,7 @@ _SURE = 14.0 + math.log(64 * 65 / 2)
 _GONE, _THERE = 0.5, 0.1
 _PLACES = tuple(range(-3, 7))
 _FEWEST_DISTINCT, _LONGER = 20, 4.0
-_APART, _ALIKE, _CROSSED, _TURNED, _TURNED_ALIKE = 0.6, 0.3, 0.6, 0.97, 0.8
+_APART, _ALIKE, _CROSSED, _TURNED, _NEARER = 0.6, 0.3, 0.6, 0.97, 0.3
 _LATE, _LATENESS = 0.25, 0.05
 _JUMPS = 3
 _FEW_SIGNS = 0.02
@@ -139,7 +139,7 @@ def _coarser(name: str, values: Floats, scale: float, rows: float) -> Iterator[F
     for side, rest, is_inside in ((inside & known, ~inside & known, True), (~inside & known, inside & known, False)):
         if side.sum() < _FEWEST or rest.sum() < _FEWEST:
             continue
-        most = float(np.quantile(places[side], 0.99))
+        most = float(np.quantile(places[side], 0.95))
         elsewhere = float((places[rest] <= most).mean())
         # Rows that repeat the one before them, such as those of one person, are one piece of evidence.
         fresh = float((np.diff(values[rest]) != 0).mean())
@@ -207,6 +207,7 @@ def _swapped(sample: pl.DataFrame, scale: float) -> Iterator[Finding]:
         for two, other in moved[place + 1 :]:
             if _jaccard(found, other) >= 0.9 and _are_swapped(numbers[one], numbers[two], found.inside):
                 yield _swap(sample, one, two, found, scale)
+                yield _swap(sample, two, one, found, scale)
 
 
 def _jaccard(one: Stretch, two: Stretch) -> float:
@@ -224,7 +225,13 @@ def _are_swapped(one: Floats, two: Floats, inside: Any) -> bool:
     # Where one is always the greater, and in the stretch the other, they may also differ a little by themselves.
     greater = one > two
     turned = abs(float(greater[inside].mean()) - float(greater[~inside].mean()))
-    return turned >= _TURNED and float(np.mean(crossed)) <= _CROSSED * apart and max(crossed) <= _TURNED_ALIKE
+    return turned >= _TURNED and all(
+        abs(here - there) <= _NEARER * abs(here - before)
+        for here, there, before in (
+            (np.median(one[inside]), np.median(two[~inside]), np.median(one[~inside])),
+            (np.median(two[inside]), np.median(one[~inside]), np.median(two[~inside])),
+        )
+    )
 
 
 def _swap(sample: pl.DataFrame, one: str, two: str, found: Stretch, scale: float) -> Finding:

@@ -64,7 +64,12 @@ def best_stretch(signal: Floats, blocks: int = BLOCKS) -> Stretch:
     sign = 1.0 if sums[high] >= sums[low] else -1.0
     low = _turn(-sign * sums, low, step) if low else 0
     high = _turn(sign * sums, high, step) if high < rows else rows
-    return Stretch(low, high, rows) if low < high else Stretch(0, rows, rows)
+    if low >= high:
+        return Stretch(0, rows, rows)
+    # Of a table cut in two, either side is the stretch: the smaller one is meant.
+    if high - low > rows / 2 and (low == 0) != (high == rows):
+        low, high = (high, rows) if low == 0 else (0, low)
+    return Stretch(low, high, rows)
 
 
 def _turn(sums: Floats, place: int, step: int) -> int:

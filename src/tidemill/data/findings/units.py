@@ -21,8 +21,10 @@ _FEWEST_DISTINCT, _FEWEST_WHOLE, _ROW_NUMBERS = 20, 32, 0.9
 _MOST_GROUPS = 30
 _CELSIUS = (-60.0, 60.0)
 #: The two sides must differ as they are, and be alike when one is converted.
-_APART, _ALIKE, _SHARE = 0.15, 0.04, 0.35
+_APART, _ALIKE, _SHARE, _MOVED = 0.15, 0.04, 0.35, 0.05
 _NOISE = 1.6
+#: A stretch this many widths away, and this far in logarithms, is of another magnitude whatever its values are like.
+_MAGNITUDE, _MAGNITUDE_FACTOR = 8.0, 3.0
 #: Of jumps that are wide beside the values' own spread: how wide, and how far the sides may differ then.
 _JUMP, _WIDEST, _PER_WIDTH, _TOGETHER = 1.5, 0.3, 0.05, 0.4
 #: How far, in logarithms, the ratio of the two medians may be from the factor, besides chance.
@@ -117,12 +119,37 @@ def _stretch(
     if found.share > 1 / 2:
         inside = ~inside
     fit = _converted(numbers[inside], numbers[~inside], fewest=_FEWEST_STRETCH)
-    if fit is None or (not fit.strict and _moved_together(places, inside, others)):
+    if fit is None or not fit.strict:
+        scale = _scale(numbers[inside], numbers[~inside])
+        fit = scale or (None if fit is None or _moved_together(places, inside, others) else fit)
+    if fit is None:
         return None
     share = float(inside.mean())
     first = int(np.flatnonzero(inside)[0]) / len(numbers)
     where = f"about {share:.0%} of rows, from {first:.0%} of the way" + (f" by {by}" if by else "")
     return _finding(name, fit, round(share * rows), share, where)
+
+
+def _scale(inside: Floats, outside: Floats) -> _Fit | None:
+    """A stretch of another order of magnitude: so many widths away that whatever else differs does not matter."""
+    if min(len(inside), len(outside)) < _FEWEST_STRETCH or min(inside.min(), outside.min()) <= 0:
+        return None
+    middle, other = float(np.median(inside)), float(np.median(outside))
+    times = other / middle
+    jump = _jump(inside, outside, times)
+    if jump < _MAGNITUDE or abs(math.log(times)) < _MAGNITUDE_FACTOR:
+        return None
+    width = abs(math.log(times)) / jump
+    near = [
+        (abs(math.log(times / there)), there, words)
+        for factor, offset, words in _CONVERSIONS
+        if not offset
+        for there in (factor, 1 / factor)
+    ]
+    off, factor, words = min(near)
+    if off > 2 * width:
+        factor, words = times, f"a factor of about {max(times, 1 / times):.3g}"
+    return _Fit(words, other, middle, factor, 0.0, strict=True)
 
 
 def _moved_together(places: Any, inside: Flags, others: Sequence[Floats]) -> bool:
@@ -162,8 +189,13 @@ def _group(
     name: str, values: Floats, by: str, levels: list[tuple[str, Flags]], others: Sequence[Floats], rows: int
 ) -> Finding | None:
     known = np.isfinite(values)
+    places = np.full(len(values), np.nan)
+    places[known] = ranks(values[known]) / max(1, int(known.sum()))
     for group, there in levels:
         inside = there & known
+        # A factor moves all values of a group one way.
+        if not inside.any() or abs(float(places[inside].mean()) - 0.5) < _MOVED:
+            continue
         outside = ~inside & known
         if not _FEWEST <= inside.sum() <= outside.sum():
             continue

@@ -39,18 +39,20 @@ def find_in_words(column: MeasuredColumn) -> Iterator[Finding]:
     name, rows = column.profile.name, column.profile.rows
     words = pl.DataFrame({"word": column.distinct, "count": column.counts})
     tokens = words.filter(pl.col("word").str.strip_chars().str.to_lowercase().is_in([*_NULL_TOKENS, ""]))
+    usual = bool(tokens.height) and int(tokens["count"].max()) > _MOSTLY * int(words["count"].sum())  # type: ignore[arg-type]
     if tokens.height:
+        # What most rows have may as well be an answer, such as no damage.
         yield of_words(
-            "null_token", name, "warning", tokens, rows,
+            "null_token", name, "note" if usual else "warning", tokens, rows,
             f"{name} holds text that stands for a missing value.",
             f"Read it as missing: null_values = {_list(tokens)}.",
-            {"kind": "null_values", "columns": [name], "values": tokens["word"].to_list()},
+            {} if usual else {"kind": "null_values", "columns": [name], "values": tokens["word"].to_list()},
         )  # fmt: skip
     yield from _damaged(name, rows, words)
     spoken = words.join(tokens, on="word", how="anti")
     typed = list(_types(column, spoken))
     yield from typed
-    if not typed:
+    if all(finding.severity == "note" for finding in typed):
         yield from _variants(column, words)
 
 

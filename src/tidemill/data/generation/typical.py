@@ -154,9 +154,9 @@ def _in_times(columns: Sequence[pl.Series], chance: _Chance) -> Iterator[d.Distu
         if not column.is_sorted():
             continue
         yield d.Gap(chance.between(0.2, 0.8, "gap"), chance.size(0.05, 0.15, "gap share"))
-        yield d.LateRows(column.name, "12h", chance.size(0.01, 0.1, "late share"))
         seconds = column.drop_nulls().dt.epoch("s").to_numpy()
         if np.median(np.diff(seconds)) <= _HOUR:  # on rows that are farther apart a shift leaves no trace
+            yield d.LateRows(column.name, "12h", chance.size(0.01, 0.1, "late share"))
             by = chance.one(("-5h", "3h", "-1h"), "zone")
             yield d.ZoneShift(column.name, by, since=chance.between(0.3, 0.8, "zone at"))
 
