@@ -251,6 +251,24 @@ def kill_after_the_first_piece(monkeypatch, hadoop) -> list[bool]:
     return killed
 
 
+@pytest.mark.parametrize(
+    ("uri", "options", "message"),
+    [
+        (
+            "webhdfs://127.0.0.1:1/f.csv",
+            {"usr": "ann"},
+            r"webhdfs:// has no such option: 'usr'\. Use .*timeout, .*user",
+        ),
+        ("hdfs://127.0.0.1:1/f.csv", {"usr": "ann"}, r"hdfs:// has no such option: 'usr'\. Give settings of Hadoop"),
+        ("webhdfs:///f.csv", {}, r"names no NameNode\. Write webhdfs://HOST:PORT/PATH"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(tmp_path, uri, options, message):
+    """A misspelt user reads as somebody else."""
+    with pytest.raises(ConfigError, match=message):
+        resolve_source("s", root=tmp_path, sources={"s": {"uri": uri, "storage_options": options}})
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("scheme", ["webhdfs", "hdfs"])
 def test_kill_9_of_the_data_node_in_the_middle_of_a_read(hadoop, scheme, tmp_path, monkeypatch):

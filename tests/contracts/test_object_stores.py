@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -134,8 +135,13 @@ def test_as_an_artifact_store_that_is_damaged(cloud, artifacts, check):
     check(artifacts, damage)
 
 
+async def no_pause(_seconds: float) -> None:
+    """gcsfs waits between its tries, for minutes in all."""
+
+
 @pytest.mark.slow
-def test_a_wire_that_is_cut_in_the_middle_of_a_download_leaves_nothing_half(cloud, tmp_path):
+def test_a_wire_that_is_cut_in_the_middle_of_a_download_leaves_nothing_half(cloud, tmp_path, monkeypatch):
+    monkeypatch.setattr("gcsfs.retry.asyncio", SimpleNamespace(sleep=no_pause))
     table = b"x\n" + b"".join(b"%d\n" % number for number in range(400_000))
     cloud.write("large.csv", table)
     raw = {"uri": f"{cloud.uri}/large.csv", "storage_options": cloud.options}

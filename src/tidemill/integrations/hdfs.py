@@ -49,6 +49,13 @@ class Hdfs(AbstractFileSystem):  # type: ignore[misc]
                 value=settings["user"],
                 hint="Set HADOOP_USER_NAME in the environment, log in with kinit, or use webhdfs://USER@HOST:PORT/….",
             )
+        unknown = sorted(name for name in settings if "." not in name and name != "skip_instance_cache")
+        if unknown:
+            raise ConfigError(
+                "hdfs:// has no such option",
+                value=unknown[0],
+                hint='Give settings of Hadoop by their full names, such as "dfs.client.use.datanode.hostname".',
+            )
         super().__init__(host=host, port=port, **settings)
         self.place = f"hdfs://{host or ''}" + (f":{port}" if port else "")
         with _told():

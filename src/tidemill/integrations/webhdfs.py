@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,14 @@ from urllib.parse import quote, unquote, urlsplit
 import requests
 from fsspec.implementations.webhdfs import WebHDFile, WebHDFS
 
+from tidemill.core.errors import ConfigError
+
 _CHUNK = 1 << 20
 _CONNECT_SECONDS = 10.0
+
+#: What every file system of fsspec takes, and what this one does; anything else would be ignored.
+_GENERAL = frozenset({"skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths"})
+_OPTIONS = _GENERAL | set(inspect.signature(WebHDFS.__init__).parameters) - {"self", "kwargs"} | {"timeout"}
 
 #: What Hadoop calls an error -> what Python calls it; anything else is an OSError that names it.
 _ERRORS: dict[str, type[OSError]] = {
@@ -45,9 +52,16 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
 
     protocol = "webhdfs"
 
-    def __init__(self, host: str, port: int = 9870, *, timeout: float = 60.0, **options: Any) -> None:
+    def __init__(self, host: str = "", port: int = 9870, *, timeout: float = 60.0, **options: Any) -> None:
         if self._cached:
             return
+        unknown = sorted(set(options) - _OPTIONS)
+        if unknown or not host:
+            raise ConfigError(
+                "webhdfs:// has no such option" if unknown else "webhdfs:// names no NameNode",
+                value=unknown[0] if unknown else None,
+                hint=f"Use {', '.join(sorted(_OPTIONS - _GENERAL))}." if unknown else "Write webhdfs://HOST:PORT/PATH.",
+            )
         self._timeout = (_CONNECT_SECONDS, float(timeout))
         super().__init__(host, port, **options)
 
@@ -84,9 +98,11 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
         expected = self.info(rpath)["size"]
         received = 0
         with self._opened(rpath) as answer, Path(lpath).open("wb") as file:
-            for chunk in answer.iter_content(_CHUNK):
-                file.write(chunk)
-                received += len(chunk)
+            try:
+                for chunk in answer.iter_content(_CHUNK):
+                    received += file.write(chunk)
+            except requests.RequestException as error:
+                raise OSError(f"{rpath} broke off: the DataNode is gone") from error
         _check_length(rpath, received, expected)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_options: Any) -> bytes:
@@ -148,7 +164,14 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
         )
 
     def _ask(self, method: str, url: str, **options: Any) -> requests.Response:
-        answer = self.session.request(method.upper(), url, timeout=self._timeout, **options)
+        try:
+            answer = self.session.request(method.upper(), url, timeout=self._timeout, **options)
+        except requests.Timeout as error:
+            raise TimeoutError(f"{urlsplit(url).netloc} was silent for {self._timeout[1]:g} s: timed out") from error
+        except requests.ConnectionError as error:
+            why = str(getattr(error.args[0], "reason", error) if error.args else error).rpartition(": ")[2]
+            ports = "; Hadoop 3 listens on 9870, Hadoop 2 on 50070" if "refused" in why else ""
+            raise ConnectionError(f"{urlsplit(url).netloc} does not answer: {why}{ports}") from error
         return _checked(answer)
 
     @contextmanager

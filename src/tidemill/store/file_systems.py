@@ -20,6 +20,11 @@ _PACKAGES = {
     "sftp": ("paramiko", "sftp"),
 }
 
+#: Where fsspec takes a question mark, which is a wildcard in our addresses, for the start of a query.
+_AS_WRITTEN = frozenset({"ftp", "sftp"})
+
+_SILENCE = 60.0  # seconds
+
 #: scheme -> "module:class" of a file system of ours.
 _OURS = {
     "hdfs": "tidemill.integrations.hdfs:Hdfs",
@@ -57,10 +62,22 @@ def connect(url: str, purpose: str, **options: Any) -> tuple[Any, str]:
             importlib.import_module(package)
         except ImportError as error:
             raise MissingExtraError(package, extra, purpose=purpose) from error
+    if scheme in ("http", "https"):
+        options = _patient(options)
     if scheme not in _OURS:
-        system, path = url_to_fs(url, **options)
-        return system, str(path)
+        if scheme not in _AS_WRITTEN:
+            system, path = url_to_fs(url, **options)
+            return system, str(path)
+        system, _ = url_to_fs(url.partition("?")[0].partition("#")[0], **options)
+        return system, "/" + url.partition("://")[2].partition("/")[2]
     module, _, name = _OURS[scheme].partition(":")
     kind = getattr(importlib.import_module(module), name)
     system = kind(**{**kind.options_of(url), **options})
     return system, str(kind.path_of(url))
+
+
+def _patient(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the HTTP client, which gives up on silence and not, as by its own default, on a long download."""
+    given = options.get("client_kwargs", {})
+    timeout = importlib.import_module("aiohttp").ClientTimeout(total=None, sock_connect=_SILENCE, sock_read=_SILENCE)
+    return {**options, "client_kwargs": {"timeout": timeout, **given}}

@@ -55,7 +55,7 @@ def fetch(uri: str, root: Path, storage_options: Mapping[str, Any]) -> list[Foun
     except TidemillError:
         raise
     except FileNotFoundError as error:
-        refused = _cause(error)
+        refused = _cause(error) if scheme in ("http", "https") else None
         if refused is not None:
             raise _failed(uri, refused) from None
         raise NotFoundError(  # the client's own message may hold the secrets of the address
@@ -137,7 +137,7 @@ def _differ(before: Info, after: Info) -> bool:
 
 def _check_whole(path: str, received: Path, info: Info) -> None:
     expected, here = info.get("size"), received.stat().st_size
-    if expected is not None and expected != here and "mimetype" not in info:  # HTTP may pack what it sends
+    if expected is not None and expected != here and "url" not in info:  # of what is asked by HTTP, its client knows
         raise OSError(f"{PurePosixPath(path).name} broke off: {here} of {expected} bytes came")
 
 
