@@ -16,6 +16,7 @@ from benchmarks.report import show
 #: Name of the benchmark: the module with ``run(runs, peers)``, and what it measures.
 BENCHMARKS = {
     "step_overhead": ("benchmarks.step_overhead.compare", "what a step costs beyond its work, beside orchestrators"),
+    "sources": ("benchmarks.sources.compare", "reading a CSV file and a table of PostgreSQL, beside Polars"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 

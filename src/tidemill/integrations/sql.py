@@ -142,7 +142,7 @@ def _connect(source: Source, root: Path) -> Iterator[_Session]:
             if connection.dialect.name == "postgresql":
                 connection = connection.execution_options(postgresql_readonly=True)
             yield _Session(connection, source, _arrow(source, root))
-    except (sa.exc.SQLAlchemyError, *_driver_errors()) as error:
+    except _errors() as error:
         text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
         raise DataError(
             f"source {source.name!r}: {shown(source.uri)} cannot be read: "
@@ -159,10 +159,10 @@ def _arrow(source: Source, root: Path) -> str | None:
     return f"postgresql://{rest}" if scheme in ("postgresql", "postgres") and adbc.is_installed() else None
 
 
-def _driver_errors() -> tuple[type[Exception], ...]:
-    """What drivers raise when they are not called through SQLAlchemy."""
+def _errors() -> tuple[type[Exception], ...]:
+    """What SQLAlchemy raises, and what drivers do where they are not called through it."""
     found: list[Any] = [sys.modules[name] for name in ("pymysql", "psycopg") if name in sys.modules]
-    return tuple(module.Error for module in found)
+    return (sa.exc.SQLAlchemyError, *(module.Error for module in found))
 
 
 def _without_password(text: str, url: sa.URL) -> str:

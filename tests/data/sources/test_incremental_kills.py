@@ -74,7 +74,7 @@ class Place:
             "duckdb": ("duckdb:///events.duckdb", 'table = "events"'),
             "rest": (
                 self.url,
-                'resource = "events"\ncursor_param = "since"\nschema = { id = "int64" }\npagination = { kind = "page" }',
+                'resource = "events"\ncursor_param = "since"\nschema.id = "int64"\npagination.kind = "page"',
             ),
         }[self.kind]
         (self.root / "tidemill.toml").write_text(
