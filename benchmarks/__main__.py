@@ -18,6 +18,7 @@ BENCHMARKS = {
     "step_overhead": ("benchmarks.step_overhead.compare", "what a step costs beyond its work, beside orchestrators"),
     "profile": ("benchmarks.profile.compare", "what a look at a table costs, beside a profiler"),
     "contract": ("benchmarks.contract.compare", "what checking a table costs, beside other validators"),
+    "sources": ("benchmarks.sources.compare", "reading a CSV file and a table of PostgreSQL, beside Polars"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 

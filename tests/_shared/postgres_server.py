@@ -22,12 +22,12 @@ def postgres_server() -> Iterator[str]:
     # Not under pytest's folder: the path of a Unix socket is limited to about 100 bytes, and that one is private.
     home = Path(tempfile.mkdtemp(prefix="tidemill-pg-"))
     try:
-        yield from _serve(home)
+        yield from serve(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _serve(home: Path) -> Iterator[str]:
+def serve(home: Path) -> Iterator[str]:
     # PostgreSQL refuses to run as root, so root lends the folder to an unprivileged user.
     user = NOBODY if os.geteuid() == 0 else None
     binaries = _binaries(home, user)

@@ -24,6 +24,7 @@ from tidemill.data.sources.schemes import connector_of
 from tidemill.data.sources.selecting import columns_needed, newest, selected
 from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window
+from tidemill.data.sources.together import together
 from tidemill.data.types import table_schema
 from tidemill.engine import context
 from tidemill.engine.step import step
@@ -209,7 +210,7 @@ def _scan_files(
     kept = [folder_of(root, file.digest) for file in resolved.files]
     frames = scan(list(zip(paths, own, strict=True)), source.format, source.options, bad, kept)
     frames = with_partitions(frames, parts, wanted)
-    return frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
+    return together(frames, [file.path for file in resolved.files])
 
 
 def _next_window(source: Source, root: Path, selection: Selection) -> ResolvedSource:

@@ -69,7 +69,7 @@ def _like(column: pl.Series, kind: pl.DataType) -> pl.Series:
         return column.cast(pl.String).cast(kind)
     if kind.is_temporal() and column.len():
         far = column.to_physical().cast(pl.Int64).abs().max()
-        if far is not None and far >= _FOREVER[kind.base_type()]:  # type: ignore[operator, index]  # a number, a time type
+        if far is not None and far >= _FOREVER[kind.base_type()]:  # type: ignore[operator]  # a number, a time type
             raise SchemaError(
                 f"column {column.name!r} has a time that is infinite or after the year 9999",
                 hint="Replace it in a query: NULLIF(column, 'infinity').",

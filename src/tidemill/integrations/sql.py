@@ -102,7 +102,7 @@ class _Session:
         if self._arrow is None:
             return None
         with closing(self._connection.execute(statement.limit(0))) as described:
-            codes = [item[1] for item in described.cursor.description]  # type: ignore[union-attr]  # it gives rows
+            codes = [item[1] for item in described.cursor.description]
             kinds = self._kinds(described)
         if not adbc.SAFE.issuperset(codes):
             return None
@@ -114,7 +114,7 @@ class _Session:
 
 def _give_up(cursor: Any) -> None:
     """PyMySQL would read on from a connection that is gone, and complain about it, when its cursor is collected."""
-    unread = getattr(cursor, "_result", None)
+    unread: Any = getattr(cursor, "_result", None)
     if getattr(unread, "unbuffered_active", False):
         unread.unbuffered_active = False
 
@@ -142,7 +142,7 @@ def _connect(source: Source, root: Path) -> Iterator[_Session]:
             if connection.dialect.name == "postgresql":
                 connection = connection.execution_options(postgresql_readonly=True)
             yield _Session(connection, source, _arrow(source, root))
-    except (sa.exc.SQLAlchemyError, *_driver_errors()) as error:
+    except _errors() as error:
         text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
         raise DataError(
             f"source {source.name!r}: {shown(source.uri)} cannot be read: "
@@ -159,10 +159,10 @@ def _arrow(source: Source, root: Path) -> str | None:
     return f"postgresql://{rest}" if scheme in ("postgresql", "postgres") and adbc.is_installed() else None
 
 
-def _driver_errors() -> tuple[type[Exception], ...]:
-    """What drivers raise when they are not called through SQLAlchemy."""
-    found = [sys.modules[name] for name in ("pymysql", "psycopg") if name in sys.modules]
-    return tuple(module.Error for module in found)
+def _errors() -> tuple[type[Exception], ...]:
+    """What SQLAlchemy raises, and what drivers do where they are not called through it."""
+    found: list[Any] = [sys.modules[name] for name in ("pymysql", "psycopg") if name in sys.modules]
+    return (sa.exc.SQLAlchemyError, *(module.Error for module in found))
 
 
 def _without_password(text: str, url: sa.URL) -> str:

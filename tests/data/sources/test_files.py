@@ -109,3 +109,30 @@ def test_a_spreadsheet(tmp_path):
     (tmp_path / "bad.xlsx").write_bytes(b"no")
     with pytest.raises(DataError, match="not a spreadsheet"):
         load(tmp_path, {"uri": "bad.xlsx"})
+
+
+def files(root: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        (root / f"{name}.csv").write_text(text)
+
+
+def test_files_of_different_columns_or_types_are_named_with_the_column(tmp_path):
+    """Put together they would be a table with holes, or numbers turned into text in silence."""
+    files(tmp_path, a="x,y\n1,2\n", b="y,x\n2.5,3\n", c="x,y\n4,\n")
+    table = load(tmp_path, {"uri": "*.csv"})
+    assert table.to_dict(as_series=False) == {"x": [1, 3, 4], "y": [2.0, 2.5, None]}
+    assert table.schema == {"x": pl.Int64, "y": pl.Float64}
+    files(tmp_path, d="x,y\n5,late\n")
+    with pytest.raises(SchemaError, match=r"column 'y' is int64 in a\.csv and string in d\.csv\. Fix its type"):
+        load(tmp_path, {"uri": "*.csv"})
+    assert load(tmp_path, {"uri": "*.csv", "schema": {"y": "string"}})["y"].to_list() == ["2", "2.5", None, "late"]
+    files(tmp_path, d="x,z\n5,6\n")
+    with pytest.raises(SchemaError, match=r"unlike a\.csv, d\.csv lacks \['y'\], and d\.csv has \['z'\] besides"):
+        load(tmp_path, {"uri": "*.csv"})
+    assert load(tmp_path, {"uri": "*.csv"}, columns=["x"])["x"].to_list() == [1, 3, 4, 5]
+
+
+def test_a_time_in_one_file_and_a_date_in_another_are_two_types(tmp_path):
+    files(tmp_path, a="at\n2013-01-01\n", b="at\n2013-01-01T10:00:00\n")
+    with pytest.raises(SchemaError, match=r"'at' is date in a\.csv and timestamp\[us\] in b\.csv"):
+        load(tmp_path, {"uri": "*.csv"})

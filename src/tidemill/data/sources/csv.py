@@ -95,7 +95,7 @@ def read_csv(
     Datetime(time_unit='us', time_zone='UTC')
     """
     name = file or (data.name if isinstance(data, Path) else f"the file of {len(data):,} bytes")
-    kept: Kept = InMemory() if folder is None else OnDisk(folder)
+    kept: Kept = OnDisk(folder) if folder is not None else InMemory()
     found = kept.from_before()
     if found is not None:
         return found

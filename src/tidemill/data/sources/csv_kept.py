@@ -54,7 +54,7 @@ class Kept(Protocol):
 class InMemory:
     """For files of a size that memory holds."""
 
-    block_size = None
+    block_size: int | None = None
 
     def __init__(self) -> None:
         self._frames: list[pl.DataFrame] = []
@@ -67,8 +67,9 @@ class InMemory:
     ) -> None:
         pass
 
-    def from_before(self) -> None:
+    def from_before(self) -> pl.LazyFrame | None:
         """Nothing outlives the process."""
+        return None
 
     def add(self, frame: pl.DataFrame) -> None:
         """Keep the table of the next block."""

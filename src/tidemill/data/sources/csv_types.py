@@ -20,7 +20,7 @@ NAMES: dict[Kind, str] = {
     "utc": "times with an offset",
 }  # fmt: skip
 #: Kinds that Polars parses while it reads.
-PARSED = frozenset({"bool", "int", "float"})
+PARSED: frozenset[Kind] = frozenset({"bool", "int", "float"})
 
 _SAMPLE = 200
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"

@@ -115,8 +115,9 @@ def header_of(head: bytes, dialect: Dialect, file: str, *, has_names: bool) -> H
 
 
 def _parsed(lines: list[str], dialect: Dialect) -> Any:
-    quoting = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
-    return csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote or None, quoting=quoting)
+    if not dialect.quote:
+        return csv.reader(lines, delimiter=dialect.separator, quoting=csv.QUOTE_NONE)
+    return csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote)
 
 
 def _end_of_record(head: bytes, start: int, quote: str) -> int:

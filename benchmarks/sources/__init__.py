@@ -1,0 +1,1 @@
+"""What it costs to read a CSV file and a table of PostgreSQL."""
