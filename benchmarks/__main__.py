@@ -16,6 +16,7 @@ from benchmarks.report import show
 #: Name of the benchmark: the module with ``run(runs, peers)``, and what it measures.
 BENCHMARKS = {
     "step_overhead": ("benchmarks.step_overhead.compare", "what a step costs beyond its work, beside orchestrators"),
+    "labelling": ("benchmarks.labelling.compare", "a page, the next task and a label among 100,000 tasks"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 

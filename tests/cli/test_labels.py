@@ -113,9 +113,9 @@ def test_labels_leave_as_tables_and_go_to_another_tool_and_back(queue):
 
 
 def test_probable_errors_are_listed(tickets):
-    pl.DataFrame(
-        {"late": ["no"] * 5 + ["yes"] * 5, "p": [0.1, 0.1, 0.2, 0.1, 0.9, 0.9, 0.8, 0.9, 0.9, 0.95]}
-    ).with_columns(q=1 - pl.col("p")).write_csv(tickets.folder / "scored.csv")
+    chances = [0.1, 0.1, 0.2, 0.1, 0.9, 0.9, 0.8, 0.9, 0.9, 0.95]
+    scored = pl.DataFrame({"late": ["no"] * 5 + ["yes"] * 5, "p": chances}).with_columns(q=1 - pl.col("p"))
+    scored.write_csv(tickets.folder / "scored.csv")
     arguments = ("labels", "errors", "scored.csv", "--label", "late", "--probabilities")
     suspect, summary = tickets(*arguments, "no=q,yes=p", "--json").lines
     assert (suspect["suspect"]["row"], summary["suspects"]) == (4, 1)
