@@ -80,3 +80,45 @@ def test_measures_of_uncertainty_differ_where_they_should():
         uncertainties(rows, "guess")
     with pytest.raises(DataError, match="none negative"):
         uncertainties([[float("nan"), 1.0]])
+
+
+def late(row):
+    """Mostly right."""
+    return "yes" if row["n"] >= 52 else None
+
+
+def test_rules_in_python_vote_beside_rules_in_sql():
+    table = pl.DataFrame({"n": range(100), "text": ["late" if i >= 50 else "fine" for i in range(100)]})
+    rules = [
+        LabellingFunction("word", "text = 'late'", "yes"),
+        LabellingFunction("fine", "text = 'fine'", "no"),
+        late,
+        lambda row: "no" if row["n"] < 45 else None,
+    ]
+    out = weak_labels(table, rules)
+    assert out.table["label"].to_list() == ["no"] * 50 + ["yes"] * 50
+    assert [voter.name for voter in out.report.voters] == ["word", "fine", "late", "<lambda>"]
+    assert [voter.coverage for voter in out.report.voters] == [0.5, 0.5, 0.48, 0.45]
+    only_python = weak_labels(table, [late, lambda row: "maybe" if row["n"] < 3 else None], model="majority")
+    assert sorted(only_python.table["label"].drop_nulls().unique()) == ["maybe", "yes"]
+
+
+def test_a_rule_in_python_that_fails_names_itself_and_the_row():
+    table = pl.DataFrame({"n": [1, None]})
+    other = LabellingFunction("other", "n > 5", "no")
+
+    def doubled(row):
+        return "yes" if row["n"] * 2 > 1 else None
+
+    def number(row):
+        return 1
+
+    with pytest.raises(DataError, match=r"'doubled' failed on row 1 \(TypeError"):
+        weak_labels(table, [doubled, other])
+    with pytest.raises(DataError, match=r"'number' does not return a label on row 0: 1"):
+        weak_labels(table, [number, other])
+    with pytest.raises(ConfigError, match=r"two labelling functions have one name: 'other'"):
+        weak_labels(table, [other, other])
+    with pytest.raises(ConfigError, match=r"does not fit the table.*Columns are: n"):
+        weak_labels(table, [LabellingFunction("broken", "nowhere > 1", "yes"), other])
+    assert weak_labels(table.clear(), [other, LabellingFunction("one", "n > 1", "yes")]).table.height == 0

@@ -78,7 +78,7 @@ def export(setup: Setup, name: str, target: Path, *, into: str, partial: bool, c
     if setup.json:
         emit({"status": "exported", "queue": name, "file": str(target), "rows": rows, "artifact": artifact})
     else:
-        click.echo(f"{target}: {rows:,} {'interface' if config else 'rows'}")
+        click.echo(f"{target}: the labelling interface" if config else f"{target}: {rows:,} rows")
 
 
 @click.command(name="errors")

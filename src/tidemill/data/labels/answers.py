@@ -76,9 +76,12 @@ def _pinned(arguments: dict[str, Any]) -> dict[str, Any]:
     queue = arguments["queue"]
     if isinstance(queue, Pinned):
         return arguments
+    unknown = sorted(set(arguments) - {"queue", "into", "partial"})
+    if unknown:
+        raise UsageError("read_labels has no such parameter", value=unknown[0], hint="It has queue, into and partial.")
     store = open_project_store(current_project())
     pinned, tables = pin(store, getattr(queue, "name", queue))
-    return {**arguments, "queue": pinned, "tables": tables}
+    return {**arguments, "queue": pinned, **{f"table_{place:04}": table for place, table in enumerate(tables, 1)}}
 
 
 def pin(store: Store, name: str) -> tuple[Pinned, list[Artifact]]:
@@ -91,9 +94,7 @@ def pin(store: Store, name: str) -> tuple[Pinned, list[Artifact]]:
 
 
 @step(stage="label", resolve=_pinned)
-def read_labels(
-    queue: Any, *, into: str = "label", partial: bool = False, tables: Sequence[Any] | None = None
-) -> pl.DataFrame:
+def read_labels(queue: Any, *, into: str = "label", partial: bool = False, **tables: Any) -> pl.DataFrame:
     """The labelled rows of a queue: a table to split and train on.
 
     In a run, the queue is pinned to what it holds when the step starts, so that new labels make the step run again.
@@ -109,7 +110,7 @@ def read_labels(
     partial
         Whether to take rows with fewer labels than the overlap.
     tables
-        The tables that the tasks came from; found by the queue.
+        Not to be given: the tables that the tasks came from, which the queue knows.
 
     Returns
     -------
@@ -122,10 +123,10 @@ def read_labels(
     NotFoundError
         If there is no such queue.
     UsageError
-        If the table has a column of one of these names.
+        If the table has a column of one of these names, or a parameter is not known.
     """
     store = open_project_store(current_project())
-    return answers_table(store, queue, tables or (), into=into, partial=partial)
+    return answers_table(store, queue, [tables[name] for name in sorted(tables)], into=into, partial=partial)
 
 
 def answers_table(

@@ -150,7 +150,7 @@ def label_config(schema: LabelSchema, columns: Sequence[str], guidelines: str = 
       </Choices>
     </View>
     """
-    lines = ["<View>"] + [f"  <Header value={quoteattr(guidelines)}/>"] * bool(guidelines)
+    lines = ["<View>"] + [f"  <Header value={quoteattr(guidelines.strip())}/>"] * bool(guidelines.strip())
     lines += [f'  <Text name="column{place}" value={quoteattr(f"${name}")}/>' for place, name in enumerate(columns, 1)]
     if schema.kind == "number":
         bounds = {"min": schema.minimum, "max": schema.maximum}
@@ -286,6 +286,17 @@ def _result(value: Any, schema: LabelSchema) -> dict[str, Any]:
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    kinds: dict[str, type] = {}
+    for row in rows:
+        for name, value in row.items():
+            kind = float if type(value) is int else type(value)
+            if value is not None and kinds.setdefault(name, kind) is not kind:
+                raise DataError(
+                    f"the data of the tasks are not one table: {name!r} is {kinds[name].__name__} in one task and "
+                    f"{kind.__name__} in another",
+                    value=value,
+                    hint="Give each field one type in all tasks.",
+                )
     try:
         return pl.DataFrame([dict(row) for row in rows], infer_schema_length=None)
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
