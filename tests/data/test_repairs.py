@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,8 @@ def test_a_missing_value_is_told_from_the_other_columns():
     hidden = {"maker": [None, *maker[1:]], "weight": weight}
     told = apply_repairs(hidden, fit_repairs(hidden, [FillModelled("maker", ("weight",))]))["maker"]
     assert told[0] in ("A", "B")
+    with pytest.raises(UsageError, match="from numbers and text"):
+        fit_repairs({**columns, "at": [date(2013, 1, 1)] * 300}, [FillModelled("weight", ("at",))])
     with pytest.raises(UsageError, match="tells a column from others"):
         fit_repairs(columns, [FillModelled("weight", ("weight",))])
 

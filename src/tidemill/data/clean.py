@@ -142,9 +142,16 @@ def clean(table: Tabular, plan: CleaningPlan) -> Cleaned:
     return Cleaned(frame, quarantined, report, getattr(table, "contract", None), tuple(changed))
 
 
+def _nulls(frame: pl.DataFrame, columns: tuple[str, ...]) -> int:
+    """Missing values in those of the columns that the table has."""
+    wanted = set(columns)
+    return sum(column.null_count() for column in frame.iter_columns() if column.name in wanted)
+
+
 def _column_effects(before: pl.DataFrame, after: pl.DataFrame) -> Iterator[ColumnEffect]:
-    for name in dict.fromkeys([*before.columns, *after.columns]):
-        old, new = (frame[name] if name in frame.columns else None for frame in (before, after))
+    olds, news = ({column.name: column for column in frame.iter_columns()} for frame in (before, after))
+    for name in olds | news:
+        old, new = olds.get(name), news.get(name)
         yield ColumnEffect(
             name,
             "added" if old is None else "dropped" if new is None else "kept",
@@ -157,11 +164,11 @@ def _column_effects(before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Colum
 
 def _changed(before: pl.DataFrame, effect: Effect) -> list[str]:
     """The columns that are not what they were."""
-    after = effect.table.schema
+    was, after = before.schema, effect.table.schema
     return [
         name
         for name in effect.columns
-        if effect.changed or name not in after or name not in before.columns or before.schema[name] != after[name]
+        if effect.changed or name not in after or name not in was or was[name] != after[name]
     ]
 
 
@@ -180,13 +187,12 @@ def _done(frame: pl.DataFrame, operation: Operation) -> Effect:
 
 
 def _report(before: pl.DataFrame, effect: Effect, kind: str) -> OperationReport:
-    after = effect.table
     return OperationReport(
         kind,
         effect.columns,
         effect.changed,
-        sum(before[name].null_count() for name in effect.columns if name in before.columns),
-        sum(after[name].null_count() for name in effect.columns if name in after.columns),
+        _nulls(before, effect.columns),
+        _nulls(effect.table, effect.columns),
         0 if effect.removed is None else effect.removed.height,
         effect.examples,
     )

@@ -208,15 +208,16 @@ def _deduplicate(frame: pl.DataFrame, operation: ops.Deduplicate) -> Effect:
     return Effect(frame.filter(keep), operation.columns, 0, frame.filter(~keep), reason)
 
 
-def _missing(frame: pl.DataFrame, name: str) -> pl.Expr:
+def _missing(name: str, dtype: pl.DataType) -> pl.Expr:
     """Null, and of floats NaN as well."""
     column = pl.col(name)
-    return column.is_null() | column.is_nan() if frame.schema[name].is_float() else column.is_null()
+    return column.is_null() | column.is_nan() if dtype.is_float() else column.is_null()
 
 
 def _drop_missing(frame: pl.DataFrame, operation: ops.DropMissing) -> Effect:
     require_columns(frame, operation.columns, purpose="drop_missing")
-    flags = [_missing(frame, name) for name in operation.columns]
+    schema = frame.schema
+    flags = [_missing(name, schema[name]) for name in operation.columns]
     gone = pl.any_horizontal(flags) if operation.how == "any" else pl.all_horizontal(flags)
     keep = frame.select((~gone).alias("keep"))["keep"]
     joined = " or " if operation.how == "any" else " and "
@@ -249,7 +250,7 @@ def _forward_fill(frame: pl.DataFrame, operation: ops.ForwardFill) -> Effect:
 
 def _indicator(frame: pl.DataFrame, operation: ops.Indicator) -> Effect:
     require_columns(frame, [operation.column], purpose="indicator")
-    return _added(frame, f"{operation.column}__missing", _missing(frame, operation.column))
+    return _added(frame, f"{operation.column}__missing", _missing(operation.column, frame.schema[operation.column]))
 
 
 def _clip(frame: pl.DataFrame, operation: ops.Clip) -> Effect:

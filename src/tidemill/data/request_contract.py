@@ -66,9 +66,10 @@ def request_contract(
     >>> made["checks"][0]["rule"], made["checks"][0]["program"][0], made["not_enforced"]
     ('wind > 200', 'and', [{'rule': 'unique (hour)', 'reason': 'it needs the other rows'}])
     """
-    known = [name for name in inputs if name not in changed]
+    altered = set(changed)
+    known = [name for name in inputs if name not in altered]
     table = rows.select(known)
-    left_out = list(_left_out(contract, set(inputs), set(changed)))
+    left_out = list(_left_out(contract, set(inputs), altered))
     part = _of_rows(contract, set(known))
     breaks = structure_breaks(table, part)
     if breaks and not strict:
@@ -82,10 +83,10 @@ def request_contract(
     rules = row_rules(table, part, {})
     if strict:
         _require_kept(table, contract.name, rules)
-    checks = []
+    checks, schema = [], table.schema
     for rule in rules:
         try:
-            program = row_program(rule.broken, table.schema)
+            program = row_program(rule.broken, schema)
         except ConfigError as error:
             left_out.append(_unchecked(rule, error, strict=strict))
             continue

@@ -51,15 +51,15 @@ def row_program(expression: pl.Expr, schema: Mapping[str, pl.DataType]) -> Progr
     >>> row_program(pl.sql_expr("arr >= dep"), {"arr": pl.Int64(), "dep": pl.Int64()})
     ['ge', ['column', 'arr', 'int'], ['column', 'dep', 'int'], 'plain']
     """
-    return _Translation(schema).of(json.loads(expression.meta.serialize(format="json")))
+    used = {name: schema[name] for name in expression.meta.root_names() if name in schema}
+    return _Translation(used).of(json.loads(expression.meta.serialize(format="json")))
 
 
 class _Translation:
     """One expression's translation: the schema decides what an operation means."""
 
     def __init__(self, schema: Mapping[str, pl.DataType]) -> None:
-        self.frame = pl.LazyFrame(schema=dict(schema))
-        self.schema = schema
+        self.schema = dict(schema)
 
     def of(self, node: Any) -> Program:
         if isinstance(node, dict) and len(node) == 1:
@@ -74,7 +74,7 @@ class _Translation:
 
     def dtype(self, node: Any) -> pl.DataType:
         try:
-            return self.frame.select(_expression(node).alias("value")).collect_schema()["value"]
+            return pl.LazyFrame(schema=self.schema).select(_expression(node).alias("value")).collect_schema()["value"]
         except pl.exceptions.PolarsError as error:
             raise ConfigError(f"an expression does not fit the columns: {str(error).splitlines()[0]}") from error
 

@@ -32,12 +32,13 @@ def structure_breaks(frame: pl.DataFrame, contract: TableContract) -> list[str]:
         out.append(f"it has {frame.height:,} rows, fewer than min_rows = {contract.min_rows:,}")
     if contract.max_rows is not None and frame.height > contract.max_rows:
         out.append(f"it has {frame.height:,} rows, more than max_rows = {contract.max_rows:,}")
+    schema = frame.schema
     for rule in contract.columns:
-        if rule.name not in frame.columns:
+        if rule.name not in schema:
             if rule.required:
                 out.append(f"column {rule.name!r} is missing")
-        elif rule.type is not None and not _is_of_type(frame.schema[rule.name], rule.type):
-            out.append(f"column {rule.name!r} is {physical_type(frame.schema[rule.name])} instead of {rule.type}")
+        elif rule.type is not None and not _is_of_type(schema[rule.name], rule.type):
+            out.append(f"column {rule.name!r} is {physical_type(schema[rule.name])} instead of {rule.type}")
     if not contract.extra_columns:
         known = {rule.name for rule in contract.columns}
         out += [f"column {name!r} is not in the contract" for name in frame.columns if name not in known]
@@ -53,7 +54,10 @@ def _is_of_type(dtype: pl.DataType, wanted: str) -> bool:
 
 def row_rules(frame: pl.DataFrame, contract: TableContract, references: Mapping[str, pl.DataFrame]) -> list[RowRule]:
     """Every rule of the contract that a row can break."""
-    out = [rule for column in contract.columns if column.name in frame.columns for rule in _of_column(frame, column)]
+    schema = frame.schema
+    out = [
+        rule for column in contract.columns if column.name in schema for rule in _of_column(schema[column.name], column)
+    ]
     out += [_unique(frame, rule) for rule in contract.unique]
     out += [_foreign_key(frame, rule, references) for rule in contract.foreign_keys]
     out += [_monotone(frame, rule) for rule in contract.monotone]
@@ -64,8 +68,8 @@ def row_rules(frame: pl.DataFrame, contract: TableContract, references: Mapping[
     return out
 
 
-def _of_column(frame: pl.DataFrame, rule: ColumnRule) -> Iterator[RowRule]:
-    column, dtype = pl.col(rule.name), frame.schema[rule.name]
+def _of_column(dtype: pl.DataType, rule: ColumnRule) -> Iterator[RowRule]:
+    column = pl.col(rule.name)
 
     def of(kind: str, name: str, broken: pl.Expr) -> RowRule:
         return RowRule(name, kind, (rule.name,), rule.severity, broken)

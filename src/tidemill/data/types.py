@@ -96,7 +96,10 @@ def collected(table: Tabular) -> pl.DataFrame:
         if isinstance(inner, pl.DataFrame | pl.LazyFrame):
             return collected(inner)
     if hasattr(table, "__arrow_c_stream__"):
-        frame = pl.from_arrow(table)
+        try:
+            frame = pl.from_arrow(table)
+        except pl.exceptions.DuplicateError as error:
+            raise SchemaError(f"column names repeat: {error}", hint="Rename all but one of each.") from None
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
     raise UsageError(
         "not a table", value=type(table).__name__, hint="Give a Polars frame or anything that speaks Arrow."

@@ -97,8 +97,17 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _compared(program: Program) -> Function:
-    compare = _by_mode(_COMPARE[program[0]], program[3])
-    one, other = compile_program(program[1]), compile_program(program[2])
+    operation, first, second, mode = program
+    compare = _by_mode(operation, mode)
+    one, other = _as_compared(first, mode), _as_compared(second, mode)
+    if first[0] == "column" and second[0] == "value" and second[1] is not None and (mode, first[2]) in _DIRECT:
+        name, constant = first[1], other({})
+
+        def against(row: Row) -> bool | None:
+            value = row[name]
+            return None if value is None else compare(value, constant)
+
+        return against
 
     def compared(row: Row) -> bool | None:
         left, right = one(row), other(row)
@@ -107,9 +116,25 @@ def _compared(program: Program) -> Function:
     return compared
 
 
+#: Columns whose values compare as they are.
+_DIRECT = frozenset({("float", "float"), *(("plain", kind) for kind in ("int", "text", "bool", "date", "time"))})
+
+
+def _as_compared(program: Program, mode: str) -> Function:
+    """The value of a side, as a float where it is compared as one."""
+    function = compile_program(program)
+    if mode == "plain" or (mode == "float" and list(program[:1]) == ["column"] and program[2] == "float"):
+        return function
+    convert = _single if mode == "single" else float
+    if program[0] == "value":
+        constant = None if program[1] is None else convert(_constant(program))
+        return lambda _: constant
+    return _of_known(function, convert)
+
+
 def _same(program: Program) -> Function:
-    equal = _by_mode(operator.eq, program[3])
-    one, other, wanted = compile_program(program[1]), compile_program(program[2]), program[0] == "same"
+    equal, wanted = _by_mode("eq", program[3]), program[0] == "same"
+    one, other = _as_compared(program[1], program[3]), _as_compared(program[2], program[3])
 
     def same(row: Row) -> bool:
         left, right = one(row), other(row)
@@ -119,16 +144,19 @@ def _same(program: Program) -> Function:
     return same
 
 
-def _by_mode(compare: Callable[[Any, Any], bool], mode: str) -> Callable[[Any, Any], bool]:
-    if mode == "plain":
-        return compare
-    convert = _single if mode == "single" else float
-    # A NaN is equal to itself and greater than every number.
-    return lambda left, right: compare(_ordered(convert(left)), _ordered(convert(right)))
+def _by_mode(operation: str, mode: str) -> Callable[[Any, Any], bool]:
+    return _COMPARE[operation] if mode == "plain" else _WITH_NAN[operation]
 
 
-def _ordered(number: float) -> tuple[bool, float]:
-    return (True, 0.0) if number != number else (False, number)
+#: A NaN is equal to itself and greater than every number.
+_WITH_NAN: dict[str, Callable[[float, float], bool]] = {
+    "eq": lambda one, other: one == other or (one != one and other != other),
+    "ne": lambda one, other: not (one == other or (one != one and other != other)),
+    "lt": lambda one, other: one < other or (other != other and one == one),
+    "le": lambda one, other: one <= other or other != other,
+    "gt": lambda one, other: one > other or (one != one and other == other),
+    "ge": lambda one, other: one >= other or one != one,
+}
 
 
 def _single(number: Any) -> float:

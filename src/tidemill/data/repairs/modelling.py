@@ -64,6 +64,10 @@ def _terms(name: str, values: Values) -> list[dict[str, Any]]:
         numbers = numbers[np.isfinite(numbers)]
         mean, width = (float(numbers.mean()), float(numbers.std())) if numbers.size else (0.0, 1.0)
         return [{"column": name, "mean": mean, "width": width or 1.0}]
+    if not all(isinstance(value, str | bool) for value in known):
+        raise UsageError(
+            "fill_modelled tells a column from numbers and text", value=name, hint="Derive a number from it first."
+        )
     tally = Counter(category_of(value) for value in known)
     most = sorted(tally, key=lambda value: (-tally[value], str(value)))[:_MOST_CATEGORIES]
     return [{"column": name, "category": value} for value in most]
