@@ -17,6 +17,7 @@ import polars as pl
 from tidemill.core.errors import DataError, NotFoundError, UsageError
 from tidemill.data.read import read, resolve_source
 from tidemill.data.sources.schemes import scheme_of
+from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import OPTIONS, Selection, Source, parse_source
 from tidemill.project import Project, use_project
 
@@ -65,7 +66,7 @@ def source_named(what: str, project: Project, options: Mapping[str, Any] | None 
     changes = dict(options or {})
     if what in project.sources:
         return parse_source(what, {**project.sources[what], **changes})
-    return parse_source(what, {"uri": _address(what, project), **changes})
+    return parse_source(shown(what), {"uri": _address(what, project), **changes})
 
 
 def given(
