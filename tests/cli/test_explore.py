@@ -5,6 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from tidemill.cli.given import given, looking
+from tidemill.project import load_project
+
 ROWS = 120
 DELAYS = ["NA" if row % 11 == 0 else str(row % 13) for row in range(ROWS - 1)]
 LINES = [f"N{row % 40};{row % 7 * 10};{delay};{row % 2}" for row, delay in enumerate(DELAYS)]
@@ -15,6 +18,9 @@ READ = ("--option", "separator=;", "--option", "null_values=NA")
 @pytest.fixture
 def here(tidemill):
     (tidemill.folder / "flights.csv").write_text(CSV, encoding="utf-8")
+    (tidemill.folder / "mixed").mkdir()
+    (tidemill.folder / "mixed" / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tidemill.folder / "mixed" / "b.csv").write_text("a\n1\n", encoding="utf-8")
     planes = pl.DataFrame({"tail": [f"N{row}" for row in range(38)], "year": [1990 + row for row in range(38)]})
     planes.write_parquet(tidemill.folder / "planes.parquet")
     return tidemill
@@ -45,6 +51,23 @@ def test_options_of_reading_reach_the_reader(here):
     sampled = here.json("explore", "planes.parquet", "--sample", "10")
     assert sampled["rows"] == 10
     assert sampled["basis"]["table"] == "a sample of 10 of 38 rows"
+
+
+def test_a_sample_has_as_many_rows_as_it_was_asked_for_also_of_a_large_table(tmp_path):
+    pl.DataFrame({"row_number": range(90_000)}).write_parquet(tmp_path / "rows.parquet")
+    with looking(load_project(tmp_path)) as project:
+        found = given(str(tmp_path / "rows.parquet"), project, sample=60_000)
+        rows = found.table.collect()["row_number"].to_list()
+    assert len(rows) == 60_000
+    assert rows == sorted(rows)
+    assert rows[-1] > 89_990
+
+
+def test_a_password_in_an_address_is_not_shown(here):
+    done = here("explore", "https://ann:s3cret@127.0.0.1:1/nowhere.csv", "--json", expect=None)
+    assert done.code in (2, 3, 4)
+    assert "ann:***@127.0.0.1" in done.out
+    assert "s3cret" not in done.out + done.err
 
 
 def test_json_has_every_part_and_ends_with_a_summary(here):
@@ -115,6 +138,7 @@ def test_declared_sources_come_first_and_paths_count_from_here(here):
         (["flights.csv", "--part", "test"], 2, "NAME=FILE"),
         (["flights.csv", "--memory", "much"], 2, "2GiB"),
         (["flights.csv", "--sample", "0"], 2, "--sample"),
+        (["mixed"], 4, "parts of one table"),
         (["ftp2://x/y.csv"], 2, "no source reads the scheme"),
     ],
 )

@@ -185,6 +185,14 @@ def test_three_hundred_columns_fit_and_a_card_is_kept_for_what_matters():
     assert all(name in page.text for name in names)
 
 
+def test_the_longest_names_and_values_do_not_make_the_page_too_large():
+    hard = "&\"'<🌊" * 100
+    columns = {f"{hard}{place}": RNG.normal(size=60) for place in range(70)}
+    columns |= {f"{place}{hard}": [None] * 60 for place in range(15)}
+    columns |= {f"{hard}{place}{hard}": [f"{hard}{row % 7}" for row in range(60)] for place in range(15)}
+    check(explore(pl.DataFrame(columns), target=f"{hard}0", parts={hard: pl.DataFrame(columns)}), title=hard)
+
+
 @pytest.mark.slow
 def test_ten_thousand_columns_stay_under_the_limit_and_say_what_is_left_out():
     table = pl.DataFrame({f"c{place}": [place % 3, place % 5, 1] for place in range(10_000)})

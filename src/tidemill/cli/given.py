@@ -14,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
-from tidemill.core.errors import NotFoundError, UsageError
+from tidemill.core.errors import DataError, NotFoundError, UsageError
 from tidemill.data.read import read, resolve_source
 from tidemill.data.sources.schemes import scheme_of
+from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import OPTIONS, Selection, Source, parse_source
 from tidemill.project import Project, use_project
 
@@ -65,7 +66,7 @@ def source_named(what: str, project: Project, options: Mapping[str, Any] | None 
     changes = dict(options or {})
     if what in project.sources:
         return parse_source(what, {**project.sources[what], **changes})
-    return parse_source(what, {"uri": _address(what, project), **changes})
+    return parse_source(shown(what), {"uri": _address(what, project), **changes})
 
 
 def given(
@@ -81,6 +82,11 @@ def given(
     source = source_named(what, project, options)
     resolved = resolve_source(source, root=project.root, sources=project.sources, selection=wanted)
     table = read(resolved, columns=wanted.columns, where=wanted.where, since=wanted.since, until=wanted.until)
+    try:
+        table.collect_schema()
+    except pl.exceptions.PolarsError as error:
+        hint = "Name one file, or a glob of files that are parts of one table."
+        raise DataError(f"cannot be read as one table: {str(error).splitlines()[0]}", value=what, hint=hint) from error
     size = resolved.bytes
     return Given(table, size) if sample is None else Given(*_sampled(table, sample, size))
 
@@ -90,8 +96,11 @@ def _sampled(table: pl.LazyFrame, most: int, size: int) -> tuple[pl.LazyFrame, i
     rows = int(table.select(pl.len()).collect(engine="streaming").item())
     if rows <= most:
         return table, size, ""
-    index = "__row_number"
-    chosen = pl.col(index) * most // rows != (pl.col(index) + 1) * most // rows
+    index = "row_number"
+    while index in table.collect_schema():
+        index = f"_{index}"
+    number = pl.col(index).cast(pl.Int64)  # as it is stored, it is too short to be multiplied
+    chosen = number * most // rows != (number + 1) * most // rows
     return table.with_row_index(index).filter(chosen).drop(index), size, f"a sample of {most:,} of {rows:,} rows"
 
 

@@ -72,15 +72,10 @@ def number_type(seen: Seen, minimum: Any, maximum: Any) -> tuple[NumberType, str
     if low is None or high is None:
         return "number", "by its type; some values are not finite"
     whole = _is_whole(seen.values)
-    for rule in _ANY:
-        found = rule(seen, low, high)
+    for rule, of_whole in _RULES:
+        found = rule(seen, low, high) if whole or not of_whole else None
         if found is not None:
             return found
-    if whole:
-        for rule in _WHOLE:
-            found = rule(seen, low, high)
-            if found is not None:
-                return found
     return "number", "whole numbers" if whole else "by its type"
 
 
@@ -175,6 +170,8 @@ def _levels(seen: Seen, low: float, high: float) -> tuple[NumberType, str] | Non
     return None
 
 
-#: Rules for all numbers, and for those that are whole, in their order.
-_ANY: tuple[_Rule, ...] = (_flag, _place, _share, _money)
-_WHOLE: tuple[_Rule, ...] = (_calendar, _moment, _clock, _name_of_row, _levels)
+#: The rules in their order, and whether they are for whole numbers only: a budget's year is a year before it is money.
+_RULES: tuple[tuple[_Rule, bool], ...] = (
+    (_flag, False), (_place, False), (_calendar, True), (_moment, True), (_clock, True), (_name_of_row, True),
+    (_share, False), (_money, False), (_levels, True),
+)  # fmt: skip

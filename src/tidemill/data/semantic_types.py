@@ -64,7 +64,7 @@ _FORMS: tuple[tuple[SemanticKind, str, str], ...] = (
     ("ip address", rf"(?i)(?:{_HEX}{{1,4}}:){{7}}{_HEX}{{1,4}}|[0-9a-f:]*::[0-9a-f:]*", "IPv6 addresses"),
     ("identifier", rf"(?i)\{{?{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}\}}?", "UUIDs"),
     ("identifier", rf"(?i){_HEX}{{32}}|{_HEX}{{40}}|{_HEX}{{64}}", "digests"),
-    ("time", r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*", "dates with a time, as text"),
+    ("time", r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T ]\d{1,2}:\d{2}.*", "dates with a time, as text"),
     ("date", r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}", "dates, as text"),
     ("date", rf"(?i)(?:\d{{1,2}}[ -])?{_MONTH}\.?[ -](?:\d{{1,2}},?[ -])?\d{{2,4}}", "dates, as text"),
     ("clock time", r"(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?", "times of day, as text"),

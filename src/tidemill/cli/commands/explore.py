@@ -19,6 +19,7 @@ from tidemill.cli.waiting import waiting, warned
 from tidemill.core.errors import DataError, UsageError
 from tidemill.data.exploration_text import screen
 from tidemill.data.explore import MEMORY, Exploration, explore
+from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import Selection
 from tidemill.project import Project
 
@@ -95,11 +96,13 @@ def command(setup: Setup, what: str, html: Path | None, fail_on: str | None, col
         options_from(asked["pairs"]),
         bytes_from(asked["memory"]),
     )
-    found, title, messages = _explored(setup, wanted)
+    name = shown(what)
+    found, size_of, messages = _explored(setup, wanted)
+    title = f"{name}{f' ({size(size_of)})' if size_of else ''}"
     if html is not None:
         lead = f"{title}, explored with Tidemill. {found.basis.get('table', '')}".strip()
         page = importlib.import_module("tidemill.server.report.exploring")
-        page.write_exploration(found, html, title=what, lead=lead)
+        page.write_exploration(found, html, title=name, lead=lead)
     error = _failure(found, fail_on)
     if setup.json:
         for message in messages:
@@ -122,11 +125,11 @@ def _names(columns: str | None) -> tuple[str, ...] | None:
     return None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
 
 
-def _explored(setup: Setup, asked: _Asked) -> tuple[Exploration, str, list[str]]:
-    """The exploration, its title, and what was warned of on the way."""
+def _explored(setup: Setup, asked: _Asked) -> tuple[Exploration, int, list[str]]:
+    """The exploration, the size of the table's files, and what was warned of on the way."""
     with (
         looking(setup.project()) as project,
-        waiting(f"reading {asked.what}") as say,
+        waiting(f"reading {shown(asked.what)}") as say,
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always", UserWarning)
@@ -135,14 +138,13 @@ def _explored(setup: Setup, asked: _Asked) -> tuple[Exploration, str, list[str]]
         )  # fmt: skip
         references = _tables(asked.references, project)
         parts = _tables(asked.parts, project)
-        say(f"exploring {asked.what}")
+        say(f"exploring {shown(asked.what)}")
         found = explore(
             table.table, target=asked.target, references=references, parts=parts, memory=asked.memory
         )  # fmt: skip
     if table.note:
         found = replace(found, basis={"table": table.note, **found.basis})
-    title = f"{asked.what}{f' ({size(table.bytes)})' if table.bytes else ''}"
-    return found, title, [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
+    return found, table.bytes, [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
 
 
 def _tables(named: dict[str, str], project: Project) -> dict[str, Any]:
@@ -182,6 +184,6 @@ def _lines(found: Exploration) -> Iterator[dict[str, Any]]:
 def _summary(found: Exploration, asked: _Asked, html: Path | None) -> dict[str, Any]:
     counts = {kind: sum(finding.severity == kind for finding in found.findings) for kind in _SEVERITIES}
     return {
-        "status": "succeeded", "table": asked.what, "rows": found.rows, "columns": len(found.columns),
+        "status": "succeeded", "table": shown(asked.what), "rows": found.rows, "columns": len(found.columns),
         "target": asked.target, "findings": counts, "basis": found.basis, "html": html, "exit_code": 0,
     }  # fmt: skip

@@ -34,7 +34,7 @@ def command(setup: Setup, what: str | None, pairs: tuple[str, ...]) -> None:
         _list(setup, project)
         return
     options = options_from(pairs)
-    with looking(project) as here, waiting(f"reading {what}"), warnings.catch_warnings(record=True) as caught:
+    with looking(project) as here, waiting(f"reading {shown(what)}"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         source = source_named(what, here, options)
         info = source_info(source, root=here.root, sources=here.sources)

@@ -57,8 +57,8 @@ def _row(column: ColumnProfile, semantic: Semantic | None, anchors: Mapping[str,
 def _small(column: ColumnProfile) -> str:
     edges, counts = bins_of(column)
     if edges and column.distinct > 1:
-        return spark(edges, counts, label=f"histogram of {column.name}")
-    return f'<span class="w">{said(distribution(column), 40)}</span>'
+        return spark(edges, counts, label="histogram")
+    return f'<span class="w">{said(distribution(column), 28)}</span>'
 
 
 def missing(column: ColumnProfile) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 from tidemill.data.explore import Exploration
 from tidemill.data.interest import most_interesting
 from tidemill.data.semantic_types import counted
+from tidemill.data.text_table import on_one_line
 from tidemill.server.report import column_parts, finding_parts, relation_parts
 from tidemill.server.report.page import Section, render
 from tidemill.server.report.small_charts import said
 
 #: So many columns have a card; the list and the cards may take so many bytes of the page.
-_CARDS, _LIST_ROOM, _CARD_ROOM = 60, 250_000, 400_000
+_CARDS, _LIST_ROOM, _CARD_ROOM = 60, 240_000, 280_000
 _REPEATED = ("duplicate_rows", "near_duplicates")
 
 
@@ -46,7 +47,7 @@ def exploration_page(found: Exploration, *, title: str = "Exploration", lead: st
         for place, section in enumerate(_sections(found, anchors, details), start=1)
     ]
     heading = lead or "What the table holds, what is wrong with it, and what goes together."
-    return render(title[:200], heading, badges(found), sections, styles=("page.css", "explore.css"))
+    return render(on_one_line(title[:200]), heading, badges(found), sections, styles=("page.css", "explore.css"))
 
 
 def badges(found: Exploration) -> list[tuple[str, str, str]]:
@@ -55,7 +56,8 @@ def badges(found: Exploration) -> list[tuple[str, str, str]]:
     absent = sum(column.nulls for column in found.columns)
     shown = [("rows", f"{found.rows:,}", "plain"), ("columns", f"{len(found.columns):,}", "plain")]
     if cells:
-        shown.append(("missing cells", f"{absent / cells:.1%}", "plain"))
+        share = "none" if not absent else "<0.1%" if absent < 0.001 * cells else f"{absent / cells:.1%}"
+        shown.append(("missing cells", share, "plain"))
     for severity, tone in (("error", "bad"), ("warning", "warn"), ("note", "plain")):
         count = sum(finding.severity == severity for finding in found.findings)
         if count:

@@ -12,7 +12,7 @@ from tidemill.server.report.small_charts import said
 
 TONES = {"error": "bad", "warning": "warn", "note": "plain"}
 _TOLD, _NAMED, _GROUPS = 3, 24, 40
-_SENTENCE = 600
+_SENTENCE = 400
 
 
 def findings(found: Iterable[Finding], anchors: Mapping[str, str], *, prefix: str = "f") -> str:
