@@ -150,3 +150,37 @@ def test_a_disturbance_that_does_not_fit_is_named(disturbance, kind, words):
 
 def test_an_empty_table_stays_one():
     assert disturb(table().clear(), [d.Shift("miles", 1.0), d.Gap()]).table.is_empty()
+
+
+def test_readings_go_wrong_where_it_is_said():
+    before = table().with_columns(other=pl.col("miles") * 100)
+    out = disturb(before, [{"kind": "swapped", "columns": ["miles", "other"], "since": 0.75}])
+    assert out.truth[0].rows == 100
+    assert out.table["miles"][399] == before["other"][399]
+    stuck = disturb(before, [d.Stuck("miles", 0.5, 0.1)])
+    assert stuck.table["miles"][200:240].n_unique() == 1
+    flipped = disturb(before, [d.SignFlip("miles", 0.1)])
+    assert (flipped.table["miles"] < 0).equals(flipped.marks["0"].alias("miles"))
+    coded = disturb(before, [d.Sentinels("at", "1900-01-01", 0.1)])
+    assert coded.table["at"].min() == datetime(1900, 1, 1)
+    assert disturb(before, [d.Rounding("other", -3, since=0.0)]).table["other"].max() % 1000 == 0
+    shifted = disturb(before, [d.ZoneShift("at", "-5h", since=0.0)]).table["at"]
+    assert (before["at"] - shifted).unique().to_list() == [timedelta(hours=5)]
+    told = disturb(before, [d.Leak("late", noise=0.0)]).table
+    assert told["outcome_code"].n_unique() == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ({"kind": "nuls", "columns": ["miles"]}, "Did you mean 'nulls'"),
+        ({"kind": "nulls"}, "needs"),
+        ({"kind": "nulls", "columns": ["miles"], "shre": 1}, "unknown options"),
+        (d.Swapped(("miles", "city")), "different types"),
+        (d.ZoneShift("miles"), "column of times"),
+        (d.Leak("late", into="miles"), "new column"),
+    ],
+)
+def test_a_disturbance_that_cannot_be_is_named(raw, words):
+    with pytest.raises(ConfigError, match=words):
+        disturb(table(), [raw])

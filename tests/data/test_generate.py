@@ -198,3 +198,35 @@ def test_a_resampled_table_is_like_the_real_one():
     assert resample(real, 50, seed=3).equals(resample(real, 50, seed=3))
     with pytest.raises(UsageError, match="without rows"):
         resample(real.clear())
+
+
+def test_a_specification_is_written_as_people_write_it():
+    spec = {
+        "name": "trips",
+        "columns": {
+            "miles": {"kind": "log_normal", "median": 400, "decimals": 1},
+            "port": {"kind": "pattern", "pattern": "P#"},
+        },
+        "correlations": [],
+    }
+    made = generate(spec, 50)
+    assert made.columns == ["miles", "port"]
+    assert made.equals(generate(TableSpec.from_dict(spec), 50))
+    assert generate(spec).height == 1000
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ({"columns": {}}, "needs name"),
+        ({"name": "t", "columns": {}, "colums": {}}, "unknown options colums"),
+        ({"name": "t", "columns": [{"kind": "flag"}]}, "column needs name"),
+        ({"name": "t", "columns": {"a": {"kind": "pattern"}}}, "needs pattern"),
+        ({"name": "t", "columns": {"a": {"kind": "flag", "shre": 0.1}}}, "unknown options shre"),
+        ({"name": "t", "columns": {"a": {"kind": "flga"}}}, "Did you mean 'flag'"),
+        ({"name": "t", "columns": {}, "correlations": [{"left": "a"}]}, "needs right, value"),
+    ],
+)
+def test_a_slip_in_a_written_specification_is_named(raw, words):
+    with pytest.raises(ConfigError, match=words):
+        generate(raw)

@@ -139,7 +139,7 @@ def _wrong_sign(values: Floats, counts: Any) -> int:
         others, usual = -usual[usual < 0], usual[usual > 0]
         usual.sort()
         # Values that reach down to zero may well cross it.
-        floor = usual[0] if few < _MIN_DISTINCT else usual[int(0.01 * len(usual))]
+        floor = usual[0] if few < _MIN_DISTINCT else usual[int(0.05 * len(usual))]
         if floor <= _NEAR_ZERO * usual[len(usual) // 2]:
             continue
         ranks = np.searchsorted(usual, others) / len(usual)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 
 from tidemill.data.findings.finding import Finding
-from tidemill.data.findings.stretches import Floats, Stretch, best_stretch, odds, ranks
+from tidemill.data.findings.stretches import Floats, Stretch, best_stretch, odds
+from tidemill.data.findings.swaps import find_swapped
 from tidemill.data.types import plain
 from tidemill.measures.distances import ks
 
@@ -21,7 +21,7 @@ _SURE = 14.0 + math.log(64 * 65 / 2)
 _GONE, _THERE = 0.5, 0.1
 _PLACES = tuple(range(-3, 7))
 _FEWEST_DISTINCT, _LONGER = 20, 4.0
-_APART, _ALIKE, _CROSSED, _TURNED, _NEARER = 0.6, 0.3, 0.6, 0.97, 0.3
+_ALIKE, _TURNED = 0.3, 0.97
 _LATE, _LATENESS = 0.25, 0.05
 _JUMPS = 3
 _FEW_SIGNS = 0.02
@@ -44,7 +44,7 @@ def find_in_sequence(sample: pl.DataFrame, rows: int) -> Iterator[Finding]:
             yield from _in_numbers(column, scale)
         elif isinstance(column.dtype, pl.Datetime) or column.dtype == pl.Date:
             yield from _late(column, scale)
-    yield from _swapped(sample, scale)
+    yield from find_swapped(sample, scale)
 
 
 def _burst(column: pl.Series, scale: float) -> Iterator[Finding]:
@@ -186,62 +186,6 @@ def _sign(name: str, values: Floats, scale: float, rows: float) -> Iterator[Find
         f"Ask the source; where the sign is wrong, ConvertUnit({name!r}, factor=-1, where=…).",
         {"kind": "convert_unit", "column": name, "factor": -1.0,
          "where": f'"{name}" {"<" if share <= 0.5 else ">"} 0'},
-    )  # fmt: skip
-
-
-def _swapped(sample: pl.DataFrame, scale: float) -> Iterator[Finding]:
-    """Two columns that hold each other's values in a stretch of rows."""
-    numbers: dict[str, Floats] = {}
-    for column in sample.iter_columns():
-        if column.dtype.is_numeric() and not column.dtype.is_decimal() and not column.null_count():
-            values = column.cast(pl.Float64).to_numpy()
-            if np.isfinite(values).all() and len(np.unique(values)) >= _FEWEST_DISTINCT // 2:
-                numbers[column.name] = values
-    moved: list[tuple[str, Stretch]] = []
-    for name, values in numbers.items():
-        found = best_stretch(ranks(values))
-        inside = found.inside
-        if min(inside.sum(), (~inside).sum()) >= _FEWEST and ks(values[inside], values[~inside]).statistic >= _APART:
-            moved.append((name, found))
-    for place, (one, found) in enumerate(moved):
-        for two, other in moved[place + 1 :]:
-            if _jaccard(found, other) >= 0.9 and _are_swapped(numbers[one], numbers[two], found.inside):
-                yield _swap(sample, one, two, found, scale)
-                yield _swap(sample, two, one, found, scale)
-
-
-def _jaccard(one: Stretch, two: Stretch) -> float:
-    common = max(0, min(one.stop, two.stop) - max(one.start, two.start))
-    return common / ((one.stop - one.start) + (two.stop - two.start) - common)
-
-
-def _are_swapped(one: Floats, two: Floats, inside: Any) -> bool:
-    sides: Sequence[tuple[Floats, Floats]] = ((one[inside], two[~inside]), (two[inside], one[~inside]))
-    noise = 1.6 * math.sqrt(1 / inside.sum() + 1 / (~inside).sum())
-    crossed = [ks(left, right).statistic for left, right in sides]
-    apart = min(ks(one[inside], one[~inside]).statistic, ks(two[inside], two[~inside]).statistic)
-    if max(crossed) <= min(max(_ALIKE, noise), _CROSSED * apart):
-        return True
-    # Where one is always the greater, and in the stretch the other, they may also differ a little by themselves.
-    greater = one > two
-    turned = abs(float(greater[inside].mean()) - float(greater[~inside].mean()))
-    return turned >= _TURNED and all(
-        abs(here - there) <= _NEARER * abs(here - before)
-        for here, there, before in (
-            (np.median(one[inside]), np.median(two[~inside]), np.median(one[~inside])),
-            (np.median(two[inside]), np.median(one[~inside]), np.median(two[~inside])),
-        )
-    )
-
-
-def _swap(sample: pl.DataFrame, one: str, two: str, found: Stretch, scale: float) -> Finding:
-    smaller = found if found.share <= 0.5 else _other_side(found)
-    count = round((smaller.stop - smaller.start) * scale)
-    row = sample[smaller.start].select(one, two).rows()[0]
-    return Finding(
-        "swapped_columns", one, "error", count, count / (sample.height * scale), (str(row),),
-        f"{one} and {two} hold each other's values in a stretch of rows ({smaller.where}).",
-        "Ask the source which order it changed, and rename the columns of that stretch.",
     )  # fmt: skip
 
 
