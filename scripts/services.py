@@ -11,7 +11,7 @@ import azurite
 import hdfs
 
 #: Program to look for -> Debian package that brings it.
-PROGRAMS = {"chromium": "chromium", "java": "openjdk-17-jre-headless", "npm": "npm"}
+PROGRAMS = {"chromium": "chromium", "java": "default-jre-headless", "npm": "npm"}
 
 
 def main() -> int:
