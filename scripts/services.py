@@ -14,7 +14,7 @@ import hdfs
 #: Program to look for -> Debian package that brings it.
 PROGRAMS = {
     "chromium": "chromium",
-    "java": "openjdk-17-jre-headless",
+    "java": "default-jre-headless",
     "mariadbd": "mariadb-server",
     "npm": "npm",
 }
