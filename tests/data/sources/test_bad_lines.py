@@ -72,6 +72,12 @@ def test_json_lines(tmp_path):
     assert bad[0].reason.startswith("not JSON: Expecting")
 
 
+def test_a_line_of_json_that_is_none_is_named(tmp_path):
+    (tmp_path / "f.ndjson").write_bytes(b'{"a": 1}\n{"a":\n')
+    with pytest.raises(DataError, match=r"f\.ndjson cannot be read as ndjson: line 2: not JSON: Expecting value"):
+        scan_source(resolve_source("f.ndjson", root=tmp_path, sources={}), root=tmp_path)
+
+
 def test_a_file_without_bad_lines_is_not_changed():
     good = b'a,b\n1,"x, y"\n2,"say ""so"""\n'
     assert good_csv(good, {}, "f") == (good, [])

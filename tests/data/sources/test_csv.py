@@ -226,6 +226,7 @@ def test_numbers_in_another_notation():
         (b"", "the file is empty: 'f.csv'"),
         (b"\n\n", "the file is empty"),
         (b"# only\n# notes\n", "the file is empty"),
+        (b"PK\x03\x04\0\0packed", r"f\.csv is no text: line 1 begins with b'PK"),
         (b"a,b\r1,2\r", "ends its lines with a carriage return alone"),
         (b"a,b\n1,2\n3\n", "line 3: 1 field, not 2"),
     ],

@@ -30,12 +30,17 @@ def likely_encoding(data: bytes) -> str:
 
 
 def refuse_wide(head: bytes, file: str) -> None:
-    """Raise DataError if a file that is taken for UTF-8 begins like one of UTF-16 or UTF-32."""
-    if head.startswith(tuple(mark for mark, _ in _MARKS)) or b"\0" in head[:256]:
-        name = likely_encoding(head)
+    """Raise DataError if a file that is taken for UTF-8 begins like one of UTF-16 or UTF-32, or like none of text."""
+    if not head.startswith(tuple(mark for mark, _ in _MARKS)) and b"\0" not in head[:256]:
+        return
+    name = likely_encoding(head)
+    if not name.startswith("utf"):
         raise DataError(
-            f"{file} is not encoded as UTF-8: line 1 begins with {head[:4]!r}", hint=f'Probably encoding = "{name}".'
+            f"{file} is no text: line 1 begins with {head[:4]!r}", hint="Set format to what it is, or unpack it."
         )
+    raise DataError(
+        f"{file} is not encoded as UTF-8: line 1 begins with {head[:4]!r}", hint=f'Probably encoding = "{name}".'
+    )
 
 
 def not_utf8(data: bytes, file: str, *, first_line: int) -> None:

@@ -125,8 +125,11 @@ def _scan_file(
     except TidemillError:
         raise
     except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
+        where = (
+            _first_bad_line(path, options) if kind == "ndjson" and isinstance(error, pl.exceptions.PolarsError) else ""
+        )
         raise DataError(
-            f"{path.name} cannot be read as {kind}: {str(error).splitlines()[0]}",
+            f"{path.name} cannot be read as {kind}: {where or str(error).splitlines()[0]}",
             hint="Check the source's format and options.",
         ) from error
 
@@ -135,6 +138,12 @@ def _with_nulls(frame: pl.LazyFrame, options: Mapping[str, Any]) -> pl.LazyFrame
     """The table without the text that stands for missing values."""
     nulls, text = list(options.get("null_values", ())), pl.col(pl.String)
     return frame.with_columns(pl.when(~text.is_in(nulls)).then(text).name.keep()) if nulls else frame
+
+
+def _first_bad_line(path: Path, options: Mapping[str, Any]) -> str:
+    """What is wrong with the first line of JSON that is none; the parser tells only the character."""
+    bad = good_ndjson(content(path, options), options, path.name)[1]
+    return f"line {bad[0].line:,}: {bad[0].reason}" if bad else ""
 
 
 def _folder(kept: Path | None, options: Mapping[str, Any], columns: Sequence[str] | None) -> Path | None:
