@@ -1,8 +1,8 @@
 """A page, the next task and a label in a queue of 100,000 tasks, beside the obvious way to write it.
 
 The obvious way keeps tasks and labels in two tables of SQLite, finds the next task by what nobody has labelled yet,
-and pages by OFFSET. Label Studio cannot be measured here without its server; its issue 9637 reports more than 15 seconds for
-a page from 10,000 tasks on.
+and pages by OFFSET. Label Studio cannot be measured here without its server; its issue 9637 reports more than 15
+seconds for a page from 10,000 tasks on.
 """
 
 from __future__ import annotations
