@@ -124,6 +124,8 @@ def test_a_pipeline_runs_again_when_there_are_new_labels_and_knows_where_they_ca
     assert [step.status for step in again.steps] == ["cached", "cached"]
     queue.submit(2, "bob", "bad")
     assert learn.run().result == 2
+    queue.change(overlap=2)
+    assert learn.run().result == 0
     store = open_project_store(project)
     _, (table,) = pin(store, "reviews")
     with store.metadata.reading() as tx:

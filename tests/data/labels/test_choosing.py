@@ -44,6 +44,10 @@ def test_a_batch_has_no_two_alike_while_there_are_others():
     first = sorted(priorities(probabilities, range(5), features=features, batch=2), key=lambda pair: -pair[1])
     assert [number for number, _ in first][:2] == [0, 4]
     assert most_informative(probabilities, features, 0).tolist() == []
+    chosen = most_informative([0.1, 0.5, 0.9, 0.49], [[1.0], [5.0], [9.0], [4.9]], 4).tolist()
+    found = priorities([0.1, 0.5, 0.9, 0.49], range(4), features=[[1.0], [5.0], [9.0], [4.9]])
+    assert sorted(range(4), key=lambda row: -found[row][1]) == chosen
+    assert chosen[-1] == 3, "the neighbour of the first comes last, however unsure the model is"
 
 
 def test_features_that_cannot_be_compared_are_refused():

@@ -84,12 +84,14 @@ def test_a_label_is_checked_and_kept(make, reviews):
         queue.submit(task.number, "ann", "god")
     with pytest.raises(NotFoundError, match=r"no task of this number: 99.*1 to 4"):
         queue.submit(99, "ann", "good")
+    with pytest.raises(UsageError, match=r"given by its number"):
+        queue.submit(task, "ann", "good")
     with pytest.raises(UsageError, match=r"seconds"):
         queue.submit(task.number, "ann", "good", seconds=-1)
     with pytest.raises(UsageError, match=r"annotator needs a name"):
         queue.submit(task.number, " ", "good")
     queue.submit(task.number, "ann", "good", comment="plain", seconds=2.5)
-    queue.submit(task.number, "ann", "bad")
+    queue.submit(np.int64(task.number), "ann", "bad")
     assert [(event.value, event.comment, event.seconds) for event in queue.history(1)] == [
         ("good", "plain", 2.5),
         ("bad", "", 0.0),

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import NotFoundError, UsageError
-from tidemill.core.labelling import LabelEvent, Labelling, LabelTask, TaskStatus
+from tidemill.core.labelling import LabelEvent, LabelTask, TaskStatus
 from tidemill.core.records import Artifact
 from tidemill.data.labels.schema import LabelSchema, from_mapping
 from tidemill.engine.materialisers import load
@@ -22,12 +22,13 @@ from tidemill.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A queue as it is at one moment: events and batches up to these numbers."""
+    """A queue as it is at one moment: events and batches up to these numbers, and the labels that a task needs."""
 
     name: str
     queue_id: str
     events: int
     batches: int
+    overlap: int
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ def pin(store: Store, name: str) -> tuple[Pinned, list[Artifact]]:
         queue = labelling.get_queue(tx, name)
         batches = labelling.batches(tx, queue.id)
         tables = [lineage.get_artifact(tx, batch.artifact_id) for batch in batches if batch.artifact_id]
-    return Pinned(queue.name, queue.id, queue.events, len(batches)), tables
+    return Pinned(queue.name, queue.id, queue.events, len(batches), queue.overlap), tables
 
 
 @step(stage="label", resolve=_pinned)
@@ -144,7 +145,7 @@ def answers_table(
         number: load(table, pl.DataFrame, store.artifacts) if isinstance(table, Artifact) else table
         for number, table in zip(with_table, tables, strict=False)
     }
-    taken = [task for task in tasks if _is_done(standing.get(task.number), record, partial=partial)]
+    taken = [task for task in tasks if _is_done(standing.get(task.number), queue, partial=partial)]
     rows = _rows(taken, frames)
     clashes = [name for name in _columns(into) if name in rows.columns]
     if clashes:
@@ -179,7 +180,7 @@ def _events(tx: Transaction, queue: Pinned) -> Iterable[LabelEvent]:
         after = page[-1].seq
 
 
-def _is_done(answers: Answers | None, queue: Labelling, *, partial: bool) -> bool:
+def _is_done(answers: Answers | None, queue: Pinned, *, partial: bool) -> bool:
     if answers is None:
         return False
     return answers.decision is not None or len(answers.labels) >= (1 if partial else queue.overlap)

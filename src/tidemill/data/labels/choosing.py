@@ -146,7 +146,7 @@ def priorities(
     values = unsure.copy()
     if features is not None:
         early = most_informative(probabilities, features, min(batch, len(tasks)), measure)
-        values[early] += np.linspace(2.0, 1.0, len(early)) if len(early) else 0.0
+        values[early] = 1.0 + np.arange(len(early), 0, -1) / max(1, len(early))  # in this order, before all others
     return [(int(number), float(value)) for number, value in zip(tasks, values, strict=True)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -155,18 +156,20 @@ class LabelQueue:
         with self.writing() as (tx, queue):
             label = accepted(from_mapping(queue.label_schema), label)
             return annotating.say(
-                tx, queue, task, _annotator(annotator), "label", label, comment=comment, seconds=seconds
+                tx, queue, _number(task), _annotator(annotator), "label", label, comment=comment, seconds=seconds
             )
 
     def skip(self, task: int, annotator: str, comment: str = "", *, flag: bool = False) -> LabelEvent:
         """Leave a task to others; with `flag`, ask for somebody to look at it."""
         with self.writing() as (tx, queue):
-            return annotating.say(tx, queue, task, _annotator(annotator), "flag" if flag else "skip", comment=comment)
+            return annotating.say(
+                tx, queue, _number(task), _annotator(annotator), "flag" if flag else "skip", comment=comment
+            )
 
     def release(self, annotator: str, task: int | None = None) -> list[int]:
         """Give back all tasks that an annotator holds, or one; returns their numbers."""
         with self.writing() as (tx, queue):
-            return annotating.release(tx, queue, _annotator(annotator), task)
+            return annotating.release(tx, queue, _annotator(annotator), None if task is None else _number(task))
 
     def undo(self, annotator: str) -> LabelEvent:
         """Take back the last thing that an annotator has said; repeat to go further back."""
@@ -177,12 +180,12 @@ class LabelQueue:
         """Settle the label of a task, whatever annotators have said; `by` is the user of the process by default."""
         with self.writing() as (tx, queue):
             label = accepted(from_mapping(queue.label_schema), label)
-            return annotating.decide(tx, queue, task, label, _annotator(by or audit.current_user()), comment)
+            return annotating.decide(tx, queue, _number(task), label, _annotator(by or audit.current_user()), comment)
 
     def reopen(self, task: int, *, by: str | None = None, comment: str = "") -> LabelEvent:
         """Take back the decision about a task."""
         with self.writing() as (tx, queue):
-            return annotating.reopen(tx, queue, task, _annotator(by or audit.current_user()), comment)
+            return annotating.reopen(tx, queue, _number(task), _annotator(by or audit.current_user()), comment)
 
     def adjudicate(self, method: Method = "majority", *, at_least: float = 0.5) -> Adjudication:
         """Settle the tasks whose labels differ, where all labels that the overlap asks for are there.
@@ -232,7 +235,7 @@ class LabelQueue:
             if tasks is None:
                 tasks = [task.number for task in _every(tx, queue, status="waiting")]
             found = priorities(probabilities, tasks, measure=measure, features=features)
-            for number in (min(tasks, default=1), max(tasks, default=1)):
+            for number in {_number(min(tasks)), _number(max(tasks))} if tasks else ():
                 labelling.get_task(tx, queue.id, number)
             labelling.set_priorities(tx, queue.id, found)
             audit.record(tx, "labels.prioritise", subject_of(queue), {"tasks": len(found), "measure": measure})
@@ -245,7 +248,7 @@ class LabelQueue:
     def task(self, number: int) -> LabelTask:
         """One task by its number."""
         with self._store.metadata.reading() as tx:
-            return labelling.get_task(tx, self._record.id, number)
+            return labelling.get_task(tx, self._record.id, _number(number))
 
     def tasks(
         self,
@@ -273,13 +276,13 @@ class LabelQueue:
     def places(self, task: int) -> list[Place]:
         """What each annotator has to do with a task now."""
         with self._store.metadata.reading() as tx:
-            return label_history.places(tx, self._record.id, task)
+            return label_history.places(tx, self._record.id, _number(task))
 
     def history(self, task: int) -> list[LabelEvent]:
         """Everything that was ever said about a task, oldest first."""
         with self._store.metadata.reading() as tx:
-            labelling.get_task(tx, self._record.id, task)
-            return label_history.history(tx, self._record.id, task)
+            labelling.get_task(tx, self._record.id, _number(task))
+            return label_history.history(tx, self._record.id, _number(task))
 
     def progress(self) -> LabellingProgress:
         """How far the queue is, and what each annotator has done."""
@@ -325,6 +328,13 @@ def _every(tx: Transaction, queue: Labelling, **filters: Any) -> list[LabelTask]
     while page := labelling.page(tx, queue.id, after=found[-1].number if found else 0, limit=10_000, **filters):
         found += page
     return found
+
+
+def _number(task: Any) -> int:
+    try:
+        return operator.index(task)
+    except TypeError:
+        raise UsageError("a task is given by its number", value=task, hint="Give task.number.") from None
 
 
 def _annotator(name: str) -> str:
