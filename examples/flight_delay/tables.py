@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.data.contract import ColumnRule, ForeignKey, TableContract, Unique
+from tidemill.data.contract import Check, ColumnRule, ForeignKey, TableContract, Unique
 from tidemill.data.operations import CleaningPlan, DropColumns, FilterRows, NullOutside, ParseHhmm
 
 #: A flight is a row of the schedule; the clock readings are checked, the keys are watched.
@@ -35,6 +35,18 @@ WEATHER = TableContract(
         ColumnRule("wind_speed", "number", minimum=0, maximum=200),
         ColumnRule("visib", "number", minimum=0, maximum=10),
     ),
+)
+
+#: What a row to predict must be, at training and, since the model takes the contract along, in every request.
+TRIPS = TableContract(
+    "trips",
+    columns=(
+        ColumnRule("origin", "string", nullable=False, values=("EWR", "JFK", "LGA"), severity="fail"),
+        ColumnRule("distance", "int64", nullable=False, minimum=1, maximum=6000, severity="fail"),
+        ColumnRule("humid", "number", minimum=0, maximum=100, severity="fail"),
+        ColumnRule("wind_speed", "number", minimum=0, maximum=200, severity="fail"),
+    ),
+    checks=(Check("it lands elsewhere", "origin <> dest", severity="fail"),),
 )
 
 #: ``sched_dep_time`` is a clock reading in New York (``515``, and at times ``2400``); from here on all times are UTC.

@@ -140,6 +140,23 @@ def test_a_second_run_repeats_only_effects(place, lines):
     assert ran == {"register_model", "promote", "ask"}
 
 
+def test_the_model_takes_the_contract_of_its_rows_along(place, lines):
+    (shown,) = [line for line in tidemill(place / "flights", "models", "show", "flight-delay") if "version" in line][:1]
+    assert "trips" in json.dumps(shown)
+
+
+def test_people_are_asked_why_flights_were_late_where_rules_disagree(place, lines):
+    flights = place / "flights"
+    assert tidemill(flights, "run", "causes", "--set", "count=30")[-1]["status"] == "succeeded"
+    (task, *_) = tidemill(flights, "labels", "next", "causes", "--as", "ann")
+    assert "sched_dep" in json.dumps(task)
+    tidemill(flights, "labels", "submit", "causes", "1", "weather", "--as", "ann")
+    tidemill(flights, "run", "causes", "--set", "count=30")  # the queue has these flights already
+    shown = json.dumps(tidemill(flights, "labels", "show", "causes"))
+    assert '"waiting": 29' in shown
+    assert '"labelled": 1' in shown
+
+
 def test_an_edited_helper_runs_what_depends_on_it_and_says_why(place, lines):
     source = place / "flights" / "pipeline.py"
     source.write_text(source.read_text().replace("TAXI = 30", "TAXI = 25"))
