@@ -22,7 +22,7 @@ _EXAMPLES = 5
 #: farthest of the others and this many widths of the middle half, and chance puts them there this rarely.
 _RARE, _FEW, _TIMES, _WIDTHS, _CHANCE = 0.01, 3, 2.5, 5.0, 2e-4
 _TAILS, _TAIL = (10, 20, 40, 80, 160), 0.2
-_SHORT, _WIDE = 40, 5.0
+_SHORTEST, _SHORT, _WIDE = 5, 40, 5.0
 _MOST_CODED, _CROWD = 0.6, 10.0
 _CODES = frozenset(
     sign * float(digit * size)
@@ -211,7 +211,7 @@ def _chance(tail: Floats, beyond: int, far: float) -> float:
             break
         chance = min(chance, _gap_chance(np.log(tail[: k + 1]), beyond, math.log(far)))
     k = min(_SHORT, len(tail) // 2)
-    if k >= _TAILS[0] and far >= _WIDE * tail[0]:
+    if k >= _SHORTEST and far >= _WIDE * tail[0]:
         excess = tail[:k] - tail[k]
         if excess.std() <= excess.mean():
             chance = min(chance, _gap_chance(tail[: k + 1], beyond, far))

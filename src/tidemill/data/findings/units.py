@@ -26,7 +26,7 @@ _NOISE = 1.6
 #: A stretch this many widths away, and this far in logarithms, is of another magnitude whatever its values are like.
 _MAGNITUDE, _MAGNITUDE_FACTOR = 8.0, 3.0
 #: Of jumps that are wide beside the values' own spread: how wide, and how far the sides may differ then.
-_JUMP, _WIDEST, _PER_WIDTH, _TOGETHER = 1.5, 0.3, 0.05, 0.4
+_LEAST_JUMP, _JUMP, _WIDEST, _PER_WIDTH, _TOGETHER = 0.75, 1.5, 0.3, 0.05, 0.4
 #: How far, in logarithms, the ratio of the two medians may be from the factor, besides chance.
 _MIDDLE = 0.03
 _CONVERSIONS: tuple[tuple[float, float, str], ...] = (
@@ -221,7 +221,9 @@ def _converted(inside: Floats, outside: Floats, *, fewest: int) -> _Fit | None:
         if not _keeps_whole(inside, outside, factor):
             continue
         alike = ks(outside, inside * factor + offset).statistic
-        jump = 0.0 if offset else _jump(inside, outside, factor)
+        jump = _LEAST_JUMP if offset else _jump(inside, outside, factor)
+        if jump < _LEAST_JUMP:
+            continue  # among numbers that spread so far, any two groups are some factor apart
         # A jump of many widths that a factor undoes is one, even where the two sides differ a little besides.
         wide = min(_WIDEST, _SHARE * apart, _ALIKE + _PER_WIDTH * max(0.0, jump - 2))
         strict = min(len(inside), len(outside)) >= _FEWEST and alike <= limit
