@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.RETRIES_EXCEEDED:UserWarning"),  # said besides raising
 ]
 
+SECONDS = 600
 FLIGHTS = """
 SELECT * FROM VALUES
   (1, 'EWR', 2.5D, TIMESTAMP'2013-07-01 10:00:00', TIMESTAMP'2013-02-01 00:00:00'),
@@ -199,7 +200,7 @@ def run(code: str, folder: Path, **environment: str) -> subprocess.CompletedProc
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=SECONDS,
         check=False,
     )
 
@@ -353,12 +354,14 @@ def doubled(table: DataFrame) -> DataFrame:
 
 @tm.step
 def summed(table: pd.DataFrame) -> int:
+    print("sum", table["twice"].sum())
     return int(table["twice"].sum())
 
 
 @tm.step
 def moments(table: pl.LazyFrame) -> list:
-    return [str(one) for one in table.collect()["at"].dt.convert_time_zone("UTC").to_list()]
+    print("moments", *table.collect()["at"].dt.convert_time_zone("UTC").to_list())
+    return []
 
 
 @tm.pipeline
@@ -375,13 +378,14 @@ def test_steps_in_different_engines_compose(tmp_path, java, executor):
     (tmp_path / "flow.py").write_text(PIPELINE.replace("EXECUTOR", repr(executor)))
     done = subprocess.run(
         [sys.executable, "-m", "tidemill.cli", "run", "train", "--json"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert '"result": 10' in done.stdout
+    assert '"message": "sum 10"' in done.stdout
+    assert '"message": "moments 2024-07-02 16:00:00+00:00 None"' in done.stdout
     again = subprocess.run(
         [sys.executable, "-m", "tidemill.cli", "plan", "train"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert "4 cached" in again.stdout, again.stdout
 
