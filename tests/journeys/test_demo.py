@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+import tidemill as tm
+from tidemill.core.errors import InvalidRequestError
+from tidemill.project import load_project, use_project
+
 pytestmark = pytest.mark.slow
 
 
@@ -140,9 +144,17 @@ def test_a_second_run_repeats_only_effects(place, lines):
     assert ran == {"register_model", "promote", "ask"}
 
 
-def test_the_model_takes_the_contract_of_its_rows_along(place, lines):
-    (shown,) = [line for line in tidemill(place / "flights", "models", "show", "flight-delay") if "version" in line][:1]
-    assert "trips" in json.dumps(shown)
+def test_a_request_that_breaks_the_contract_of_the_training_rows_is_refused(place, lines):
+    with use_project(load_project(place / "flights")):
+        predictor = tm.load("flight-delay@champion")
+        columns = predictor.signature.inputs
+        row = {c.name: None if c.nullable else c.categories[0] if c.categories else c.minimum for c in columns}
+        row |= {"origin": "EWR", "dest": "IAH", "distance": 1400, "wind_speed": 12.0}
+        assert 0 < predictor.predict(row)["probability"] < 1
+        with pytest.raises(InvalidRequestError, match=r"breaks 'wind_speed > 200' of the contract 'trips'"):
+            predictor.predict(row | {"wind_speed": 1048.4})
+        with pytest.raises(InvalidRequestError, match="breaks 'it lands elsewhere'"):
+            predictor.predict(row | {"dest": "EWR"})
 
 
 def test_people_are_asked_why_flights_were_late_where_rules_disagree(place, lines):
