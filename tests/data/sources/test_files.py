@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from tidemill.core.errors import ConfigError, DataError, MissingExtraError, SchemaError
 from tidemill.data.read import resolve_source, scan_source
+from tidemill.data.sources import formats
 
 CSV = "town,seats\nZürich,12\nKøge,7\n"
 EXPECTED = [("Zürich", 12), ("Køge", 7)]
@@ -136,3 +138,51 @@ def test_a_time_in_one_file_and_a_date_in_another_are_two_types(tmp_path):
     files(tmp_path, a="at\n2013-01-01\n", b="at\n2013-01-01T10:00:00\n")
     with pytest.raises(SchemaError, match=r"'at' is date in a\.csv and timestamp\[us\] in b\.csv"):
         load(tmp_path, {"uri": "*.csv"})
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zip", "zst"])
+def test_a_packed_file_that_is_large_when_unpacked_is_unpacked_to_disk_once(tmp_path, monkeypatch, suffix):
+    text = ("a,b\n" + "".join(f"{number},x{number}\n" for number in range(2_000))).encode()
+    path = tmp_path / f"f.csv.{suffix}"
+    if suffix == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("f.csv", text)
+    elif suffix == "zst":
+        with pa.output_stream(str(path), compression="zstd") as out:
+            out.write(text)
+    else:
+        path.write_bytes(gzip.compress(text))
+    monkeypatch.setattr(formats, "IN_MEMORY", 1_000)
+    for _ in range(2):
+        frame = scan_source(resolve_source(str(path), root=tmp_path, sources={}), root=tmp_path).collect()
+        assert frame["a"].to_list() == list(range(2_000))
+    unpacked = list((tmp_path / ".tidemill").rglob("unpacked-*"))
+    assert [one.read_bytes() for one in unpacked] == [text]
+    assert not list((tmp_path / ".tidemill").rglob("tmp-*"))
+
+
+@pytest.mark.parametrize("in_memory", [1_000, 1 << 30])
+def test_an_archive_that_is_cut_off_is_named_and_leaves_nothing(tmp_path, monkeypatch, in_memory):
+    monkeypatch.setattr(formats, "IN_MEMORY", in_memory)
+    rows = "".join(f"{number},{number * 7919 % 10_007}\n" for number in range(5_000))
+    path = tmp_path / "f.csv.gz"
+    path.write_bytes(gzip.compress(f"a,b\n{rows}".encode())[:-2_000])
+    with pytest.raises(DataError, match=r"f\.csv\.gz cannot be unpacked: Compressed file ended"):
+        scan_source(resolve_source(str(path), root=tmp_path, sources={}), root=tmp_path)
+    assert not list(tmp_path.rglob("unpacked-*"))
+    assert not list(tmp_path.rglob("tmp-*"))
+
+
+def test_a_folder_of_several_formats_is_no_table(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.csv").write_text("x\n1\n")
+    pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "d" / "b.parquet")
+    with pytest.raises(ConfigError, match=r"has files of several formats: .*a\.csv.*b\.parquet"):
+        resolve_source("d", root=tmp_path, sources={})
+
+
+def test_the_password_of_an_address_that_is_read_without_a_declaration_is_not_its_name(tmp_path):
+    with pytest.raises(DataError) as caught:
+        resolve_source("http://ann:s3cret@127.0.0.1:1/f.csv?token=abcd", root=tmp_path, sources={})
+    assert "s3cret" not in str(caught.value)
+    assert "abcd" not in str(caught.value)

@@ -13,7 +13,7 @@ from tidemill.core.digests import digest_value
 from tidemill.core.errors import ConfigError, DataError, TidemillError
 from tidemill.data.sources.bad_lines import BadLine, good_csv, good_ndjson
 from tidemill.data.sources.csv import read_csv
-from tidemill.data.sources.opening import COMPRESSED, content, opened, stream
+from tidemill.data.sources.opening import COMPRESSED, content, opened, stream, unpacked_size
 
 _SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
@@ -79,7 +79,7 @@ def scan(
         If the format is unknown.
     """
     left_out: list[BadLine] = [] if bad is None else bad
-    is_large = bool(kept) and sum(path.stat().st_size for path, _ in files) > IN_MEMORY
+    is_large = bool(kept) and sum(unpacked_size(path, options) for path, _ in files) > IN_MEMORY
     return [
         _scan_file(path, kind or format_of(path.name), options, columns, left_out, kept[at] if is_large else None)
         for at, (path, columns) in enumerate(files)
@@ -113,10 +113,9 @@ def _scan_file(
             bad.extend(found)
             options = {**options, "encoding": "utf8"}
         else:
-            data = opened(path, kind, options)
+            data = opened(path, kind, options, kept)
             options = {**options, "encoding": _plain(options)}
         if kind == "csv":
-            data = content(path, options) if data == path and path.suffix.lower() == ".zst" else data
             frame = read_csv(data, options, columns, file=path.name, folder=_folder(kept, options, columns))
         else:
             frame = _with_nulls(reader(data, options, columns), options)

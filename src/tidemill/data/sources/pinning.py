@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidemill.core.errors import DataError, NotFoundError
+from tidemill.core.errors import ConfigError, DataError, NotFoundError
 from tidemill.data.sources.applicable import require_applicable
 from tidemill.data.sources.cache import cached
 from tidemill.data.sources.fingerprint import file_digest
@@ -44,7 +44,7 @@ def find_source(
             value=name_or_uri,
             hint=f"Declared: {', '.join(sorted(sources)) or 'none'}. Add [sources.{name_or_uri}] to tidemill.toml.",
         )
-    return Source(name_or_uri, name_or_uri)
+    return Source(shown(name_or_uri), name_or_uri)
 
 
 def resolve_source(
@@ -86,12 +86,24 @@ def resolve_source(
         files, window = connector.pin(source, root, selection, window)
         return ResolvedSource(source, files, window)
     found = _found(source, root)
-    kind = source.format or format_of(found[0][1].name)
+    kind = source.format or _one_format(source, [path for _, path in found])
     require_applicable(source, kind)
     pinned = Source(
         source.name, source.uri, kind, source.event_time, source.available_at, source.options, source.cursor
     )
     return ResolvedSource(pinned, tuple(_pin(item, source, root) for item in found), window)
+
+
+def _one_format(source: Source, paths: Sequence[Path]) -> str:
+    """The format of all files; a folder of several is no table."""
+    kinds = {format_of(path.name): path.name for path in reversed(paths)}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"source {source.name!r} has files of several formats",
+            value=dict(sorted(kinds.items())),
+            hint='Name those of one format with a glob, such as uri = "data/*.csv".',
+        )
+    return next(iter(kinds))
 
 
 def paths_of(resolved: ResolvedSource, root: Path) -> list[Path]:
