@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tidemill.core.errors import DataError
 from tidemill.core.ids import new_id
-from tidemill.integrations.spark_session import packages
+from tidemill.integrations.spark_session import is_classic, packages
 
 #: What a server of Spark Connect that is gone is called by its client.
 _GONE = ("UNAVAILABLE", "RETRIES_EXCEEDED", "failed to connect", "Connection refused")
@@ -61,16 +61,22 @@ def limited(session: Any, seconds: float | None, what: str) -> Iterator[None]:
     if seconds is None:
         yield
         return
+    # The tags of a session do not reach the thread of Java that sends Arrow; those of its context do.
+    if is_classic(session):
+        context = session.sparkContext
+        add, interrupt, remove = context.addJobTag, context.cancelJobsWithTag, context.removeJobTag
+    else:
+        add, interrupt, remove = session.addTag, session.interruptTag, session.removeTag
     tag, late, done = f"tidemill-{new_id()}", threading.Event(), threading.Event()
 
     def watch() -> None:
         pause = seconds
         while not done.wait(pause):
             late.set()
-            session.interruptTag(tag)
+            interrupt(tag)
             pause = _AGAIN  # it may only now be going to start the next job
 
-    session.addTag(tag)
+    add(tag)
     watcher = threading.Thread(target=watch, daemon=True, name="tidemill-spark-timeout")
     watcher.start()
     try:
@@ -85,7 +91,7 @@ def limited(session: Any, seconds: float | None, what: str) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
-        session.removeTag(tag)
+        remove(tag)
 
 
 def _gone(what: str, said: str, value: object) -> DataError:

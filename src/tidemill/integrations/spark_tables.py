@@ -14,6 +14,7 @@ from tidemill.core.errors import SchemaError
 from tidemill.integrations.spark_session import is_local
 
 _BATCH_ROWS = 1 << 16
+_BUFFER = 1 << 20
 #: Types that a Parquet file of Spark gives back as they were, by their class.
 _IN_PARQUET = frozenset(
     "BooleanType ByteType ShortType IntegerType LongType FloatType DoubleType DecimalType StringType CharType "
@@ -50,7 +51,7 @@ def received(frame: Any, folder: Path) -> pa.RecordBatchReader:
 
 def _read(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
     for part in parts:
-        with pq.ParquetFile(part, pre_buffer=False) as file:
+        with pq.ParquetFile(part, pre_buffer=False, buffer_size=_BUFFER) as file:
             yield from file.iter_batches(_BATCH_ROWS)
 
 
