@@ -26,7 +26,7 @@ from tidemill.data import lookup as module
 from tidemill.data.lookup import lookup
 from tidemill.data.sources.source import Source
 from tidemill.engine import pipeline
-from tidemill.integrations import rest_client
+from tidemill.integrations import http_patience
 from tidemill.project import load_project, use_project
 from tidemill.store import open_store
 
@@ -91,7 +91,7 @@ def api() -> Iterator[Api]:
 def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """A project that declares nothing; retries do not wait."""
     (tmp_path / "tidemill.toml").write_text("[project]\nname = 'tests'\n")
-    monkeypatch.setattr(rest_client, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(http_patience, "_FIRST_PAUSE", 0.0)
     with use_project(load_project(tmp_path)):
         yield tmp_path
 
@@ -186,7 +186,7 @@ def test_an_error_names_url_and_key_and_keeps_the_answers_that_came_before(api, 
     with pytest.raises(DataError) as caught:
         lookup(flights("LYS", "SJU", "BAD"), source, {"dest": "faa"}, concurrency=1)
     message = str(caught.value)
-    assert "answered 500 Internal Server Error 2 times; it was asked for the key 'BAD'" in message
+    assert "answered 500 Internal Server Error 2 times, saying 'broken'; it was asked for the key 'BAD'" in message
     assert "/airports/BAD?api_key=***" in message
     asked = len(api.asked)
     out = lookup(flights("LYS", "SJU", "BAD"), source, {"dest": "faa"}, on_error="miss")

@@ -19,7 +19,7 @@ from tidemill.core.errors import ConfigError, DataError, SchemaError
 from tidemill.data.read import read, resolve_source, scan_source
 from tidemill.data.sources.source import Window
 from tidemill.engine import pipeline
-from tidemill.integrations import rest_client
+from tidemill.integrations import http_patience
 from tidemill.project import load_project, use_project
 from tidemill.store import open_store
 
@@ -94,7 +94,7 @@ def api() -> Iterator[Api]:
 def pauses(monkeypatch) -> list[float]:
     """The pauses that the client would make, without making them."""
     made: list[float] = []
-    monkeypatch.setattr(rest_client, "_wait", lambda seconds: made.append(seconds) if seconds > 0 else None)
+    monkeypatch.setattr(http_patience, "wait", lambda seconds: made.append(seconds) if seconds > 0 else None)
     return made
 
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
-from tidemill.core.clock import elapsed, lease_now
+from tidemill.core.clock import elapsed
 from tidemill.core.errors import ConfigError, DataError, MissingExtraError
 from tidemill.data.sources.shown import shown
+from tidemill.integrations import http_patience
 
 try:
     import httpx
 except ImportError as error:
     raise MissingExtraError("httpx", "rest", purpose="reading a REST API") from error
 
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ABSENT = frozenset({404, 410})
 _RETRIES, _TIMEOUT = 5, 30.0
 _EXCERPT = 100
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _AUTH = {
     "bearer": {"token"},
     "basic": {"user", "password"},
@@ -124,16 +122,17 @@ class Client:
                 continue
             if response is not None and (response.is_success or response.status_code in absent):
                 return response
-            if response is not None and response.status_code not in _AGAIN:
+            if response is not None and response.status_code not in http_patience.AGAIN:
                 what = f"answered {said}{_saying(response)}"
                 raise self.error(what, url, "Check uri, resource, params and auth.")
-            pause = _pause(response, attempt)
-            if attempt >= self._retries or pause > _LONGEST_PAUSE:
-                later = f" and asks to wait {pause:.0f} s" if pause > _LONGEST_PAUSE else f" {attempt + 1} times"
+            pause = http_patience.pause_before(attempt, response)
+            too_long = pause > http_patience.LONGEST_PAUSE
+            if attempt >= self._retries or too_long:
+                later = f" and asks to wait {pause:.0f} s" if too_long else f" {attempt + 1} times"
                 raise self.error(
                     f"answered {said}{later}{_saying(response)}", url, "Run again later, or raise retries."
                 )
-            _wait(pause)
+            http_patience.wait(pause)
             attempt += 1
 
     def _try(
@@ -160,7 +159,7 @@ class Client:
 
     def _keep_to_the_rate(self) -> None:
         with self._turn:  # several threads may ask
-            _wait(self._next - elapsed())
+            http_patience.wait(self._next - elapsed())
             self._next = elapsed() + self._gap
 
     def _signature(self) -> tuple[dict[str, str], dict[str, str], Any]:
@@ -231,23 +230,3 @@ def _check_auth(source: str, auth: Mapping[str, Any]) -> None:
             value=sorted(given),
             hint=f"It takes: {', '.join(sorted(needed))}.",
         )
-
-
-def _pause(response: Any, attempt: int) -> float:
-    """Seconds to wait: what the server asks for, else twice as long each time."""
-    asked = None if response is None else response.headers.get("retry-after")
-    if asked is None:
-        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - lease_now())
-    except ValueError:
-        return _FIRST_PAUSE
-
-
-def _wait(seconds: float) -> None:
-    if seconds > 0:
-        threading.Event().wait(seconds)
