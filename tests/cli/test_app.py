@@ -87,6 +87,7 @@ ANYWHERE = ("demo", "init", "doctor", "run", "plan", "explore", "sources")
 def test_in_a_folder_without_a_project_every_command_says_what_is_missing(tidemill, name):
     given = {"diff": ["a", "b"], "cancel": ["a"], "serve": ["a"], "predict": ["a", __file__], "trace": ["a"]}
     given |= {"artifact": ["a"], "store": ["backup", "copy"], "models": ["list"]}
+    given |= {"contract": ["versions"], "labels": ["list"]}
     if name == "predictions":
         assert "no predictions yet" in tidemill(name).out
     else:
