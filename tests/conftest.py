@@ -7,12 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
 
 # Tests edit modules and run them again within a second, which is finer than the time stamps of Python's bytecode files.
 sys.dont_write_bytecode = True
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+# A busy machine is no defect: the tests time nothing. (On CI, Hypothesis besides draws the same examples each time.)
+settings.register_profile("tidemill", deadline=None)
+if "CI" not in os.environ:
+    settings.load_profile("tidemill")
 
 #: Fixtures that several rooms share; `tests/_shared` is on the path.
 pytest_plugins = ["hadoop", "mariadb_server", "object_stores", "postgres_server", "sample_models", "spark_servers"]
