@@ -215,8 +215,7 @@ def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Map
         raw = [{"name": name, **_table(kind, rule)} for name, rule in raw.items()]
     out = []
     for entry in raw if isinstance(raw, list | tuple) else [raw]:
-        _table(kind, entry)
-        given = _known(kind, entry, f"a {kind.__name__} rule")
+        given = _known(kind, _table(kind, entry), f"a {kind.__name__} rule")
         for key in ("values", "columns", "to", "by"):
             if isinstance(given.get(key), str):
                 given[key] = (given[key],)
@@ -234,11 +233,11 @@ def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Map
         try:
             out.append(kind(**given))
         except TypeError as error:
-            raise ConfigError(f"a {kind.__name__} rule is incomplete: {error}", value=dict(entry)) from None
+            raise ConfigError(f"a {kind.__name__} rule is incomplete: {error}", value=given) from None
     return tuple(out)
 
 
-def _table(kind: type, entry: Any) -> Mapping[str, Any]:
+def _table(kind: type, entry: Any) -> Any:
     if not isinstance(entry, Mapping):
         raise ConfigError(f"a {kind.__name__} rule is a table of keys", value=entry, hint="Write { key = value, … }.")
     return entry
