@@ -90,3 +90,8 @@ def test_joins_that_would_multiply_or_replace_are_refused():
         key_join(left, pl.DataFrame({"k": ["a"], "x": [2]}), "k")
     with pytest.raises(SchemaError, match="differ in type"):
         key_join(left, pl.DataFrame({"k": [1], "y": [2]}), "k")
+
+
+def test_a_join_without_a_key_says_so():
+    with pytest.raises(UsageError, match="needs a key"):
+        key_join(pl.DataFrame({"a": [1]}), pl.DataFrame({"b": [1]}), [])

@@ -22,6 +22,7 @@ ODD = {
     "infinite": pl.Series([1.0, float("inf"), float("-inf"), float("nan"), None]),
     "huge": pl.Series([2**63, 2**64 - 1, 0], dtype=pl.UInt64),
     "wide": pl.Series([2**100, 1, None], dtype=pl.Int128),
+    "accounts": pl.Series([2**100, 2**100 + 1, 2**100 + 1], dtype=pl.Int128),
     "money": pl.Series([Decimal("1.10"), Decimal("1.10"), None]),
     "half": pl.Series([0.5, 1.5], dtype=pl.Float32),
     "bytes": pl.Series([b"a", b"b", None]),
@@ -60,6 +61,7 @@ def test_odd_values_are_counted_and_not_averaged():
     assert (infinite.minimum, infinite.maximum) == ("-inf", "inf")
     assert measure_column(ODD["huge"]).profile.maximum == 2**64 - 1
     assert measure_column(ODD["money"]).profile.distinct == 1
+    assert measure_column(ODD["accounts"]).profile.distinct == 2
     assert measure_column(ODD["flag"]).profile.top == ((True, 2), (False, 1))
 
 

@@ -157,6 +157,11 @@ def test_what_a_source_holds(root):
         ({"uri": "f.csv", "null_value": "NA"}, "Did you mean 'null_values'"),
         ({}, "has no uri"),
         ({"uri": "f.csv", "dates": "yes"}, "wrong type"),
+        ({"uri": "f.csv", "null_values": [5]}, "null_values has the wrong type"),
+        ({"uri": "f.csv", "schema": {"a": 5}}, "schema has the wrong type"),
+        ({"uri": "f.csv", "infer_rows": True}, "infer_rows has the wrong type"),
+        ({"uri": "f.csv", "infer_rows": 0}, "infer_rows is below 1"),
+        ({"uri": "f.csv", "timeout": -1}, "timeout is below 0"),
         ({"uri": "f.csv", "available_at": {"x": 1}}, "not a table of columns"),
     ],
 )

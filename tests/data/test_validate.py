@@ -108,6 +108,42 @@ def test_foreign_keys_of_several_columns():
     assert validate(FLIGHTS, contract, {"r": reference}).valid["id"].to_list() == [1, 2]  # the second has no tail
 
 
+def test_what_a_column_of_whole_numbers_cannot_hold_allows_none_of_its_values():
+    contract = TableContract(
+        "f", (ColumnRule("id", values=(1, 2.5)),), foreign_keys=(ForeignKey(("id",), "r", ("a",), "quarantine"),),
+        max_quarantined=1,
+    )  # fmt: skip
+    out = validate(pl.DataFrame({"id": [1, 2, 3]}), contract, {"r": pl.DataFrame({"a": [1.0, 2.5]})})
+    assert out.quarantined.rows() == [
+        (2, ["id not in its set", "id not in r"]),
+        (3, ["id not in its set", "id not in r"]),
+    ]
+
+
+def test_a_condition_on_the_whole_table_is_broken_in_every_row():
+    contract = TableContract("f", checks=(Check("enough", "sum(id) > 100"),), max_quarantined=1, min_rows=0)
+    assert validate(pl.DataFrame({"id": [1, 2, 3]}), contract).quarantined["id"].to_list() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"checks": (Check("sums", "id + 1"),)}, "check 'sums' is no condition: it is not true or false but int64"),
+        (
+            {"columns": (ColumnRule("id", minimum=0), ColumnRule("tail", minimum=1))},
+            "does not fit the table.*'tail < 1'",
+        ),
+        ({"columns": (ColumnRule("list", values=(1,)),)}, "does not fit the table"),
+        ({"unique": (Unique(()),)}, "does not fit the table"),
+        ({"foreign_keys": (ForeignKey(("id", "tail"), "r", ("a", "b")),)}, "does not fit the table"),
+    ],
+)
+def test_a_rule_that_does_not_fit_the_table_is_named(rules, words):
+    table = pl.DataFrame({"id": [1], "tail": ["N1"], "list": [[1]]})
+    with pytest.raises(ConfigError, match=words):
+        validate(table, TableContract("f", **rules), {"r": pl.DataFrame({"a": ["1"], "b": ["N1"]})})
+
+
 def test_a_contract_is_read_from_toml_and_survives_json():
     raw = tomllib.loads(
         """
@@ -141,6 +177,12 @@ def test_a_contract_is_read_from_toml_and_survives_json():
         ({"name": "f", "columns": {"a": {"severity": "bad"}}}, "not a severity"),
         ({"name": "f", "unique": [{}]}, "incomplete"),
         ({}, "needs a name"),
+        ({"name": 3}, "name of the contract is not text: 3. Write it in quotes"),
+        ({"name": "f", "min_rows": "5"}, "min_rows of the contract is not a whole number"),
+        ({"name": "f", "max_quarantined": True}, "not a number"),
+        ({"name": "f", "columns": {"a": {"nullable": "false"}}}, "nullable of a ColumnRule rule is not true or false"),
+        ({"name": "f", "columns": {"a": 5}}, "a ColumnRule rule is a table of keys: 5"),
+        ({"name": "f", "columns": 5}, "a ColumnRule rule is a table of keys: 5"),
     ],
 )
 def test_mistakes_in_a_contract_are_named(raw, words):

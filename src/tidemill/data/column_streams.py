@@ -20,6 +20,7 @@ from tidemill.data.profile import (
     flags_counted,
     frequent_words,
     is_text,
+    is_wide,
     measure_column,
     physical,
     profile_of_tally,
@@ -74,11 +75,15 @@ class OrderedStream(ColumnStream):
         self.last: Any = None
         self.periods: Tally | None = None
         self.scattered = False
+        # Of numbers that floats stand for, several may have one float.
+        self.others = OtherStream(name, kind, limit) if is_wide(kind) else None
 
     def add(self, series: pl.Series) -> None:
         """Take in the next rows."""
         values = _values(series)
         self.rows += series.len()
+        if self.others is not None:
+            self.others.add(series)
         if not len(values):
             return
         self._see_order(values)
@@ -139,6 +144,8 @@ class OrderedStream(ColumnStream):
             fields["nulls"], fields["distinct"] = self.rows - self.known, self._distinct()
             if self.kind.is_numeric():
                 fields |= shape(self.moments) | self.signs | {"total": self.total}
+        if self.others is not None:
+            fields |= self.others.differing()
         profile = ColumnProfile(**fields, monotone=self.steps.order)
         return MeasuredColumn(sample, profile, pl.Series(self.name, counted.values), counted.counts)
 
@@ -238,12 +245,16 @@ class OtherStream(ColumnStream):
                 self.sketch, hashes = DistinctSketch(), self.seen
             self.sketch.add(hashes)
 
+    def differing(self) -> dict[str, Any]:
+        """How many values differ, and whether that is exact."""
+        return {"distinct": len(self.seen) if self.sketch is None else self._estimate(), "exact": self.sketch is None}
+
     def measured(self, sample: pl.Series) -> MeasuredColumn:
         """The measure of all rows."""
         of_sample = measure_column(sample)
         fields: dict[str, Any] = (
             flags_counted(self.yes, self.known) if self.kind == pl.Boolean
-            else {"distinct": len(self.seen) if self.sketch is None else self._estimate(), "exact": self.sketch is None}
+            else self.differing()
         )  # fmt: skip
         profile = ColumnProfile(self.name, physical_type(self.kind), self.rows, self.rows - self.known, **fields)
         if self.kind != pl.Boolean:

@@ -212,10 +212,10 @@ RULES: dict[str, type[Any]] = {
 def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]) -> tuple[Rule, ...]:
     """Rules from a list of tables; columns and checks may also be a table by name."""
     if isinstance(raw, Mapping):
-        raw = [{"name": name, **rule} for name, rule in raw.items()]
+        raw = [{"name": name, **_table(kind, rule)} for name, rule in raw.items()]
     out = []
-    for entry in raw:
-        given = _known(kind, entry, f"a {kind.__name__} rule")
+    for entry in raw if isinstance(raw, list | tuple) else [raw]:
+        given = _known(kind, _table(kind, entry), f"a {kind.__name__} rule")
         for key in ("values", "columns", "to", "by"):
             if isinstance(given.get(key), str):
                 given[key] = (given[key],)
@@ -233,8 +233,14 @@ def _rules(kind: type[Rule], raw: Sequence[Mapping[str, Any]] | Mapping[str, Map
         try:
             out.append(kind(**given))
         except TypeError as error:
-            raise ConfigError(f"a {kind.__name__} rule is incomplete: {error}", value=dict(entry)) from None
+            raise ConfigError(f"a {kind.__name__} rule is incomplete: {error}", value=given) from None
     return tuple(out)
+
+
+def _table(kind: type, entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f"a {kind.__name__} rule is a table of keys", value=entry, hint="Write { key = value, … }.")
+    return entry
 
 
 def _known(kind: type, raw: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -244,7 +250,31 @@ def _known(kind: type, raw: Mapping[str, Any], where: str) -> dict[str, Any]:
             near = difflib.get_close_matches(key, names, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(names)}."
             raise ConfigError(f"{where} has an unknown key", value=key, hint=hint)
+        expected = next((word for word, keys in _WRITTEN.items() if key in keys), None)
+        if expected is not None and raw[key] is not None and not _is(expected, raw[key]):
+            raise ConfigError(f"{key} of {where} is not {expected}", value=raw[key], hint=_HINTS[expected])
     return dict(raw)
+
+
+#: How the values of keys are written.
+_WRITTEN = {
+    "true or false": {"required", "nullable", "strict", "extra_columns"},
+    "a whole number": {"min_rows", "max_rows"},
+    "a number": {"max_quarantined", "at_most"},
+    "text": {"name", "type", "pattern", "table", "condition", "column", "within", "measure"},
+}
+_HINTS = {
+    "true or false": "Write it without quotes.", "a whole number": "Write it without quotes.",
+    "a number": "Write it without quotes.", "text": "Write it in quotes.",
+}  # fmt: skip
+
+
+def _is(expected: str, value: Any) -> bool:
+    if expected == "text":
+        return isinstance(value, str)
+    if expected == "true or false":
+        return isinstance(value, bool)
+    return isinstance(value, int if expected == "a whole number" else int | float) and not isinstance(value, bool)
 
 
 def _without_defaults(record: Any) -> dict[str, Any]:

@@ -113,6 +113,8 @@ def key_join(
     """
     frame, other = collected(left), collected(right)
     pairs = key_pairs(on)
+    if not pairs:
+        raise UsageError("a join needs a key", value=on, hint="Name the columns that both tables have.")
     require_columns(frame, pairs, purpose="the left side of the join")
     require_columns(other, pairs.values(), purpose="the right side of the join")
     require_same_types(frame, other, pairs)

@@ -144,9 +144,12 @@ def measure_column(series: pl.Series) -> MeasuredColumn:
 def physical(series: pl.Series) -> Numbers:
     """The values that are there, as numbers in the order of rows."""
     known = series.drop_nulls()
-    # What NumPy has no type for is compared as decimals.
-    wide = series.dtype.is_decimal() or series.dtype in _WIDE
-    return (known.cast(pl.Float64) if wide else known.to_physical()).to_numpy()
+    return (known.cast(pl.Float64) if is_wide(series.dtype) else known.to_physical()).to_numpy()
+
+
+def is_wide(kind: pl.DataType) -> bool:
+    """Whether NumPy has no type for such numbers, so that floats stand for them."""
+    return kind.is_decimal() or kind in _WIDE
 
 
 def _of_ordered(series: pl.Series) -> MeasuredColumn:
@@ -154,7 +157,7 @@ def _of_ordered(series: pl.Series) -> MeasuredColumn:
     known = physical(series)
     counted = tally(known)
     profile = profile_of_tally(series.name, series.dtype, series.len(), counted)
-    if known.dtype.kind == "f" and not series.dtype.is_float():
+    if is_wide(series.dtype):
         profile["distinct"] = series.drop_nulls().n_unique()
     measured = ColumnProfile(**profile, monotone=steps_of(known).order)
     return MeasuredColumn(series, measured, pl.Series(series.name, counted.values), counted.counts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -85,11 +84,18 @@ def _of_column(dtype: pl.DataType, rule: ColumnRule) -> Iterator[RowRule]:
             "range", f"{rule.name} > {_shown(rule.maximum)}", above & ~column.is_nan() if dtype.is_float() else above
         )
     if rule.values is not None:
-        allowed = pl.Series(rule.values, strict=False).cast(dtype, strict=False).drop_nulls()
+        allowed = _as(pl.Series(rule.values, strict=False), dtype)
         yield of("set", f"{rule.name} not in its set", column.is_not_null() & ~column.is_in(allowed.implode()))
     if rule.pattern is not None:
         matches = column.cast(pl.String).str.contains(f"^(?:{rule.pattern})$")
         yield of("pattern", f"{rule.name} does not match {rule.pattern}", ~matches)
+
+
+def _as(values: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Those values that a column of this type can hold; a fraction is no whole number."""
+    if dtype.is_integer() and (values.dtype.is_float() or values.dtype.is_decimal()):
+        values = values.filter(values.cast(pl.Float64) % 1 == 0)
+    return values.cast(dtype, strict=False).drop_nulls()
 
 
 def _shown(bound: float | str) -> str:
@@ -138,7 +144,7 @@ def _foreign_key(frame: pl.DataFrame, rule: ForeignKey, references: Mapping[str,
 def orphan(frame: pl.DataFrame, columns: tuple[str, ...], reference: pl.DataFrame, to: tuple[str, ...]) -> pl.Expr:
     """True where the values of `columns`, none of them missing, are in no row of the reference."""
     if len(columns) == 1:
-        known: Any = reference[to[0]].drop_nulls().unique().cast(frame.schema[columns[0]], strict=False)
+        known = _as(reference[to[0]].drop_nulls().unique(), frame.schema[columns[0]])
         return pl.col(columns[0]).is_not_null() & ~pl.col(columns[0]).is_in(known.implode())
     keys = reference.select(pl.col(there).alias(here) for here, there in zip(columns, to, strict=True)).unique()
     found = frame.select(columns).join(

@@ -131,7 +131,7 @@ def shape(given: Moments) -> dict[str, float | None]:
     variance = given.second / given.count
     skewness = kurtosis = None
     # A spread below what the mean can be told from is a constant.
-    if math.isfinite(variance) and variance > (1e-13 * given.mean) ** 2:
+    if math.isfinite(variance) and math.sqrt(variance) > 1e-13 * abs(given.mean):
         with np.errstate(all="ignore"):
             cubed, fourth = np.float64(variance) ** 1.5, np.float64(variance) ** 2
             skewness = _known(given.third / given.count / cubed)

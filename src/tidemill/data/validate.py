@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from tidemill.data.explore import Exploration, explore
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
 from tidemill.data.settled import holds
 from tidemill.data.table_rules import TableRule, table_rules
-from tidemill.data.types import Tabular, collected, plain
+from tidemill.data.types import Tabular, collected, physical_type, plain
 from tidemill.engine.step import step
 
 _EXAMPLES = 5
@@ -130,8 +131,9 @@ def validate(
         )
     tables = {name: collected(reference) for name, reference in (references or {}).items()}
     exploration = explore(frame, references=tables) if profile else None
-    rules = row_rules(frame, contract, tables)
-    marks = _marks(frame, rules, exploration)
+    with _fitting(contract):
+        rules = row_rules(frame, contract, tables)
+    marks = _marks(frame, contract, rules, exploration)
     outcomes = tuple(_outcome(frame, rule, marks.get(index)) for index, rule in enumerate(rules))
     whole = tuple(_table_outcome(rule) for rule in table_rules(frame, contract, now or clock.now()))
     if fail:
@@ -163,20 +165,42 @@ def _require_rows(report: ValidationReport, contract: TableContract) -> None:
         )
 
 
-def _marks(frame: pl.DataFrame, rules: list[RowRule], exploration: Exploration | None) -> dict[int, pl.Series]:
+def _marks(
+    frame: pl.DataFrame, contract: TableContract, rules: list[RowRule], exploration: Exploration | None
+) -> dict[int, pl.Series]:
     """For each rule that is not known to hold, by its place: true in the rows that break it."""
     profiles = {} if exploration is None else {column.name: column for column in exploration.columns}
-    try:
-        visited = [index for index, rule in enumerate(rules) if not holds(rule, frame, profiles)]
-        marked = frame.lazy().select(
-            rules[index].broken.fill_null(value=False).alias(f"rule:{index}") for index in visited
+    with _fitting(contract):
+        visited = {index: f"rule:{index}" for index, rule in enumerate(rules) if not holds(rule, frame, profiles)}
+        # Beside the columns of the table, what is the same for every row is there for each of them.
+        marked = frame.lazy().with_columns(
+            rules[index].broken.fill_null(value=False).alias(name) for index, name in visited.items()
         )
-        return dict(zip(visited, marked.collect().iter_columns(), strict=True))
+        try:
+            marks = dict(zip(visited, marked.select(visited.values()).collect().iter_columns(), strict=True))
+        except pl.exceptions.PolarsError:
+            for index in visited:
+                with _fitting(contract, rules[index].name):
+                    frame.select(rules[index].broken)
+            raise
+    for index, mark in marks.items():
+        if mark.dtype != pl.Boolean:
+            raise ConfigError(
+                f"check {rules[index].name!r} is no condition: it is not true or false but {physical_type(mark.dtype)}",
+                hint="Write a comparison.",
+            )
+    return marks
+
+
+@contextmanager
+def _fitting(contract: TableContract, rule: str | None = None) -> Iterator[None]:
+    try:
+        yield
     except pl.exceptions.PolarsError as error:
         raise ConfigError(
-            f"a rule of the contract does not fit the table: {str(error).splitlines()[0]}",
-            value=[rule.name for rule in rules if rule.kind == "check"],
-            hint="Check the conditions, ranges and sets against the columns' types.",
+            f"a rule of the contract {contract.name!r} does not fit the table: {str(error).splitlines()[0]}",
+            value=rule,
+            hint="Check the conditions, ranges, sets and keys against the columns' types.",
         ) from error
 
 

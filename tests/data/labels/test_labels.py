@@ -122,3 +122,32 @@ def test_a_rule_in_python_that_fails_names_itself_and_the_row():
     with pytest.raises(ConfigError, match=r"does not fit the table.*Columns are: n"):
         weak_labels(table, [LabellingFunction("broken", "nowhere > 1", "yes"), other])
     assert weak_labels(table.clear(), [other, LabellingFunction("one", "n > 1", "yes")]).table.height == 0
+
+
+def test_a_model_that_does_not_exist_is_not_taken_for_another():
+    with pytest.raises(ConfigError, match="Use one of majority, dawid_skene"):
+        weak_labels(pl.DataFrame({"a": [1]}), [LabellingFunction("one", "a = 1", "yes")], model="majorty")
+
+
+@pytest.mark.parametrize("rare", [1, 5, 2000])
+def test_rows_on_which_only_one_label_was_voted_get_that_label_however_rare(rare):
+    votes = np.full((4000 + rare, 3), -1)
+    votes[:4000, 0] = votes[1000:4000, 1] = 0
+    votes[4000:, 2] = 1
+    probabilities, accuracies = dawid_skene(votes, 2)
+    assert (probabilities.argmax(axis=1) == np.repeat([0, 1], [4000, rare])).all()
+    assert (accuracies > 0.9).all()
+
+
+def test_rules_of_one_label_each_find_both_labels():
+    rng = np.random.default_rng(0)
+    truth = (rng.random(4000) < 0.3).astype(int)
+    fires = [
+        np.where(truth == label, rng.random(4000) < right, rng.random(4000) < wrong)
+        for label, right, wrong in [(0, 0.5, 0.3), (1, 0.6, 0.03), (0, 0.5, 0.02), (1, 0.5, 0.03)]
+    ]
+    votes = np.stack([np.where(fire, label, -1) for fire, label in zip(fires, (0, 1, 0, 1), strict=True)], axis=1)
+    voted = (votes >= 0).any(axis=1)
+    found = dawid_skene(votes, 2)[0].argmax(axis=1)
+    for label in (0, 1):
+        assert (found == truth)[voted & (truth == label)].mean() > 0.85

@@ -35,6 +35,13 @@ def test_correlations_with_missing_values_are_those_of_the_complete_pairs(pairs)
         assert found["pearson"] == pytest.approx(expected, abs=1e-6)
 
 
+def test_numbers_too_large_for_their_square_correlate():
+    huge = pl.DataFrame({"a": [1e300 * place for place in range(20)], "b": [-1e-300 * place for place in range(20)]})
+    assert {(found.measure, round(found.value, 9)) for found in associations(huge)} == {
+        ("pearson", -1.0), ("spearman", -1.0),
+    }  # fmt: skip
+
+
 def test_each_kind_of_pair_has_its_measure():
     x, kind = RNG.normal(size=ROWS), RNG.integers(0, 3, ROWS)
     table = pl.DataFrame(

@@ -16,6 +16,7 @@ from tidemill.engine.step import step
 Votes: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
+_MODELS = ("majority", "dawid_skene")
 _ROUNDS = 100
 _ENOUGH = 1e-6
 _PRIOR = 1.0
@@ -99,6 +100,8 @@ def weak_labels(
     >>> weak_labels(reviews, rules, model="majority").table["label"].to_list()
     ['yes', 'no', None]
     """
+    if model not in _MODELS:
+        raise ConfigError("model is unknown", value=model, hint=f"Use one of {', '.join(_MODELS)}.")
     frame = collected(table)
     names = _names(functions)
     said = [
@@ -214,7 +217,7 @@ def dawid_skene(votes: Votes, labels: int) -> tuple[Floats, Floats]:
     """The probability of each label, shape (rows, labels), and the accuracy of each voter where it votes.
 
     Each voter has a matrix of how often it votes for what in rows of each label; matrices and labels are estimated in
-    turns, from the majority on. A voter's abstaining says nothing.
+    turns, from the majority on. A voter's abstaining says nothing, unless it only ever votes for one label.
 
     Source: A. P. Dawid and A. M. Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm,
     Applied Statistics 28 (1979).
@@ -235,35 +238,47 @@ def dawid_skene(votes: Votes, labels: int) -> tuple[Floats, Floats]:
     """
     if votes.ndim != 2 or (len(votes) and (votes.max(initial=-1) >= labels or votes.min(initial=0) < -1)):
         raise DataError("votes are a table of label numbers, or -1 for none", value=votes.shape)
-    onehot = np.stack([(votes == label) for label in range(labels)], axis=2).astype(np.float64)
+    outcomes = _outcomes(votes, labels)
     probabilities = majority(votes, labels)
     voted = np.asarray((votes >= 0).any(axis=1))
     if not voted.any():
         return probabilities, np.full(votes.shape[1], np.nan)
-    shares, matrices = _estimated(onehot, probabilities, voted)
+    shares, matrices = _estimated(outcomes, probabilities, voted)
     for _ in range(_ROUNDS):
-        logs = np.log(shares) + np.einsum("rvk,vlk->rl", onehot, np.log(matrices))
+        logs = np.log(shares) + np.einsum("rvk,vlk->rl", outcomes, np.log(matrices))
         logs -= logs.max(axis=1, keepdims=True)
         better = np.exp(logs)
         better /= better.sum(axis=1, keepdims=True)
         moved = float(np.abs(better - probabilities)[voted].max())
         probabilities = better
-        shares, matrices = _estimated(onehot, probabilities, voted)
+        shares, matrices = _estimated(outcomes, probabilities, voted)
         if moved < _ENOUGH:
             break
+    onehot = outcomes[:, :, :labels]
     right = (onehot * probabilities[:, None, :]).sum(axis=(0, 2))
     cast = onehot.sum(axis=(0, 2))
     accuracies = np.where(cast > 0, right / np.maximum(cast, 1.0), np.nan)
     return probabilities, accuracies
 
 
+def _outcomes(votes: Votes, labels: int) -> Floats:
+    """What each voter did in each row, [row, voter, label]; the last is to abstain, where that says something.
+
+    Whatever the label of a row is, a voter that knows one label votes for it: what tells is when it votes at all.
+    """
+    votes_for = np.stack([(votes == label) for label in range(labels)], axis=2)
+    knows_one = votes_for.any(axis=0).sum(axis=1) == 1
+    out: Floats = np.concatenate([votes_for, ((votes < 0) & knows_one)[:, :, None]], axis=2).astype(np.float64)
+    return out
+
+
 def _estimated(
-    onehot: Floats, probabilities: Floats, voted: np.ndarray[Any, np.dtype[np.bool_]]
+    outcomes: Floats, probabilities: Floats, voted: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> tuple[Floats, Floats]:
-    """Shares of labels, and each voter's matrix [voter, label, vote] with a little trust in its diagonal."""
-    labels = onehot.shape[2]
+    """Shares of labels, and each voter's matrix [voter, label, outcome] with a little trust in its diagonal."""
+    labels = probabilities.shape[1]
     weights = probabilities[voted]
     shares = (weights.sum(axis=0) + _PRIOR) / (weights.sum() + labels * _PRIOR)
-    counts = np.einsum("rl,rvk->vlk", probabilities, onehot) + _PRIOR * (0.1 + np.eye(labels))
+    counts = np.einsum("rl,rvk->vlk", weights, outcomes[voted]) + _PRIOR * (0.1 + np.eye(labels, labels + 1))
     matrices: Floats = counts / counts.sum(axis=2, keepdims=True)
     return shares, matrices

@@ -162,6 +162,8 @@ def _ranks(values: Floats) -> Floats:
 
 def _correlations(values: Floats, mask: Floats, rows: Floats) -> Floats:
     """Correlations of every two columns over the rows in which both are there (`mask` is 1, `rows` how many)."""
+    largest = np.nanmax(np.abs(values), axis=0)
+    values = values / np.where(largest > 0, largest, 1.0)  # the square of a large number is none
     spread = np.nanstd(values, axis=0)
     scaled = np.where(mask > 0, (values - np.nanmean(values, axis=0)) / np.where(spread > 0, spread, 1.0), 0.0)
     sums, squares = _products(scaled, mask), _products(scaled * scaled, mask)

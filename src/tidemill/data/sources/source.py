@@ -93,6 +93,9 @@ _ACCESS = frozenset(
 #: What an option with few values may be.
 _CHOICES = {"bad_lines": ("fail", "quarantine")}
 
+#: The least number that an option may be; 0 for others.
+_LEAST = {"infer_rows": 1, "chunk_rows": 1, "max_pages": 1, "max_bytes": 1}
+
 #: A value that rows can be ordered by, and that a cursor stands at.
 CursorValue: TypeAlias = int | float | str | datetime | date
 
@@ -235,8 +238,13 @@ def parse_source(name: str, raw: Mapping[str, Any]) -> Source:
 
 def _option(name: str, key: str, value: Any) -> Any:
     expected: Any = OPTIONS[key]
-    if not isinstance(value, expected):
+    wrong = not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)
+    parts = () if wrong else value if key == "null_values" else value.values() if key == "schema" else ()
+    if wrong or not all(isinstance(part, str) for part in parts):
         raise ConfigError(f"[sources.{name}] {key} has the wrong type", value=value, hint="See the reference.")
+    least = _LEAST.get(key, 0)
+    if isinstance(value, int | float) and value < least:
+        raise ConfigError(f"[sources.{name}] {key} is below {least}", value=value, hint="See the reference.")
     if key in _CHOICES and value not in _CHOICES[key]:
         choices = " or ".join(map(repr, _CHOICES[key]))
         raise ConfigError(f"[sources.{name}] {key} must be {choices}", value=value, hint="See the reference.")
