@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core import clock
-from tidemill.core.errors import ConfigError, ContractError, shorten
+from tidemill.core.errors import ConfigError, ContractError, UsageError, shorten
 from tidemill.data.contract import Severity, TableContract, contract_digest
 from tidemill.data.explore import Exploration, explore
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
@@ -121,6 +121,8 @@ def validate(
     >>> checked.valid.height, checked.quarantined["reasons"].to_list()
     (2, [['wind_speed > 200']])
     """
+    if not isinstance(contract, TableContract):
+        raise UsageError("not a contract", value=contract, hint="Write a TableContract, or load one: load_contract().")
     frame = collected(table)
     breaks = structure_breaks(frame, contract)
     if breaks:
