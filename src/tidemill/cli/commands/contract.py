@@ -86,7 +86,7 @@ def check(
             "outcomes": [outcome for outcome in report.outcomes if outcome.broken], "quarantine": quarantine,
         })  # fmt: skip
     else:
-        _show(checked, contract)
+        _show(checked)
         if quarantine is not None:
             click.echo(f"wrote {relative(quarantine)} ({checked.quarantined.height:,} rows)")
     if failure is not None:
@@ -205,12 +205,9 @@ def _unfailing(
         raise error from None
 
 
-def _show(checked: Validated, contract: TableContract) -> None:
+def _show(checked: Validated) -> None:
     report = checked.report
-    click.echo(
-        f"{contract.name}: {report.rows:,} rows, {report.valid:,} valid, {report.quarantined:,} in quarantine; "
-        f"{len(report.outcomes)} rules, {len(report.broken)} broken"
-    )
+    click.echo(report.headline)
     rows = [(item.severity, item.rule, item.broken, _examples(item)) for item in report.broken]
     if rows:
         click.echo(table(["severity", "rule", "broken", "such as"], rows))
