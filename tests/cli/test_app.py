@@ -36,6 +36,13 @@ def test_every_command_explains_itself(tidemill, name):
     assert "--json" in done.out or "Commands:" in done.out
 
 
+def test_no_line_of_a_list_of_subcommands_breaks_off(tidemill):
+    groups = {name: tidemill(name, "--help", COLUMNS="80").out for name in COMMANDS}
+    groups = {name: out.partition("Commands:")[2] for name, out in groups.items() if "Commands:" in out}
+    assert set(groups) >= {"contract", "labels", "models", "store"}
+    assert [line for out in groups.values() for line in out.splitlines() if line.endswith("...")] == []
+
+
 def test_a_mistyped_command_is_guessed(tidemill):
     done = tidemill("rnu", expect=2)
     assert "Did you mean 'run'?" in done.err
@@ -86,8 +93,13 @@ ANYWHERE = ("demo", "init", "doctor", "run", "plan", "explore", "sources")
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ANYWHERE])
 def test_in_a_folder_without_a_project_every_command_says_what_is_missing(tidemill, name):
     given = {"diff": ["a", "b"], "cancel": ["a"], "serve": ["a"], "predict": ["a", __file__], "trace": ["a"]}
-    given |= {"artifact": ["a"], "store": ["backup", "copy"], "models": ["list"]}
-    given |= {"contract": ["versions"], "labels": ["list"]}
+    given |= {
+        "artifact": ["a"],
+        "store": ["backup", "copy"],
+        "models": ["list"],
+        "contract": ["versions"],
+        "labels": ["list"],
+    }
     if name == "predictions":
         assert "no predictions yet" in tidemill(name).out
     else:

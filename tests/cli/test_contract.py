@@ -55,6 +55,32 @@ def test_a_contract_is_inferred_and_mistakes_are_named(small):
     (small.folder / "weather.csv").write_text(CSV)
     small("contract", "infer", "weather.csv", "--out", "new.toml")
     assert 'name = "weather"' in (small.folder / "new.toml").read_text()
+    assert "Did you mean 'weather.csv'?" in small("contract", "infer", "wether.csv", expect=3).err
     assert "exists" in small("contract", "infer", "weather.csv", "--out", "new.toml", expect=2).err
     assert "no such file" in small("contract", "check", "weather.csv", "--contract", "gone.toml", expect=3).err
     assert "no contract of this name" in small("contract", "check", "weather.csv", "--contract", "gone", expect=3).err
+
+
+def test_a_table_is_read_as_its_options_say(small):
+    (small.folder / "masses.csv").write_text("name;mass (g)\nann;12\nben;NA\n")
+    text = small("contract", "infer", "masses.csv", "--option", "null_values=NA").out
+    assert 'type = "int64"' in text
+    (small.folder / "masses.toml").write_text(text)
+    asked = ["contract", "check", "masses.csv", "--contract", "masses.toml"]
+    assert small.json(*asked, "--option", "null_values=NA")["status"] == "kept"
+    assert "mass (g)" in small(*asked, expect=4).err
+    (small.folder / "heavy.toml").write_text("name = 'm'\n[[checks]]\nname = 'heavy'\ncondition = 'mass (g) > 1'\n")
+    assert "double quotes" in small(*asked[:-1], "heavy.toml", expect=2).err
+
+
+def test_a_file_that_cannot_hold_the_quarantine_is_refused_before_anything_is_read(small):
+    asked = ["contract", "check", "gone.csv", "--contract", "gone.toml", "--quarantine", "bad.csv"]
+    assert ".parquet" in small(*asked, expect=2).err
+
+
+def test_a_difference_of_whole_rules_is_said_as_it_is_written(small):
+    (small.folder / "one.toml").write_text('name = "weather"\n')
+    (small.folder / "two.toml").write_text('name = "weather"\n[[checks]]\nname = "day"\ncondition = "wind > 0"\n')
+    there, back = small("contract", "diff", "one.toml", "two.toml"), small("contract", "diff", "two.toml", "one.toml")
+    assert there.out == "check day: new, condition = 'wind > 0' (stricter)\n"
+    assert back.out == "check day: gone, it was condition = 'wind > 0' (laxer)\n"

@@ -35,14 +35,14 @@ def test_a_file_is_explored_without_a_project_and_nothing_is_left_behind(here):
     out = here("explore", "flights.csv", *READ, "--target", "late").out
     assert out.startswith("flights.csv (")
     assert "120 rows × 4 columns" in out
-    assert "impossible value" in out
+    assert "sentinel" in out
     assert "delay" in out
     assert "\x1b" not in out
     assert left(here) == before
 
 
 def test_options_of_reading_reach_the_reader(here):
-    assert "120 rows × 1 columns" in here("explore", "flights.csv").out
+    assert "120 rows × 1 columns" in here("explore", "flights.csv", "--option", "separator=|").out
     lines = here("explore", "flights.csv", *READ, "--columns", "tail, delay", "--where", "delay > 5", "--json").lines
     columns = {line["column"]["name"]: line["column"] for line in lines if "column" in line}
     assert list(columns) == ["tail", "delay"]
@@ -98,10 +98,10 @@ def test_a_page_is_written_only_where_it_is_asked_for(here):
 
 
 def test_findings_fail_only_a_script_that_asks_for_it(here):
-    assert "impossible value" in here("explore", "flights.csv", *READ).out
+    assert "sentinel" in here("explore", "flights.csv", *READ).out
     done = here("explore", "flights.csv", *READ, "--fail-on", "error", expect=4)
-    assert "impossible value" in done.out
-    assert "impossible_value" in done.err
+    assert "sentinel" in done.out
+    assert "sentinel" in done.err
     summary = here("explore", "flights.csv", *READ, "--fail-on", "warning", "--json", expect=4).summary
     assert (summary["status"], summary["exit_code"]) == ("error", 4)
     assert summary["findings"]["error"] == 1
@@ -134,11 +134,12 @@ def test_declared_sources_come_first_and_paths_count_from_here(here):
         (["flights.csv", "--target", "lat"], 4, "explore needs columns"),
         (["flights.csv", "--columns", "x"], 4, "'x'"),
         (["flights.csv", "--where", "delay >"], 2, "SQL condition"),
-        (["flights.csv", "--since", "2013-01-01"], 2, "event_time"),
+        (["flights.csv", "--since", "2013-01-01"], 2, "--option event_time=COLUMN"),
+        (["flights.csv", "--option", "null_values=NA,."], 2, "one value at a time"),
         (["flights.csv", "--part", "test"], 2, "NAME=FILE"),
         (["flights.csv", "--memory", "much"], 2, "2GiB"),
         (["flights.csv", "--sample", "0"], 2, "--sample"),
-        (["mixed"], 4, "parts of one table"),
+        (["mixed"], 4, "different columns"),
         (["ftp2://x/y.csv"], 2, "no source reads the scheme"),
     ],
 )

@@ -51,9 +51,15 @@ def test_a_queue_is_made_once_and_shown(queue):
 
 def test_a_project_without_a_queue_says_how_to_make_one(tickets):
     assert "tidemill labels create" in tickets("labels", "next", "desk", "--as", "ann", expect=3).err
-    assert (
-        "no file matches" in tickets("labels", "create", "x", "--from", "nowhere.csv", "--classes", "a,b", expect=3).err
-    )
+    mistaken = ["labels", "create", "x", "--from", "nowhere.csv", "--classes", "a,b"]
+    assert "no file, folder or source" in tickets(*mistaken, expect=3).err
+
+
+def test_a_mistake_in_making_a_queue_leaves_none_behind(tickets):
+    made = ["labels", "create", "desk", "--from", "tickets"]
+    assert "--number" in tickets(*made, "--key", "ticket", expect=2).err
+    assert "needs columns" in tickets(*made, "--key", "tikcet", "--classes", "a,b", expect=4).err
+    assert tickets.json(*made, "--key", "ticket", "--number")["tasks"] == 3
 
 
 def test_labelling_in_the_terminal_goes_on_where_it_stopped(queue):

@@ -196,3 +196,11 @@ def test_letters_come_back_and_other_text_stays(words):
     assert done(broken, RepairEncoding(("t",))).table["t"].to_list() == words
     ascii_only = pl.DataFrame({"t": ["plain", "Zürich", "¥", None]})
     assert done(ascii_only, RepairEncoding(("t",))).table.equals(ascii_only)
+
+
+def test_a_list_is_no_plan_and_a_kind_is_named_once():
+    table = pl.DataFrame({"a": [1.0, None], "b": [None, 1.0]})
+    with pytest.raises(UsageError, match="not a cleaning plan"):
+        clean(table, [FillLearned("a")])
+    with pytest.raises(UsageError, match=r"\['fill_learned'\]"):
+        clean(table, CleaningPlan((FillLearned("a"), FillLearned("b"))))

@@ -128,3 +128,13 @@ def test_odd_tables_pass(table):
 def test_a_target_that_is_not_there_is_named():
     with pytest.raises(SchemaError, match="explore needs columns"):
         explore(pl.DataFrame({"a": [1]}), target="b")
+
+
+def test_one_row_is_not_called_rows():
+    table = pl.DataFrame(
+        {"id": [*range(60), 59], "wind": [float(5 + n % 20) for n in range(58)] + [-7.0, 9999.0, 9999.0]}
+    )
+    told = " ".join(finding.explanation for finding in explore(table).findings)
+    assert "in 1 row," in told
+    assert "1 row repeats another row" in told
+    assert "1 rows" not in told

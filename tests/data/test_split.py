@@ -170,3 +170,10 @@ def test_leaks_are_looked_for_each_time_and_can_be_forbidden():
     assert clean.spec.overlaps == {}
     with pytest.raises(UsageError, match="no such leak"):
         split(TABLE, by_share(), "late", forbid=["same_day"])
+
+
+def test_what_is_no_method_or_no_column_of_times_is_named():
+    with pytest.raises(UsageError, match=r"not a split method: 'random'.*by_share"):
+        split(TABLE, "random", "late")
+    with pytest.raises(SchemaError, match="a column of times, not string: 'who'"):
+        split(TABLE, by_time("2013-01-11", "2013-01-21", time="who"), "late")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.core.clock import VirtualClock, use_clock
-from tidemill.core.errors import ConfigError, ContractError, NotFoundError, SchemaError
+from tidemill.core.errors import ConfigError, ContractError, NotFoundError, SchemaError, UsageError
 from tidemill.data.contract import Check, ColumnRule, ForeignKey, Freshness, Monotone, TableContract, Unique
 from tidemill.data.infer import infer_contract
 from tidemill.data.validate import validate
@@ -240,3 +240,16 @@ def test_what_is_left_is_monotone(values, strict):
         left == sorted(v for v in values if v is not None) and (not strict or len(set(left)) == len(left))
         and len(left) == sum(v is not None for v in values)
     )  # fmt: skip
+
+
+def test_a_printed_report_says_what_is_broken_by_which_values():
+    report = validate(FLIGHTS, TableContract("flights", (ColumnRule("miles", minimum=0, nullable=True),))).report
+    assert str(report).splitlines()[0] == "flights: 5 rows, 4 valid, 1 in quarantine; 1 rule, 1 broken"
+    assert str(report).splitlines()[1] == "quarantine  1 of 5  miles < 0, such as -5.0"
+
+
+def test_the_name_of_a_table_or_of_a_contract_is_neither():
+    with pytest.raises(UsageError, match=r"not a table: 'flights'\. Read it first: tm\.read\('flights'\)"):
+        validate("flights", TableContract("flights"))
+    with pytest.raises(UsageError, match=r"not a contract: 'flights\.toml'"):
+        validate(FLIGHTS, "flights.toml")

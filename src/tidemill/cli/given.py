@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import glob
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
 import polars as pl
 
 from tidemill.core.errors import DataError, NotFoundError, UsageError
@@ -80,6 +81,9 @@ def given(
     """The table that is meant, and of it the rows and columns that are wanted; see `tidemill.data.read.read`."""
     wanted = selection or Selection()
     source = source_named(what, project, options)
+    if source.event_time is None and what not in project.sources and (wanted.since or wanted.until):
+        hint = "Name it: --option event_time=COLUMN."
+        raise UsageError("since and until need the column of times of a table", value=what, hint=hint)
     resolved = resolve_source(source, root=project.root, sources=project.sources, selection=wanted)
     table = read(resolved, columns=wanted.columns, where=wanted.where, since=wanted.since, until=wanted.until)
     try:
@@ -129,6 +133,13 @@ def _nothing(what: str, here: Path, project: Project) -> NotFoundError:
     return NotFoundError("there is no file, folder or source like that", value=what, hint=hint)
 
 
+def reading(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--option``, which says how a table is read; the function gets its values as `pairs` for `options_from`."""
+    return click.option(
+        "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="How to read it, as separator=';'."
+    )(function)
+
+
 def options_from(pairs: Sequence[str]) -> dict[str, Any]:
     r"""``name=value`` pairs of ``--option`` as options of a source, in the types that those have.
 
@@ -153,6 +164,9 @@ def _option(name: str, text: str) -> Any:
     kinds = OPTIONS.get(name, str)
     allowed = kinds if isinstance(kinds, tuple) else (kinds,)
     if list in allowed:
+        if "," in text and not text.startswith("["):
+            hint = f'Give --option {name}=… once for each, or a list: --option {name}=\'["NA", "n/a"]\'.'
+            raise UsageError(f"--option {name} takes one value at a time, or a list", value=text, hint=hint)
         return _toml(name, text) if text.startswith("[") else [text]
     if str in allowed:
         return "\t" if text == r"\t" else text
@@ -177,7 +191,7 @@ def named_tables(option: str, pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, what = pair.partition("=")
         if not equals or not name or not what:
-            raise UsageError(f"{option} takes NAME=FILE", value=pair, hint=f"For example: {option} test=test.csv")
+            raise UsageError(f"{option} takes NAME=FILE", value=pair, hint=f"For example: {option} planes=planes.csv")
         found[name] = what
     return found
 

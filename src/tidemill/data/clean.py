@@ -117,11 +117,13 @@ def clean(table: Tabular, plan: CleaningPlan) -> Cleaned:
     >>> out.table["wind_speed"].to_list(), out.report.operations[0].changed
     ([10.4, None, 7.0], 1)
     """
-    learned = [operation.kind for operation in plan.operations if isinstance(operation, LEARNED)]
+    if not isinstance(plan, CleaningPlan):
+        raise UsageError("not a cleaning plan", value=plan, hint="Write CleaningPlan((…, …)) of operations.")
+    learned = dict.fromkeys(operation.kind for operation in plan.operations if isinstance(operation, LEARNED))
     if learned:
         raise UsageError(
             "clean() takes repairs that do not learn from rows",
-            value=learned,
+            value=list(learned),
             hint="Give them to train(…, cleaning=…): they are fitted on training rows and travel in the model.",
         )
     frame = given = collected(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 from tidemill.data.contract import TableContract
@@ -35,7 +35,20 @@ class ContractChange:
     after: Any
 
     def __str__(self) -> str:
+        if self.before is None and is_dataclass(self.after):
+            return f"{self.rule}: new, {_told(self.after)} ({self.effect})"
+        if self.after is None and is_dataclass(self.before):
+            return f"{self.rule}: gone, it was {_told(self.before)} ({self.effect})"
         return f"{self.rule}: {self.before} -> {self.after} ({self.effect})"
+
+
+def _told(rule: Any) -> str:
+    """What a whole rule says, without what it does not say."""
+    return ", ".join(
+        f"{field.name} = {value!r}"
+        for field in fields(rule)
+        if (value := getattr(rule, field.name)) != field.default and field.name != "name"
+    )
 
 
 def contract_changes(old: TableContract, new: TableContract) -> tuple[ContractChange, ...]:

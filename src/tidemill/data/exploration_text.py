@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from tidemill.data.bins import heights
 from tidemill.data.explore import Exploration
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.interest import grouped, most_interesting, strongest
 from tidemill.data.profile import ColumnProfile
 from tidemill.data.semantic_types import Semantic, counted
@@ -89,7 +89,7 @@ def _findings(found: Exploration, width: int, mark: Style) -> Iterator[str]:
 def _group(group: Sequence[Finding], width: int, mark: Style) -> Iterator[str]:
     first = group[0]
     columns = ", ".join(_name(finding.column) for finding in group[:_NAMED] if finding.column != "*")
-    more = f" and {len(group) - _NAMED:,} more columns" if len(group) > _NAMED else ""
+    more = f" and {number_of(len(group) - _NAMED, 'more column')}" if len(group) > _NAMED else ""
     rows = f"  {first.count:,} row{'s' if first.count > 1 else ''}" if len(group) == 1 and first.count else ""
     head = cut(f"{first.kind.replace('_', ' ')}  {columns}{more}{rows}".rstrip(), width - _INDENT)
     yield f"{mark(first.severity.ljust(_INDENT - 2), first.severity)}  {head}"

@@ -70,6 +70,7 @@ def condition_of(check: Check) -> pl.Expr:
         raise ConfigError(
             f"check {check.name!r} is not a {_LANGUAGES[check.language]} condition: {str(error).splitlines()[0]}",
             value=check.condition,
+            hint='A column whose name has spaces or signs stands in double quotes: "Mass (g)" > 0.',
         ) from error
 
 

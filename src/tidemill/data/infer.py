@@ -62,7 +62,9 @@ def _column_rule(column: pl.Series, slack: float) -> ColumnRule:
         low, high = plain(column.min()), plain(column.max())
         if isinstance(low, int | float) and isinstance(high, int | float):
             margin = slack * (high - low)
-            minimum, maximum = (max(0, low - margin) if low >= 0 else low - margin), high + margin
+            minimum, maximum = _short(low - margin), _short(high + margin)
+            if low >= 0:
+                minimum = max(0, minimum)
     elif kind == pl.String:
         distinct = column.drop_nulls().unique()
         if 0 < distinct.len() <= min(_MOST_VALUES, max(2, column.len() * _VALUES_SHARE)):
@@ -70,3 +72,8 @@ def _column_rule(column: pl.Series, slack: float) -> ColumnRule:
     return ColumnRule(
         column.name, physical_type(kind), nullable=nullable, minimum=minimum, maximum=maximum, values=values
     )
+
+
+def _short(bound: float) -> float:
+    """A bound without the dust of binary fractions: 105.87, not 105.86999999999999."""
+    return float(f"{bound:.12g}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from tidemill.core.errors import shorten
 from tidemill.data.explore import Exploration
+from tidemill.data.findings.finding import number_of
 from tidemill.data.operations import (
     CleaningPlan,
     ClipLearned,
@@ -103,7 +104,7 @@ def _learned(profile: ColumnProfile, exploration: Exploration, target: str | Non
     if 0 < missing < _EMPTY and (number or text):
         yield (
             FillLearned(profile.name, "median" if number else "most_frequent", indicator=missing >= _TELLING_GAPS),
-            f"{profile.name} is missing in {profile.nulls:,} rows ({missing:.1%})"
+            f"{profile.name} is missing in {number_of(profile.nulls, 'row')} ({missing:.1%})"
             + ("; whether it is may tell something." if missing >= _TELLING_GAPS else "."),
         )
     limited = any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import polars as pl
@@ -101,6 +102,8 @@ def collected(table: Tabular) -> pl.DataFrame:
         except pl.exceptions.DuplicateError as error:
             raise SchemaError(f"column names repeat: {error}", hint="Rename all but one of each.") from None
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+    if isinstance(table, str | Path):
+        raise UsageError("not a table", value=str(table), hint=f"Read it first: tm.read({str(table)!r}).")
     raise UsageError(
         "not a table", value=type(table).__name__, hint="Give a Polars frame or anything that speaks Arrow."
     )

@@ -11,9 +11,10 @@ from typing import Any
 import polars as pl
 
 from tidemill.core import clock
-from tidemill.core.errors import ConfigError, ContractError, shorten
+from tidemill.core.errors import ConfigError, ContractError, UsageError, shorten
 from tidemill.data.contract import Severity, TableContract, contract_digest
 from tidemill.data.explore import Exploration, explore
+from tidemill.data.findings.finding import number_of
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
 from tidemill.data.settled import holds
 from tidemill.data.table_rules import TableRule, table_rules
@@ -43,7 +44,7 @@ class RuleOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """The outcome of every rule, and where the rows went."""
+    """The outcome of every rule, and where the rows went; printed, the broken rules with some of their values."""
 
     contract: str
     rows: int
@@ -56,6 +57,20 @@ class ValidationReport:
     def broken(self) -> tuple[RuleOutcome, ...]:
         """The outcomes of the rules that some row breaks, the worst first."""
         return tuple(sorted((item for item in self.outcomes if item.broken), key=lambda item: -item.broken))
+
+    @property
+    def headline(self) -> str:
+        """The counts of rows and rules in one line."""
+        rows = f"{number_of(self.rows, 'row')}, {self.valid:,} valid, {self.quarantined:,} in quarantine"
+        return f"{self.contract}: {rows}; {number_of(len(self.outcomes), 'rule')}, {len(self.broken)} broken"
+
+    def __str__(self) -> str:
+        told = (
+            f"{item.severity:<10}  {item.broken:,} of {item.checked:,}  {item.rule}"
+            + (f", such as {', '.join(shorten(value) for value in item.examples)}" if item.examples else "")
+            for item in self.broken
+        )
+        return "\n".join((self.headline, *told))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +137,8 @@ def validate(
     >>> checked.valid.height, checked.quarantined["reasons"].to_list()
     (2, [['wind_speed > 200']])
     """
+    if not isinstance(contract, TableContract):
+        raise UsageError("not a contract", value=contract, hint="Write a TableContract, or load one: load_contract().")
     frame = collected(table)
     breaks = structure_breaks(frame, contract)
     if breaks:

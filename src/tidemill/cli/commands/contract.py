@@ -7,18 +7,21 @@ from pathlib import Path
 
 import click
 
+from tidemill.cli.given import given, looking, named_tables, options_from, reading
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit, moment, number, table
+from tidemill.cli.output import emit, moment, number, relative, table
 from tidemill.core.errors import ContractError, NotFoundError, UsageError
 from tidemill.data.contract import TableContract
 from tidemill.data.contract_changes import contract_changes
 from tidemill.data.contract_text import contract_from_toml, contract_to_toml
 from tidemill.data.contract_versions import ContractVersion, contract_versions, load_contract, save_contract
 from tidemill.data.infer import infer_contract
-from tidemill.data.read import read
 from tidemill.data.types import Tabular
 from tidemill.data.validate import RuleOutcome, Validated, validate
 from tidemill.project import Project, open_project_store, use_project
+
+#: What a quarantine can be written to.
+_QUARANTINES = (".parquet", ".ndjson", ".jsonl")
 
 
 @click.group(name="contract", help="Infer, check, version, compare and edit contracts of tables.")
@@ -26,38 +29,48 @@ def command() -> None:
     """Hold the subcommands."""
 
 
-@command.command(name="infer")
-@click.argument("source")
+@command.command(name="infer", short_help="Write the contract that a table keeps.")
+@click.argument("source", metavar="FILE|SOURCE")
 @click.option("--name", help="What to call the contract (default: the file's or source's name).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the TOML to this new file.")
 @click.option("--distributions", is_flag=True, help="Compare later tables with the distributions of this one, too.")
+@reading
 @shared
-def infer(setup: Setup, source: str, name: str | None, out: Path | None, *, distributions: bool) -> None:
-    """Write the contract that the table SOURCE (a file, a URI or a declared source) keeps, to be edited."""
-    with use_project(setup.project()):
-        contract = infer_contract(read(source), name or Path(source).stem, distributions=distributions)
+def infer(
+    setup: Setup, source: str, name: str | None, out: Path | None, pairs: Sequence[str], *, distributions: bool
+) -> None:
+    """Write the contract that a table (a file, a URI or a declared source) keeps, to be edited."""
+    with looking(setup.project()) as project:
+        frame = given(source, project, options=options_from(pairs)).table
+        contract = infer_contract(frame, name or Path(source).stem, distributions=distributions)
     text = contract_to_toml(contract)
     if out is not None:
         _write(out, text)
     if setup.json:
         emit({"status": "inferred", "contract": contract.to_dict(), "out": out})
     else:
-        click.echo(text if out is None else f"written to {out}", nl=out is not None)
+        click.echo(text if out is None else f"wrote {relative(out)}", nl=out is not None)
 
 
-@command.command(name="check")
-@click.argument("source")
+@command.command(name="check", short_help="Check a table; exit code 4 if a failing rule is broken.")
+@click.argument("source", metavar="FILE|SOURCE")
 @click.option("--contract", "which", required=True, help="A TOML file, or a saved contract: NAME or NAME@VERSION.")
 @click.option("--quarantine", type=click.Path(path_type=Path, dir_okay=False), help="Write bad rows, with reasons.")
-@click.option("--reference", "references", multiple=True, metavar="NAME=SOURCE", help="A table of a foreign key.")
+@click.option("--reference", "references", multiple=True, metavar="NAME=FILE", help="A table of a foreign key.")
+@reading
 @shared
-def check(setup: Setup, source: str, which: str, quarantine: Path | None, references: Sequence[str]) -> None:
-    """Check the table SOURCE against a contract; exit code 4 if a failing rule is broken."""
+def check(
+    setup: Setup, source: str, which: str, quarantine: Path | None, references: Sequence[str], pairs: Sequence[str]
+) -> None:
+    """Check a table (a file, a URI or a declared source); exit code 4 if a failing rule is broken."""
+    if quarantine is not None and quarantine.suffix not in _QUARANTINES:
+        hint = f"Give one of {', '.join(_QUARANTINES)}: reasons are lists."
+        raise UsageError("this kind of file cannot hold the quarantine", value=quarantine.name, hint=hint)
     project = setup.project()
     with use_project(project):
         contract = _contract(project, which)
-        tables = {name: read(uri) for name, uri in map(_pair, references)}
-        frame = read(source)
+        tables = {name: given(what, project).table for name, what in named_tables("--reference", references).items()}
+        frame = given(source, project, options=options_from(pairs)).table
         try:
             checked, failure = validate(frame, contract, tables), None
         except ContractError as error:
@@ -73,14 +86,14 @@ def check(setup: Setup, source: str, which: str, quarantine: Path | None, refere
             "outcomes": [outcome for outcome in report.outcomes if outcome.broken], "quarantine": quarantine,
         })  # fmt: skip
     else:
-        _show(checked, contract)
+        _show(checked)
         if quarantine is not None:
-            click.echo(f"{checked.quarantined.height:,} rows written to {quarantine}")
+            click.echo(f"wrote {relative(quarantine)} ({checked.quarantined.height:,} rows)")
     if failure is not None:
         raise failure
 
 
-@command.command(name="save")
+@command.command(name="save", short_help="Keep a contract in the store, as its next version.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @shared
 def save(setup: Setup, file: Path) -> None:
@@ -91,7 +104,7 @@ def save(setup: Setup, file: Path) -> None:
     _saved(setup, version)
 
 
-@command.command(name="show")
+@command.command(name="show", short_help="Print a contract as TOML.")
 @click.argument("which")
 @shared
 def show(setup: Setup, which: str) -> None:
@@ -105,7 +118,7 @@ def show(setup: Setup, which: str) -> None:
         click.echo(contract_to_toml(contract), nl=False)
 
 
-@command.command(name="versions")
+@command.command(name="versions", short_help="List the versions of a contract, or all contracts.")
 @click.argument("name", required=False)
 @shared
 def versions(setup: Setup, name: str | None) -> None:
@@ -124,7 +137,7 @@ def versions(setup: Setup, name: str | None) -> None:
     click.echo(table(["contract", "saved", "by", "digest", "changed"], rows) if rows else "no contract is saved yet")
 
 
-@command.command(name="diff")
+@command.command(name="diff", short_help="Show where one contract is stricter than another.")
 @click.argument("first")
 @click.argument("second")
 @shared
@@ -140,7 +153,7 @@ def diff(setup: Setup, first: str, second: str) -> None:
     click.echo("\n".join(map(str, changes)) or "they say the same")
 
 
-@command.command(name="edit")
+@command.command(name="edit", short_help="Edit the newest version in $EDITOR, and save the next.")
 @click.argument("name")
 @shared
 def edit(setup: Setup, name: str) -> None:
@@ -183,13 +196,6 @@ def _contract(project: Project, which: str) -> TableContract:
     return load_contract(name, int(version), store=store) if at else load_contract(which, store=store)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, source = text.partition("=")
-    if not separator or not name or not source:
-        raise UsageError("a reference is not NAME=SOURCE", value=text, hint="Write --reference planes=planes.csv.")
-    return name, source
-
-
 def _unfailing(
     frame: Tabular, contract: TableContract, tables: Mapping[str, Tabular], error: ContractError
 ) -> Validated:
@@ -199,12 +205,9 @@ def _unfailing(
         raise error from None
 
 
-def _show(checked: Validated, contract: TableContract) -> None:
+def _show(checked: Validated) -> None:
     report = checked.report
-    click.echo(
-        f"{contract.name}: {report.rows:,} rows, {report.valid:,} valid, {report.quarantined:,} in quarantine; "
-        f"{len(report.outcomes)} rules, {len(report.broken)} broken"
-    )
+    click.echo(report.headline)
     rows = [(item.severity, item.rule, item.broken, _examples(item)) for item in report.broken]
     if rows:
         click.echo(table(["severity", "rule", "broken", "such as"], rows))
@@ -221,12 +224,7 @@ def _write(out: Path, text: str) -> None:
 
 
 def _write_quarantine(out: Path, checked: Validated) -> None:
-    rows = checked.quarantined
     if out.suffix == ".parquet":
-        rows.write_parquet(out)
-    elif out.suffix in (".ndjson", ".jsonl"):
-        rows.write_ndjson(out)
+        checked.quarantined.write_parquet(out)
     else:
-        raise UsageError(
-            "this kind of file cannot hold the quarantine", value=out.name, hint="Give .parquet, .ndjson or .jsonl."
-        )
+        checked.quarantined.write_ndjson(out)

@@ -1,4 +1,4 @@
-"""`tidemill explore WHAT`."""
+"""`tidemill explore FILE|SOURCE`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from tidemill.cli.given import bytes_from, given, looking, named_tables, options_from
+from tidemill.cli.given import bytes_from, given, looking, named_tables, options_from, reading
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import as_error, emit, relative, size
 from tidemill.cli.waiting import waiting, warned
@@ -63,9 +63,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--since", metavar="TIME", help="Rows from this event time on."),
             click.option("--until", metavar="TIME", help="Rows before this event time."),
             click.option("--sample", type=click.IntRange(min=1), metavar="ROWS", help="So many rows, evenly spread."),
-            click.option(
-                "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="How to read it, as separator=';'."
-            ),
+            reading,
             click.option("--memory", default=f"{MEMORY}", metavar="SIZE", help="What it may take; 2GiB by default."),
         )
     ):
@@ -74,7 +72,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(name="explore")
-@click.argument("what")
+@click.argument("what", metavar="FILE|SOURCE")
 @_options
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with charts.")
 @click.option("--fail-on", type=click.Choice(["error", "warning"]), help="Exit with 4 on findings as grave as this.")
@@ -82,7 +80,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 def command(setup: Setup, what: str, html: Path | None, fail_on: str | None, columns: str | None, **asked: Any) -> None:
     """Look at a table: what it holds, what is wrong with it, and what goes together.
 
-    WHAT is a file, a folder, a glob, a URI, or the name of a declared source. Nothing is written but the --html page.
+    The table is a file, a folder, a glob, a URI, or a declared source. Nothing is written but the --html page.
     """
     if html is not None and html.suffix.lower() not in _PAGES:
         raise UsageError("a page ends in .html", value=str(html), hint="Choose another --html.")

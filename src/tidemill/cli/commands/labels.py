@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import click
 from tidemill.cli.commands.labels_annotate import annotate
 from tidemill.cli.commands.labels_files import errors, export, import_
 from tidemill.cli.commands.labels_input import queue_of, table_of
+from tidemill.cli.given import reading
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import duration, emit, number, table
 from tidemill.core.errors import UsageError
@@ -17,6 +19,7 @@ from tidemill.core.labelling import LabellingProgress, LabelTask
 from tidemill.data.labels.agreement import Agreement
 from tidemill.data.labels.queues import label_queue, label_queues
 from tidemill.data.labels.schema import LabelSchema, parsed, shown
+from tidemill.data.labels.tasks import tasks_of
 from tidemill.project import open_project_store, use_project
 
 #: The first columns of a task that a list has room for.
@@ -36,17 +39,19 @@ def _classes(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-@command.command(name="create")
+@command.command(name="create", short_help="Make a queue from the rows of a table.")
 @click.argument("name")
-@click.option("--from", "source", metavar="TABLE", help="A file or source of the project whose rows are the tasks.")
+@click.option("--from", "source", metavar="FILE|SOURCE", help="The table whose rows are the tasks.")
 @click.option("--key", help="Columns that name a row, with commas between them.")
-@click.option("--classes", help="The classes, with commas between them; without them a label is a number.")
+@click.option("--classes", help="The classes, with commas between them.")
 @click.option("--multiple", is_flag=True, help="Several classes may be chosen.")
+@click.option("--number", is_flag=True, help="A label is a number; so it is with --min or --max.")
 @click.option("--min", "minimum", type=float, help="The smallest number.")
 @click.option("--max", "maximum", type=float, help="The largest number.")
 @click.option("--guidelines", type=click.Path(path_type=Path, dir_okay=False), help="A text file for the annotators.")
 @click.option("--overlap", default=1, show_default=True, help="How many annotators label each task.")
 @click.option("--lease", default="10m", show_default=True, help="How long an annotator keeps a task.")
+@reading
 @shared
 def create(
     setup: Setup,
@@ -57,12 +62,20 @@ def create(
     guidelines: Path | None,
     overlap: int,
     lease: str,
+    pairs: Sequence[str],
+    *,
+    number: bool,
     **bounds: Any,
 ) -> None:
     """Make the queue NAME, from the rows of a table; made before, it gets the rows that it does not have yet."""
+    if classes is None and not number and bounds["minimum"] is None and bounds["maximum"] is None:
+        hint = "Give --classes good,bad, or --number; a queue that is there gets rows with: tidemill labels add."
+        raise UsageError("it is not said what a label is", value=name, hint=hint)
     schema = LabelSchema(_classes(classes), **bounds)
     text = guidelines.read_text(encoding="utf-8") if guidelines else ""
-    rows = None if source is None else table_of(setup, source)
+    rows = None if source is None else table_of(setup, source, pairs)
+    if rows is not None:
+        tasks_of(rows, _classes(key) or None)  # what is wrong with the rows is said before there is a queue
     with use_project(setup.project()) as project:
         queue = label_queue(
             name, schema, guidelines=text, overlap=overlap, lease=lease, store=open_project_store(project)
@@ -76,15 +89,16 @@ def create(
         click.echo(_added(name, added))
 
 
-@command.command(name="add")
+@command.command(name="add", short_help="Add the rows of a table to a queue.")
 @click.argument("name")
-@click.argument("source", metavar="TABLE")
+@click.argument("source", metavar="FILE|SOURCE")
 @click.option("--key", help="Columns that name a row, with commas between them.")
+@reading
 @shared
-def add(setup: Setup, name: str, source: str, key: str | None) -> None:
-    """Add the rows of a file, or of a source of the project, to the queue NAME; rows that it has already stay."""
+def add(setup: Setup, name: str, source: str, key: str | None, pairs: Sequence[str]) -> None:
+    """Add the rows of a table to the queue NAME; rows that it has already stay."""
     with queue_of(setup, name) as queue:
-        added = queue.add(table_of(setup, source), key=_classes(key) or None)
+        added = queue.add(table_of(setup, source, pairs), key=_classes(key) or None)
     if setup.json:
         emit({"status": "added", "queue": name, "added": added})
     else:
@@ -115,7 +129,7 @@ def list_(setup: Setup) -> None:
     click.echo(table(headers, rows, right=headers[2:]) if rows else "no queues yet: tidemill labels create --help")
 
 
-@command.command(name="show")
+@command.command(name="show", short_help="Show a queue: progress, annotators, agreement.")
 @click.argument("name")
 @shared
 def show(setup: Setup, name: str) -> None:
@@ -154,7 +168,7 @@ def _agreement(agreed: Agreement) -> str:
     return f"{table(headers, rows, right=headers[1:])}\n{alpha}"
 
 
-@command.command(name="tasks")
+@command.command(name="tasks", short_help="List the tasks of a queue, and what was said.")
 @click.argument("name")
 @click.option("--status", type=click.Choice(["waiting", "started", "labelled", "decided"]))
 @click.option("--disputed", is_flag=True, help="Only tasks whose labels differ.")
@@ -191,7 +205,7 @@ def in_short(task: LabelTask) -> str:
     return ", ".join(str(value) for value in list(task.data.values())[:_COLUMNS])
 
 
-@command.command(name="next")
+@command.command(name="next", short_help="Give an annotator the next tasks.")
 @click.argument("name")
 @click.option("--as", "annotator", required=True, metavar="WHO", help="Who labels.")
 @click.option("--count", default=1, show_default=True, type=click.IntRange(min=1), help="How many tasks to hold.")
@@ -211,7 +225,7 @@ def next_(setup: Setup, name: str, annotator: str, count: int) -> None:
         click.echo("nothing left to label")
 
 
-@command.command(name="submit")
+@command.command(name="submit", short_help="Record the label of a task.")
 @click.argument("name")
 @click.argument("task", type=int)
 @click.argument("label", required=False)
@@ -239,7 +253,7 @@ def submit(setup: Setup, name: str, task: int, label: str | None, annotator: str
         click.echo(f"task {task}: {shown(event.value) or event.action}, by {annotator}")
 
 
-@command.command(name="undo")
+@command.command(name="undo", short_help="Take back the last thing that an annotator said.")
 @click.argument("name")
 @click.option("--as", "annotator", required=True, metavar="WHO", help="Who takes it back.")
 @shared
@@ -253,7 +267,7 @@ def undo(setup: Setup, name: str, annotator: str) -> None:
         click.echo(f"task {event.number}: {shown(event.value) or event.action} is taken back")
 
 
-@command.command(name="history")
+@command.command(name="history", short_help="Show everything that was said about a task.")
 @click.argument("name")
 @click.argument("task", type=int)
 @shared
@@ -270,7 +284,7 @@ def history(setup: Setup, name: str, task: int) -> None:
     click.echo(table(["who", "what", "label", "comment", ""], rows) if rows else "nothing was said yet")
 
 
-@command.command(name="decide")
+@command.command(name="decide", short_help="Settle the label of a task.")
 @click.argument("name")
 @click.argument("task", type=int)
 @click.argument("label", required=False)
@@ -295,7 +309,7 @@ def decide(
         click.echo(f"task {task}: {'open again' if reopen else shown(event.value)}, by {event.annotator}")
 
 
-@command.command(name="adjudicate")
+@command.command(name="adjudicate", short_help="Settle tasks whose labels differ.")
 @click.argument("name")
 @click.option("--method", type=click.Choice(["majority", "dawid_skene"]), default="majority", show_default=True)
 @click.option("--at-least", default=0.5, show_default=True, help="A Dawid-Skene label needs more probability.")
@@ -318,7 +332,7 @@ def _plain(found: Any) -> dict[str, Any]:
     return {"method": found.method, "decisions": decisions, "left": found.left, "accuracies": found.accuracies}
 
 
-@command.command(name="change")
+@command.command(name="change", short_help="Change guidelines, overlap or lease; add classes.")
 @click.argument("name")
 @click.option("--guidelines", type=click.Path(path_type=Path, dir_okay=False), help="A text file for the annotators.")
 @click.option("--overlap", type=int, help="How many annotators label each task.")

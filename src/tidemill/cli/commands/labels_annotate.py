@@ -40,7 +40,7 @@ def keys_of(classes: Sequence[str]) -> dict[str, str]:
     return keys
 
 
-@click.command(name="annotate")
+@click.command(name="annotate", short_help="Label in the terminal.")
 @click.argument("name")
 @click.option("--as", "annotator", required=True, metavar="WHO", help="Who labels.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many labels.")

@@ -26,7 +26,7 @@ from tidemill.data.types import require_columns
 from tidemill.project import open_project_store, use_project
 
 
-@click.command(name="import")
+@click.command(name="import", short_help="Read a Label Studio file into a queue.")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--control", help="The from_name of the answers that are meant, if the file has several.")
@@ -50,7 +50,7 @@ def import_(setup: Setup, name: str, file: Path, control: str | None, overlap: i
         )
 
 
-@click.command(name="export")
+@click.command(name="export", short_help="Write labelled rows, or a Label Studio file.")
 @click.argument("name")
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--into", default="label", show_default=True, help="The name of the label's column.")
@@ -81,15 +81,15 @@ def export(setup: Setup, name: str, target: Path, *, into: str, partial: bool, c
         click.echo(f"{target}: the labelling interface" if config else f"{target}: {rows:,} rows")
 
 
-@click.command(name="errors")
-@click.argument("source", metavar="TABLE")
+@click.command(name="errors", short_help="Find labels that are probably wrong.")
+@click.argument("source", metavar="FILE|SOURCE")
 @click.option("--label", required=True, help="The column of the labels.")
 @click.option("--probabilities", required=True, help="The columns of the probabilities, CLASS=COLUMN, with commas.")
 @click.option("--by", type=click.Choice(["noise_rate", "confident_joint"]), default="noise_rate", show_default=True)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1))
 @shared
 def errors(setup: Setup, source: str, label: str, probabilities: str, by: str, limit: int) -> None:
-    """Find labels in a TABLE that are probably wrong, from the probabilities of models that have not seen the row."""
+    """Find labels in a table that are probably wrong, from the probabilities of models that have not seen the row."""
     pairs = [part.partition("=") for part in probabilities.split(",")]
     wrong = [name + equals for name, equals, column in pairs if not (name.strip() and column.strip())]
     if wrong:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
+import polars as pl
+
+from tidemill.cli.given import given, options_from
 from tidemill.cli.options import Setup
 from tidemill.core.errors import NotFoundError
 from tidemill.data.labels.queue import LabelQueue
 from tidemill.data.labels.queues import label_queue
-from tidemill.data.read import read
 from tidemill.project import use_project
 from tidemill.store.database import connect
 
@@ -27,7 +28,8 @@ def queue_of(setup: Setup, name: str) -> Iterator[LabelQueue]:
         yield label_queue(name, store=store)
 
 
-def table_of(setup: Setup, source: str) -> Any:
-    """The rows of a source of the project, or of a file."""
-    with use_project(setup.project()):
-        return read(source).collect()
+def table_of(setup: Setup, source: str, pairs: Sequence[str] = ()) -> pl.DataFrame:
+    """The rows of a source of the project, or of a file that is read as `pairs` of ``--option`` say."""
+    project = setup.project()
+    with use_project(project):
+        return given(source, project, options=options_from(pairs)).table.collect()

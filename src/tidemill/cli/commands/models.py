@@ -22,7 +22,7 @@ def command() -> None:
     """Hold the subcommands."""
 
 
-@command.command(name="list")
+@command.command(name="list", short_help="List versions and the aliases that point at them.")
 @click.argument("model", required=False)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1))
 @shared
@@ -65,7 +65,7 @@ def gate_word(version: ModelVersion) -> str:
     return "passed" if version.gate["passed"] else "failed"
 
 
-@command.command(name="show")
+@command.command(name="show", short_help="Show one version of a model.")
 @click.argument("reference")
 @shared
 def show(setup: Setup, reference: str) -> None:
@@ -92,7 +92,7 @@ def _promise_row(promise: Mapping[str, Any]) -> tuple[str, ...]:
     return promise["name"], promise["bound"], promise["moment"], measured, promise["status"]
 
 
-@command.command(name="promote")
+@command.command(name="promote", short_help="Point an alias at a version that passed the gate.")
 @click.argument("reference")
 @click.option("--alias", default="champion", show_default=True)
 @click.option("--approved-by", metavar="NAME", help="Who agreed, for the audit.")
@@ -111,7 +111,7 @@ def promote(setup: Setup, reference: str, alias: str, approved_by: str | None, f
     _moved(setup, moved.model, moved.alias, moved.version)
 
 
-@command.command(name="rollback")
+@command.command(name="rollback", short_help="Point an alias back at the version before.")
 @click.argument("model")
 @click.option("--alias", default="champion", show_default=True)
 @click.option("--reason", default="", help="Why, for the audit.")

@@ -6,7 +6,7 @@ import warnings
 
 import click
 
-from tidemill.cli.given import looking, options_from, source_named
+from tidemill.cli.given import looking, options_from, reading, source_named
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, moment, size, table
 from tidemill.cli.waiting import waiting, warned
@@ -22,7 +22,7 @@ _FILES = 20
 
 @click.command(name="sources")
 @click.argument("what", required=False, metavar="[NAME|URI]")
-@click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="How to read it, as separator=';'.")
+@reading
 @shared
 def command(setup: Setup, what: str | None, pairs: tuple[str, ...]) -> None:
     """List the declared sources; with a name or a URI, read that one and show what it holds now.

@@ -17,7 +17,7 @@ def command() -> None:
     """Hold the subcommands."""
 
 
-@command.command(name="backup")
+@command.command(name="backup", short_help="Copy metadata and artifacts, while runs go on.")
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--portable", is_flag=True, help="Write the metadata as text that any database can take: see restore.")
 @shared
@@ -34,7 +34,7 @@ def backup(setup: Setup, target: Path, *, portable: bool) -> None:
         click.echo(f"it is a store; to open it: {place}")
 
 
-@command.command(name="upgrade")
+@command.command(name="upgrade", short_help="Migrate the store to the version of this Tidemill.")
 @shared
 def upgrade(setup: Setup) -> None:
     """Migrate the store forward to the version of this Tidemill. A newer store is refused, never changed."""
@@ -48,7 +48,7 @@ def upgrade(setup: Setup) -> None:
         click.echo(f"upgraded the store from version {before} to {after}")
 
 
-@command.command(name="restore")
+@command.command(name="restore", short_help="Read a backup into a new, empty database.")
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @click.argument("url")
 @shared

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.profile import MeasuredColumn
 from tidemill.data.types import plain
 
@@ -51,7 +51,7 @@ def find_outside_domain(column: MeasuredColumn, values: Any, counts: Any) -> Ite
     shown = ", ".join(f"{key}={value:g}" for key, value in bounds.items())
     yield Finding(
         "impossible_value", name, "error", count, count / column.profile.rows, examples,
-        f"{name} = {examples[0]:,.6g} cannot be: by its name, {name} {what}; all but {count:,} rows agree.",
+        f"{name} = {examples[0]:,.6g} cannot be: by its name, {name} {what}; all but {number_of(count, 'row')} agree.",
         f"Make it missing: NullOutside({name!r}, {shown}).",
         {"kind": "null_outside", "column": name, **bounds},
     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tidemill.data.findings.domains import find_outside_domain
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.profile import MeasuredColumn
 from tidemill.data.types import plain
 
@@ -117,8 +117,8 @@ def _coded(column: MeasuredColumn, values: Floats, counts: Any) -> Finding:
     words = " and ".join(f"{value:,}" if isinstance(value, int | float) else str(value) for value in shown)
     return Finding(
         "sentinel", name, "error", count, count / column.profile.rows, shown,
-        f"{name} is {words} in {count:,} rows, far from every other value: a code for a missing value, which a model "
-        "takes for a number.",
+        f"{name} is {words} in {number_of(count, 'row')}, far from every other value: a code for a missing value, "
+        "which a model takes for a number.",
         f"Make it missing: NullValues(({name!r},), {shown!r}).",
         {"kind": "null_values", "columns": [name], "values": list(shown)},
     )  # fmt: skip
@@ -156,7 +156,8 @@ def _sign(column: MeasuredColumn, values: Floats, counts: Any) -> Finding:
     return Finding(
         "sign_flip", name, "error", count, count / column.profile.rows,
         tuple(_number(value) for value in values[:_EXAMPLES]),
-        f"{name} is {wrong} in {count:,} rows, in which its size is like that of the {right} values of all others.",
+        f"{name} is {wrong} in {number_of(count, 'row')}, in which its size is like that of the {right} values "
+        "of all others.",
         f"Ask the source; where the sign is wrong, ConvertUnit({name!r}, factor=-1, where={condition!r}).",
         {"kind": "convert_unit", "column": name, "factor": -1.0, "where": condition},
     )  # fmt: skip

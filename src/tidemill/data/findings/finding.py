@@ -51,3 +51,12 @@ class Finding:
     explanation: str
     suggestion: str
     remedy: Mapping[str, Any] = field(default_factory=dict)
+
+
+def number_of(count: int, one: str, many: str = "") -> str:
+    """So many of something, in the singular where it is one.
+
+    >>> number_of(1, "row"), number_of(2000, "row"), number_of(1, "row repeats", "rows repeat")
+    ('1 row', '2,000 rows', '1 row repeats')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from tidemill.core.errors import UsageError
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.profile import MeasuredColumn
 from tidemill.data.types import require_columns
 
@@ -75,7 +75,8 @@ def _orphans(column: MeasuredColumn, table: str, key: str, known: pl.Series) -> 
     lost = lost.sort("count", descending=True, maintain_order=True)
     yield Finding(
         "orphan_keys", name, "warning", count, count / rows, tuple(lost["value"].head(_EXAMPLES).to_list()),
-        f"{name} is in no row of {table}.{key} in {count:,} rows ({count / rows:.1%}; {lost.height:,} distinct values)"
+        f"{name} is in no row of {table}.{key} in {number_of(count, 'row')} ({count / rows:.1%}; "
+        f"{number_of(lost.height, 'distinct value')})"
         + (f", and missing in {column.profile.nulls:,} more." if column.profile.nulls else "."),
         f"Keep these rows in joins (key_join does), and tell a model that {table} is unknown.",
     )  # fmt: skip

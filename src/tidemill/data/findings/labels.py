@@ -11,7 +11,7 @@ from statistics import NormalDist
 import polars as pl
 
 from tidemill.data.availability import single_column_auc
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 
 _SAMPLE, _SAMPLE_OF_CLASSES = 50_000, 5_000
 _MANY_CATEGORIES, _MOST_CLASSES = 50, 6
@@ -38,7 +38,7 @@ def find_in_labels(frame: pl.DataFrame, target: str) -> Iterator[Finding]:
     if missing:
         yield Finding(
             "missing_labels", target, "warning", missing, missing / frame.height, (),
-            f"{target} is missing in {missing:,} rows: they cannot teach, and they are not negatives.",
+            f"{target} is missing in {number_of(missing, 'row')}: they cannot teach, and they are not negatives.",
             "Leave them out of the training set (it does, and counts them), and ask why they are missing.",
             {"kind": "filter_rows", "condition": f'"{target}" IS NOT NULL', "reason": "no label"},
         )  # fmt: skip

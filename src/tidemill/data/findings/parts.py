@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.sampling import sampled
 from tidemill.measures.distances import chi2_two_sample, jensen_shannon, ks
 
@@ -93,7 +93,7 @@ def new_values(table: pl.DataFrame, part: pl.DataFrame, name: str) -> Iterator[F
             words = new.value_counts(sort=True)[column.name].head(_EXAMPLES).to_list()
             yield Finding(
                 "new_values", column.name, "warning", len(new), len(new) / part.height, tuple(words),
-                f"{column.name} has values in {name} that the table does not have, in {len(new):,} rows: "
+                f"{column.name} has values in {name} that the table does not have, in {number_of(len(new), 'row')}: "
                 f"{', '.join(words)}.",
                 "Merge rare categories on the training rows (MergeRare), and see what is new.",
             )  # fmt: skip

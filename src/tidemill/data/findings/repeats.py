@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 
 _MOST_ROWS = 200_000
 _BY_CHANCE, _FEW, _FEW_BY_CHANCE = 3.0, 2, 10.0
@@ -40,7 +40,8 @@ def find_duplicates(frame: pl.DataFrame) -> Iterator[Finding]:
     luck = " So few values are possible that chance explains this." if chance else ""
     yield Finding(
         "duplicate_rows", "*", "note" if chance else "warning", count, count / frame.height,
-        tuple(str(row) for row in examples), f"{count:,} rows repeat another row in every column.{again}{luck}",
+        tuple(str(row) for row in examples),
+        f"{number_of(count, 'row repeats', 'rows repeat')} another row in every column.{again}{luck}",
         "Deduplicate, unless repeats are meant.",
         {} if chance else {"kind": "deduplicate", "columns": list(frame.columns)},
     )  # fmt: skip

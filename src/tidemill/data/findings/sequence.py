@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.findings.stretches import Floats, Stretch, best_stretch, odds
 from tidemill.data.findings.swaps import find_swapped
 from tidemill.data.types import plain
@@ -214,6 +214,7 @@ def _late(column: pl.Series, scale: float) -> Iterator[Finding]:
     yield Finding(
         "late_rows", column.name, "warning", count, count / (column.len() * scale),
         tuple(plain(value) for value in column.drop_nulls().filter(pl.Series(behind)).head(3)),
-        f"{count:,} rows come after younger ones in a table that is otherwise in the order of {column.name}.",
+        f"{number_of(count, 'row comes', 'rows come')} after younger ones in a table that is "
+        f"otherwise in the order of {column.name}.",
         f"Sort by {column.name}, and take the time of arrival, not of the event, for what was known when.",
     )  # fmt: skip

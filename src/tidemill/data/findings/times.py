@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.profile import MeasuredColumn
 from tidemill.data.types import plain, time_zone_of
 
@@ -46,7 +46,8 @@ def _clock_numbers(column: MeasuredColumn) -> Iterator[Finding]:
         midnight = int(counts[-1])
         yield Finding(
             "clock_2400", name, "error", midnight, midnight / column.profile.rows, (_MIDNIGHT,),
-            f"{name} is 2400 in {midnight:,} rows: the midnight that ends a day, which parsers refuse or misplace.",
+            f"{name} is 2400 in {number_of(midnight, 'row')}: the midnight that ends a day, which parsers refuse "
+            "or misplace.",
             f"ParseHhmm({name!r}, …) reads it as the next day's 00:00.",
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from tidemill.data.findings.daylight import find_daylight_saving
 from tidemill.data.findings.extremes import find_at_the_ends
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.findings.words import find_in_words
 from tidemill.data.profile import MeasuredColumn
 
@@ -53,6 +53,6 @@ def _missing(column: MeasuredColumn) -> Iterator[Finding]:
     elif profile.nulls:
         yield Finding(
             "missing_values", profile.name, "note", profile.nulls, share, (),
-            f"{profile.name} is missing in {profile.nulls:,} rows ({share:.1%}).",
+            f"{profile.name} is missing in {number_of(profile.nulls, 'row')} ({share:.1%}).",
             "Fill it from the training rows (FillLearned), or keep a flag of whether it is there.",
         )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from tidemill.data.findings.finding import Finding
+from tidemill.data.findings.finding import Finding, number_of
 from tidemill.data.profile import MeasuredColumn
 from tidemill.data.sampling import sampled
 
@@ -108,7 +108,8 @@ def find_near_duplicates(frame: pl.DataFrame, columns: Sequence[MeasuredColumn])
     differ = f"the columns that name them ({', '.join(sorted(names))})" if names else "capitals and spaces"
     yield Finding(
         "near_duplicates", "*", "warning", rows, rows / rows_of_table, tuple(str(row) for row in example),
-        f"{rows:,} rows repeat another row but for {differ}{' or capitals and spaces' if names and texts else ''}.",
+        f"{number_of(rows, 'row repeats', 'rows repeat')} another row but for {differ}"
+        f"{' or capitals and spaces' if names and texts else ''}.",
         "Normalise the text (NormaliseText), then Deduplicate over the columns that describe the thing.",
     )  # fmt: skip
 

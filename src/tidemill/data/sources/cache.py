@@ -27,11 +27,20 @@ def folder_of(root: Path, digest: str) -> Path:
     return _folder(root) / digest[:2] / digest
 
 
+def made(folder: Path) -> Path:
+    """The folder, which is made if need be; only what is written makes one, and git is told to leave it alone."""
+    hidden = next((parent for parent in folder.parents if parent.name == ".tidemill"), None)
+    is_new = hidden is not None and not hidden.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if hidden is not None and is_new:
+        (hidden / ".gitignore").write_text("*\n", encoding="utf-8")
+    return folder
+
+
 @contextmanager
 def receiving(root: Path) -> Iterator[Path]:
     """A temporary file to write to; `keep` moves it to its place, and whatever happens it is gone afterwards."""
-    folder = _folder(root)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made(_folder(root))
     with NamedTemporaryFile(dir=folder, prefix="tmp-", delete=False) as file:
         path = Path(file.name)
     try:
@@ -44,7 +53,7 @@ def keep(root: Path, received: Path, name: str) -> tuple[Path, str]:
     """Put a received file in its place; where it is now, and its digest."""
     digest = file_digest(received)[1]
     path = _place(root, digest, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made(path.parent)
     os.replace(received, path)  # noqa: PTH105 — atomic, over what is there
     return path, digest
 
@@ -52,7 +61,7 @@ def keep(root: Path, received: Path, name: str) -> tuple[Path, str]:
 def remember(root: Path, what: object, state: str, digest: str) -> None:
     """Note that the thing of this address had this content in this state (an ETag, a version)."""
     path = _note(root, what)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made(path.parent)
     with receiving(root) as temporary:
         temporary.write_text(json.dumps({"state": state, "digest": digest}), encoding="utf-8")
         os.replace(temporary, path)  # noqa: PTH105
@@ -68,11 +77,7 @@ def recall(root: Path, what: object, state: str) -> str | None:
 
 
 def _folder(root: Path) -> Path:
-    hidden = root / ".tidemill"
-    if not hidden.exists():
-        hidden.mkdir(parents=True, exist_ok=True)
-        (hidden / ".gitignore").write_text("*\n", encoding="utf-8")
-    return hidden / "cache" / "sources"
+    return root / ".tidemill" / "cache" / "sources"
 
 
 def _place(root: Path, digest: str, name: str) -> Path:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import polars as pl
 
+from tidemill.data.sources.cache import made
 from tidemill.data.sources.csv_blocks import BLOCK
 
 
@@ -99,8 +100,7 @@ class OnDisk:
         self._number = 0
 
     def __enter__(self) -> OnDisk:
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = Path(tempfile.mkdtemp(dir=self._folder.parent, prefix="tmp-"))
+        self._temporary = Path(tempfile.mkdtemp(dir=made(self._folder.parent), prefix="tmp-"))
         return self
 
     def __exit__(

@@ -10,6 +10,9 @@ from tidemill.core.errors import ConfigError, SchemaError
 from tidemill.data.sources.source import CursorValue, Selection, Source, Window
 from tidemill.data.types import as_time_literal, physical_type, require_columns
 
+#: What a condition must be; a name that is not one plain word stands in double quotes in SQL.
+_CONDITION = "Write a SQL condition on its columns, such as \"origin = 'EWR'\"; a name with spaces in double quotes."
+
 
 def columns_needed(source: Source, selection: Selection, window: Window | None) -> list[str] | None:
     """The columns to read for a selection: those wanted, and those that its conditions speak of; None for all."""
@@ -33,7 +36,7 @@ def condition(where: str) -> pl.Expr:
         raise ConfigError(
             f"where is not a condition on this source: {str(error).splitlines()[0]}",
             value=where,
-            hint="Write a SQL condition on its columns, such as \"origin = 'EWR'\".",
+            hint=_CONDITION,
         ) from error
 
 
@@ -59,7 +62,7 @@ def selected(frame: pl.LazyFrame, source: Source, selection: Selection, window: 
             raise ConfigError(
                 f"where is not a condition on this source: {str(error).splitlines()[0]}",
                 value=selection.where,
-                hint="Write a SQL condition on its columns, such as \"origin = 'EWR'\".",
+                hint=_CONDITION,
             ) from error
     if selection.columns is not None:
         require_columns(frame, selection.columns, purpose=f"read of source {source.name!r}")

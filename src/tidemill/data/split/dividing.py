@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from tidemill.core.errors import UsageError
+from tidemill.core.errors import SchemaError, UsageError
 from tidemill.data.request_contract import request_contract
 from tidemill.data.split.assigning import REASONS, assign
 from tidemill.data.split.checking import Leaking, overlaps, require_no_leak, require_rows, span
 from tidemill.data.split.features import unfit_features
 from tidemill.data.split.methods import ByOrigin, ByTime, SplitMethod
 from tidemill.data.split.record import PARTS, Splits, SplitSpec, sealed
-from tidemill.data.types import Tabular, collected, require_columns
+from tidemill.data.types import Tabular, collected, physical_type, require_columns
 from tidemill.engine.step import step
 
 
@@ -81,6 +81,8 @@ def split_table(
     origin: Any = None,
 ) -> Splits:
     """`split` of a table in memory, inside another step; `origin` is the result that it came from."""
+    if not isinstance(method, SplitMethod):
+        raise UsageError("not a split method", value=method, hint="Use by_time(…), by_share(…) or by_group(…).")
     keys = (entity,) if isinstance(entity, str) else tuple(entity)
     if isinstance(method, ByTime | ByOrigin) and method.time is not None:
         time = method.time
@@ -94,9 +96,7 @@ def split_table(
     left_out: dict[str, int] = {}
     frame = _without_nulls(frame, target, "missing target", left_out)
     if isinstance(method, ByTime | ByOrigin):
-        if time is None:
-            raise UsageError("a split by time needs a time column", hint='Write by_time(…, time="COLUMN").')
-        frame = _without_nulls(frame, time, "missing time", left_out)
+        frame = _without_nulls(frame, _time_column(frame, time), "missing time", left_out)
     part = assign(frame, method, time)
     left_out |= {reason: rows for code, reason in REASONS.items() if (rows := int((part == code).sum()))}
     tables = {name: frame.filter(pl.Series(part == index)) for index, name in enumerate(PARTS)}
@@ -124,6 +124,16 @@ def carried_contract(origin: Any, train: pl.DataFrame, features: Sequence[str]) 
     if contract is None:
         return {}
     return request_contract(contract, train, features, changed=getattr(origin, "changed", ()), strict=False)
+
+
+def _time_column(frame: pl.DataFrame, time: str | None) -> str:
+    """The column that a split by time goes by."""
+    if time is None:
+        raise UsageError("a split by time needs a time column", hint='Write by_time(…, time="COLUMN").')
+    if not frame.schema[time].is_temporal():
+        kind = physical_type(frame.schema[time])
+        raise SchemaError(f"a split by time needs a column of times, not {kind}", value=time, hint="Parse it first.")
+    return time
 
 
 def _without_nulls(frame: pl.DataFrame, column: str, reason: str, left_out: dict[str, int]) -> pl.DataFrame:
