@@ -89,8 +89,8 @@ def weak_labels(
     Raises
     ------
     ConfigError
-        If a condition does not fit the table, two rules have one name, the model is unknown, or all rules are conditions
-        and know fewer than two labels.
+        If a condition does not fit the table, two rules have one name, the model is unknown, or all rules are
+        conditions and know fewer than two labels.
     DataError
         If a function fails on a row, or returns something else than text or None.
 
