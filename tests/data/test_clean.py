@@ -146,6 +146,9 @@ def test_an_operation_that_does_not_fit_is_named():
         done(table, NullOutside("b", 0, 1))
     with pytest.raises(ConfigError, match="'derive' does not fit"):
         done(table, Derive("c", "b + 1"))
+    for upside_down in (Clip("a", 5, 1), NullOutside("a", 5, 1)):
+        with pytest.raises(ConfigError, match=r"on 'a' is above its maximum: \(5, 1\)"):
+            done(table, upside_down)
 
 
 def test_a_plan_survives_json():

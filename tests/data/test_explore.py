@@ -138,3 +138,9 @@ def test_one_row_is_not_called_rows():
     assert "in 1 row," in told
     assert "1 row repeats another row" in told
     assert "1 rows" not in told
+
+
+@pytest.mark.parametrize("labels", [[["a"], ["b"]], [["a", "b"], []], [{"x": 1}, {"x": 2}], [b"a", b"", b"x"]])
+def test_a_target_that_is_no_class_is_explored(labels):
+    table = pl.DataFrame({"n": range(60), "labels": (labels * 30)[:60]})
+    assert explore(table, target="labels").rows == 60

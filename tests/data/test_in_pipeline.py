@@ -21,6 +21,7 @@ from tidemill.data.operations import CleaningPlan
 from tidemill.data.suggest import suggest_cleaning
 from tidemill.data.validate import Validated, validate
 from tidemill.engine.pipeline import pipeline
+from tidemill.engine.step import step
 from tidemill.project import load_project, use_project
 
 SPEC = TableSpec(
@@ -53,6 +54,18 @@ def explored() -> Exploration:
 def fresh() -> pl.DataFrame:
     """Check how old a made-up table is."""
     return validate(generate(SPEC, seed=1), TableContract("trips", freshness=(Freshness("at", "2d"),))).valid
+
+
+@step
+def two_days() -> TableContract:
+    """A contract that a step makes."""
+    return TableContract("trips", freshness=(Freshness("at", "2d"),))
+
+
+@pipeline
+def fresh_by_step() -> pl.DataFrame:
+    """Check how old a made-up table is by the contract of a step."""
+    return validate(generate(SPEC, seed=1), two_days()).valid
 
 
 @pipeline
@@ -93,12 +106,13 @@ def test_an_exploration_comes_back_from_the_store_as_it_was(project):
     assert stored.to_dict() == explore(generate(SPEC, seed=1), target="late").to_dict()
 
 
-def test_a_table_that_was_fresh_yesterday_is_checked_again_today(project):
+@pytest.mark.parametrize("checking", [fresh, fresh_by_step], ids=["given", "of a step"])
+def test_a_table_that_was_fresh_yesterday_is_checked_again_today(project, checking):
     latest = generate(SPEC, seed=1)["at"].max()
     with use_clock(VirtualClock(latest + timedelta(days=1))):
-        assert fresh.run().status == "succeeded"
+        assert checking.run().status == "succeeded"
     with use_clock(VirtualClock(latest + timedelta(days=3))), pytest.raises(RunError, match="older than 2d"):
-        fresh()
+        checking()
 
 
 @pytest.mark.usefixtures("project")

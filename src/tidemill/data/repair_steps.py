@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from tidemill.core.errors import SchemaError
+from tidemill.core.errors import ConfigError, SchemaError
 from tidemill.data import operations as ops
 from tidemill.data.near_duplicates import first_of_similar
 from tidemill.data.types import as_time_literal, physical_type, plain, polars_type, require_columns, time_zone_of
@@ -137,6 +137,7 @@ def _cast(frame: pl.DataFrame, operation: ops.Cast) -> Effect:
 
 
 def _null_outside(frame: pl.DataFrame, operation: ops.NullOutside) -> Effect:
+    _require_range(operation)
     column = pl.col(operation.column)
     inside = pl.lit(value=True)
     if operation.minimum is not None:
@@ -254,9 +255,20 @@ def _indicator(frame: pl.DataFrame, operation: ops.Indicator) -> Effect:
 
 
 def _clip(frame: pl.DataFrame, operation: ops.Clip) -> Effect:
+    _require_range(operation)
     # A float that is no number stays one.
     clipped = pl.col(operation.column).clip(operation.minimum, operation.maximum)
     return _replaced(frame, {operation.column: clipped}, "clip")
+
+
+def _require_range(operation: ops.NullOutside | ops.Clip) -> None:
+    low, high = operation.minimum, operation.maximum
+    if low is not None and high is not None and low > high:
+        raise ConfigError(
+            f"the minimum of {operation.kind!r} on {operation.column!r} is above its maximum",
+            value=(low, high),
+            hint="Swap them.",
+        )
 
 
 def _log(frame: pl.DataFrame, operation: ops.Log) -> Effect:

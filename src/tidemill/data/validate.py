@@ -90,7 +90,9 @@ class Validated:
 def _moment_of_check(arguments: dict[str, Any]) -> dict[str, Any]:
     """The time is an input of a step that checks how fresh a table is: a result of yesterday does not answer today."""
     contract = arguments.get("contract")
-    if isinstance(contract, TableContract) and contract.freshness and arguments.get("now") is None:
+    # Of a contract that another step makes it is not known yet whether it asks for freshness.
+    may_ask = not isinstance(contract, TableContract) or contract.freshness
+    if may_ask and arguments.get("now") is None:
         return {**arguments, "now": clock.now()}
     return arguments
 

@@ -151,3 +151,15 @@ def test_rules_of_one_label_each_find_both_labels():
     found = dawid_skene(votes, 2)[0].argmax(axis=1)
     for label in (0, 1):
         assert (found == truth)[voted & (truth == label)].mean() > 0.85
+
+
+@pytest.mark.parametrize("model", ["majority", "dawid_skene"])
+def test_rows_that_call_for_one_label_or_none_are_no_error_of_rules_in_python(model):
+    rules = [late, lambda row: "no" if row["n"] < 45 else None]
+    one = weak_labels(pl.DataFrame({"n": [60, 50, 70]}), rules, model=model)
+    assert one.table["label"].to_list() == ["yes", None, "yes"]
+    assert [label for label, _ in one.report.shares] == ["yes"]
+    for none in ([50], []):
+        nothing = weak_labels(pl.DataFrame({"n": none}, schema={"n": pl.Int64}), rules, model=model)
+        assert nothing.table["label"].to_list() == [None] * len(none)
+        assert nothing.report.unlabelled == len(none)

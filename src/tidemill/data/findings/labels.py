@@ -67,6 +67,8 @@ class _Strength:
 
 
 def _told(column: pl.Series, target: pl.Series) -> _Strength | None:
+    if target.dtype.is_nested() or target.dtype == pl.Binary:
+        return None
     if column.dtype == pl.String and column.n_unique() > _MANY_CATEGORIES:
         return None
     auc = single_column_auc(column, target)

@@ -89,7 +89,8 @@ def weak_labels(
     Raises
     ------
     ConfigError
-        If a condition does not fit the table, two rules have one name, or there are fewer than two labels.
+        If a condition does not fit the table, two rules have one name, the model is unknown, or all rules are
+        conditions and know fewer than two labels.
     DataError
         If a function fails on a row, or returns something else than text or None.
 
@@ -112,23 +113,22 @@ def weak_labels(
     heard = [label for column in said for label in column.unique(maintain_order=True)]
     labels = list(dict.fromkeys([*declared, *heard]))
     labels = [label for label in labels if label is not None]
-    if len(labels) < 2:
+    if len(labels) < 2 and len(declared) == len(functions):
         raise ConfigError(
             "labelling needs functions for at least two labels", value=labels, hint="Add a rule for another label."
         )
     votes = _votes(said, labels)
-    shares, accuracies = (
-        (majority(votes, len(labels)), None) if model == "majority" else dawid_skene(votes, len(labels))
-    )
+    number = max(2, len(labels))  # of what functions in Python may say, some rows call for little
+    shares, accuracies = (majority(votes, number), None) if model == "majority" else dawid_skene(votes, number)
     best = shares.max(axis=1)
     voted = (votes >= 0).any(axis=1)
     tied = (np.isclose(shares, best[:, None])).sum(axis=1) > 1
     known = voted & ~tied
-    named = pl.Series(labels).gather(shares.argmax(axis=1))
+    named = pl.Series([*labels, *[None] * (number - len(labels))], dtype=pl.String).gather(shares.argmax(axis=1))
     out = pl.DataFrame({"label": named, "confidence": best}).select(
         pl.when(pl.Series(known)).then(pl.col(name)).alias(name) for name in ("label", "confidence")
     )
-    mean = shares[voted].mean(axis=0) if voted.any() else np.zeros(len(labels))
+    mean = shares[voted].mean(axis=0) if voted.any() else np.zeros(number)
     voters = tuple(
         VoterReport(
             name,
@@ -138,7 +138,9 @@ def weak_labels(
         )
         for place, name in enumerate(names)
     )
-    report = WeakLabelsReport(frame.height, int((~known).sum()), tuple(zip(labels, mean.tolist(), strict=True)), voters)
+    report = WeakLabelsReport(
+        frame.height, int((~known).sum()), tuple(zip(labels, mean.tolist(), strict=False)), voters
+    )
     return WeakLabels(out, report)
 
 
