@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from tidemill.core.digests import digest_value
-from tidemill.core.errors import ConfigError, DataError, NotFoundError, SchemaError
+from tidemill.core.errors import ConfigError, DataError, NotFoundError, SchemaError, UsageError
 from tidemill.data.read import read, resolve_source, scan_source, source_info
 from tidemill.data.sources.source import Source, parse_source
 
@@ -105,6 +105,11 @@ def test_selection(root):
         load(root, raw, where="nowhere > 1")
     with pytest.raises(SchemaError, match=r"f\.csv lacks columns: \['gone'\]"):
         load(root, raw, columns=["gone"])
+
+
+def test_a_single_name_is_not_taken_for_a_list_of_letters(root):
+    with pytest.raises(UsageError, match=r"a list of names: 'dest'. Write \['dest'\]"):
+        load(root, {"uri": "f.csv"}, columns="dest")
 
 
 def test_globs_are_read_in_order(tmp_path):

@@ -25,7 +25,7 @@ from tidemill.data.sources.selecting import columns_needed, newest, selected
 from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import ResolvedSource, Selection, Source, SourceFile, Window
 from tidemill.data.sources.together import together
-from tidemill.data.types import table_schema
+from tidemill.data.types import listed, table_schema
 from tidemill.engine import context
 from tidemill.engine.step import step
 from tidemill.project import current_project, open_project_store
@@ -159,7 +159,7 @@ def scan_source(
 ) -> pl.LazyFrame:
     """The lazy table of a pinned source; see `read` for the selections. `bad` takes the lines that were left out."""
     source = resolved.source
-    selection = Selection(None if columns is None else tuple(columns), where, since, until)
+    selection = Selection(None if columns is None else listed(columns), where, since, until)
     connector = connector_of(source)
     if connector is not None:
         return selected(connector.scan(resolved, root, selection), source, selection, None)
@@ -195,7 +195,7 @@ def source_info(
 def _selection(arguments: Mapping[str, Any]) -> Selection:
     columns = arguments.get("columns")
     return Selection(
-        None if columns is None else tuple(columns),
+        None if columns is None else listed(columns),
         *(arguments.get(name) for name in ("where", "since", "until")),
     )
 

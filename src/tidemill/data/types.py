@@ -109,8 +109,16 @@ def collected(table: Tabular) -> pl.DataFrame:
     )
 
 
+def listed(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of columns; UsageError for a single text, whose letters would pass for names."""
+    if isinstance(names, str):
+        raise UsageError("columns are given as a list of names", value=names, hint=f"Write [{names!r}].")
+    return tuple(names)
+
+
 def require_columns(table: Frame, names: Iterable[str], *, purpose: str) -> None:
     """Raise `SchemaError` when the table lacks one of the columns."""
+    names = listed(names)
     schema = table.collect_schema()
     missing = [name for name in names if name not in schema]
     if missing:
