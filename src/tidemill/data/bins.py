@@ -42,7 +42,7 @@ def heights(column: ColumnProfile, most: int) -> list[float]:
     >>> from tidemill.data.profile import measure_column
     >>> import polars as pl
     >>> heights(measure_column(pl.Series([0.0, 1.0, 1.0, 2.0])).profile, 2)
-    [0.1, 0.3]
+    [0.04, 0.12]
     """
     edges, counts = bins_of(column)
     step = math.ceil(len(counts) / most) if counts else 1

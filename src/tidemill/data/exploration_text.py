@@ -130,7 +130,7 @@ def distribution(column: ColumnProfile) -> str:
     >>> from tidemill.data.profile import measure_column
     >>> import polars as pl
     >>> distribution(measure_column(pl.Series([n * n for n in range(100)])).profile)
-    '█▃▃▂▂▂▂▂▁▁'
+    '█▃▃▂▂▂▂▂▁▂'
     >>> distribution(measure_column(pl.Series(["EWR", "EWR", "JFK"])).profile)
     'EWR 67%, JFK 33%'
     """

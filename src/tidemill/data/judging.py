@@ -102,7 +102,7 @@ def judge_exploration(
     --------
     >>> import polars as pl
     >>> from tidemill.data.generation.disturbances import Outliers, Spelling
-    >>> table = pl.DataFrame({"mass": [value % 97 / 7 for value in range(500)], "port": ["Oslo", "Bergen"] * 250})
+    >>> table = pl.DataFrame({"mass": [value * 37 % 500 / 7 for value in range(500)], "port": ["Oslo", "Bergen"] * 250})
     >>> judged = judge_exploration(table, [Outliers("mass", 4000.0, 2), Spelling("port")])
     >>> judged.recall, len(judged.alarms)
     (1.0, 0)
