@@ -59,7 +59,7 @@ def _batch(hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> tuple[int, int, int]
         pieces = np.split(places, np.flatnonzero(np.diff(places) > _DAMAGED) + 1)
         piece = max(pieces, key=len)
         start, length = int(piece[0]), min(int(piece[-1] - piece[0]) + 1, lag)
-        if len(np.unique(hashes[piece])) >= _BATCH and (best is None or length > best[2]):
+        if min(length, len(np.unique(hashes[piece]))) >= _BATCH and (best is None or length > best[2]):
             best = start, start + lag, length
     return best
 
