@@ -135,8 +135,9 @@ def test_an_s3_server_that_is_not_there_is_unavailable(tmp_path):
 
 
 def test_an_s3_bucket_that_is_not_there_is_unavailable(s3_endpoint, tmp_path):
+    before = threading.active_count()
     store = RemoteArtifacts("s3://no-such-bucket/prefix", cache=tmp_path, **s3_options(s3_endpoint))
     for call in (lambda: store.put(b"x"), lambda: store.read("0" * 64)):
         with pytest.raises(StoreUnavailableError, match="no-such-bucket"):
             call()
-    assert threading.active_count() < 20
+    assert threading.active_count() < before + 20
