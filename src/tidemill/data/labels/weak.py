@@ -214,7 +214,7 @@ def dawid_skene(votes: Votes, labels: int) -> tuple[Floats, Floats]:
     """The probability of each label, shape (rows, labels), and the accuracy of each voter where it votes.
 
     Each voter has a matrix of how often it votes for what in rows of each label; matrices and labels are estimated in
-    turns, from the majority on. A voter's abstaining says nothing.
+    turns, from the majority on. Abstaining says nothing, except of a voter that only ever votes for one label.
 
     Source: A. P. Dawid and A. M. Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm,
     Applied Statistics 28 (1979).
@@ -235,7 +235,10 @@ def dawid_skene(votes: Votes, labels: int) -> tuple[Floats, Floats]:
     """
     if votes.ndim != 2 or (len(votes) and (votes.max(initial=-1) >= labels or votes.min(initial=0) < -1)):
         raise DataError("votes are a table of label numbers, or -1 for none", value=votes.shape)
-    onehot = np.stack([(votes == label) for label in range(labels)], axis=2).astype(np.float64)
+    outcomes = [votes == label for label in range(labels)]
+    # A voter of one label only says something by abstaining; its votes alone would fit every label equally well.
+    silent = (votes < 0) & (sum(outcome.any(axis=0).astype(int) for outcome in outcomes) == 1)
+    onehot = np.stack([*outcomes, silent], axis=2).astype(np.float64)
     probabilities = majority(votes, labels)
     voted = np.asarray((votes >= 0).any(axis=1))
     if not voted.any():
@@ -251,8 +254,8 @@ def dawid_skene(votes: Votes, labels: int) -> tuple[Floats, Floats]:
         shares, matrices = _estimated(onehot, probabilities, voted)
         if moved < _ENOUGH:
             break
-    right = (onehot * probabilities[:, None, :]).sum(axis=(0, 2))
-    cast = onehot.sum(axis=(0, 2))
+    right = (onehot[:, :, :labels] * probabilities[:, None, :]).sum(axis=(0, 2))
+    cast = onehot[:, :, :labels].sum(axis=(0, 2))
     accuracies = np.where(cast > 0, right / np.maximum(cast, 1.0), np.nan)
     return probabilities, accuracies
 
@@ -261,9 +264,9 @@ def _estimated(
     onehot: Floats, probabilities: Floats, voted: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> tuple[Floats, Floats]:
     """Shares of labels, and each voter's matrix [voter, label, vote] with a little trust in its diagonal."""
-    labels = onehot.shape[2]
+    labels = probabilities.shape[1]
     weights = probabilities[voted]
     shares = (weights.sum(axis=0) + _PRIOR) / (weights.sum() + labels * _PRIOR)
-    counts = np.einsum("rl,rvk->vlk", probabilities, onehot) + _PRIOR * (0.1 + np.eye(labels))
+    counts = np.einsum("rl,rvk->vlk", probabilities, onehot) + _PRIOR * (0.1 + np.eye(labels, onehot.shape[2]))
     matrices: Floats = counts / counts.sum(axis=2, keepdims=True)
     return shares, matrices
