@@ -95,3 +95,12 @@ def test_joins_that_would_multiply_or_replace_are_refused():
 def test_a_join_without_a_key_says_so():
     with pytest.raises(UsageError, match="needs a key"):
         key_join(pl.DataFrame({"a": [1]}), pl.DataFrame({"b": [1]}), [])
+
+
+@pytest.mark.parametrize("name", ["found:", "time:", "known:", "row:"])
+def test_a_column_named_like_one_that_the_join_works_with_is_refused_by_name(name):
+    left, right = pl.DataFrame({"k": [1], name: [2]}), pl.DataFrame({"k": [1], "v": [3]})
+    with pytest.raises(SchemaError, match=f"named like those that a join works with: \\['{name}'\\]"):
+        key_join(left, right, "k")
+    with pytest.raises(SchemaError, match="named like those"):
+        key_join(left.select("k"), right.rename({"v": name}), "k")

@@ -6,8 +6,10 @@ import json
 import re
 from html.parser import HTMLParser
 
+import pytest
+
 from tidemill.server.report import charts
-from tidemill.server.report.page import Section, cell, figure, render, table, tag
+from tidemill.server.report.page import Section, cell, figure, render, table, tag, write_page
 
 
 class Checker(HTMLParser):
@@ -99,3 +101,12 @@ def test_numbers_are_short_and_missing_ones_are_a_dash():
         "a&lt;b",
     ]
     assert cell(tag("failed", "bad")) == '<span class="tag bad">failed</span>'
+
+
+def test_a_page_that_cannot_be_written_whole_leaves_the_one_that_was_there(tmp_path):
+    page = tmp_path / "page.html"
+    write_page("<p>first</p>", page)
+    with pytest.raises(UnicodeEncodeError):
+        write_page("<p>second \ud800</p>", page)
+    assert page.read_text() == "<p>first</p>"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

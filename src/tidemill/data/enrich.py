@@ -203,6 +203,8 @@ def asof_join(
     return Enriched(pl.concat([frame, extra], how="horizontal"), report)
 
 
+#: The columns that a join adds for itself while it works.
+_RESERVED = frozenset({"found:", "time:", "known:", "row:"})
 _FOUND = pl.lit(value=True).alias("found:")
 
 
@@ -283,6 +285,9 @@ def added_columns(
     require_columns(other, chosen, purpose="the right side of the join")
     added = {name: f"{prefix}{name}" for name in chosen}
     taken = [name for name in added.values() if name in frame.columns]
+    reserved = sorted(_RESERVED & {*frame.columns, *other.columns})
+    if reserved:
+        raise SchemaError("columns are named like those that a join works with", value=reserved, hint="Rename them.")
     if taken:
         raise SchemaError(
             "the join would replace columns", value=taken, hint='Choose with columns=[…], or give a prefix="plane_".'

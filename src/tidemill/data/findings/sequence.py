@@ -53,6 +53,8 @@ def _burst(column: pl.Series, scale: float) -> Iterator[Finding]:
         return
     found = best_stretch(missing.astype(np.float64))
     inside = found.inside
+    if inside.all() or not inside.any():
+        return
     if missing[inside].mean() < missing[~inside].mean():
         found = _other_side(found)
         inside = found.inside if found.stop > found.start else ~inside

@@ -19,7 +19,7 @@ from tidemill.data.validate import ValidationReport
 from tidemill.evaluation import Evaluation, Examination
 from tidemill.monitoring import DriftReport
 from tidemill.server.report import charts, data_sections, model_sections, watch_sections
-from tidemill.server.report.page import Section, figure, render, table, tag
+from tidemill.server.report.page import Section, figure, render, table, tag, write_page
 from tidemill.server.summary import RunSummary, Stage
 from tidemill.training import Study
 
@@ -58,9 +58,7 @@ def write_report(summary: RunSummary, path: Path) -> Path:
     run = summary.run
     ended = "" if run.ended_at is None else f", {(run.ended_at - run.started_at) / 1e6:.1f} s"
     lead = f"Run {run.id}, {from_us(run.started_at):%Y-%m-%d %H:%M} UTC{ended}, on {run.host or 'this machine'}."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(f"{run.project} · {run.pipeline}", lead, badges(summary), numbered), encoding="utf-8")
-    return path
+    return write_page(render(f"{run.project} · {run.pipeline}", lead, badges(summary), numbered), path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from tidemill.data.interest import most_interesting
 from tidemill.data.semantic_types import counted
 from tidemill.data.text_table import on_one_line
 from tidemill.server.report import column_parts, finding_parts, relation_parts
-from tidemill.server.report.page import Section, render
+from tidemill.server.report.page import Section, render, write_page
 from tidemill.server.report.small_charts import said
 
 #: So many columns have a card; the list and the cards may take so many bytes of the page.
-_CARDS, _LIST_ROOM, _CARD_ROOM = 60, 240_000, 280_000
+_CARDS, _LIST_ROOM, _CARD_ROOM = 60, 360_000, 280_000
 _REPEATED = ("duplicate_rows", "near_duplicates")
 
 
@@ -30,9 +30,7 @@ def write_exploration(found: Exploration, path: Path, *, title: str = "Explorati
     title, lead
         What was explored, and the sentence under it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(exploration_page(found, title=title, lead=lead), encoding="utf-8")
-    return path
+    return write_page(exploration_page(found, title=title, lead=lead), path)
 
 
 def exploration_page(found: Exploration, *, title: str = "Exploration", lead: str = "") -> str:

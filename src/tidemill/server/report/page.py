@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 
 from tidemill.server.report.charts import Spec, to_svg
 
@@ -56,6 +58,18 @@ def render(
         f'<div class="badges">{marks}</div><nav aria-label="Sections">{links}</nav></header><main>{parts}</main>'
         "</body></html>\n"
     )
+
+
+def write_page(page: str, path: Path) -> Path:
+    """Write a page to a file, whose folder is made: all of it, or what was there stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
 
 
 def _style(name: str) -> str:
