@@ -183,6 +183,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:column .* is read as text")  # that is what is declared
 @pytest.mark.parametrize("file", EXPECTED)
 @pytest.mark.parametrize("missing", [("NA",), ()], ids=["declared", "as text"])
 def test_the_tables_of_the_flights_are_understood_also_where_na_is_text(file, missing):
