@@ -39,10 +39,10 @@ class Hdfs(AbstractFileSystem):  # type: ignore[misc]
 
     protocol = "hdfs"
     root_marker = "/"
+    #: A fork drops what fsspec caches, and a client that is dropped there waits for threads that the child never had.
+    cachable = False
 
     def __init__(self, host: str | None = None, port: int | None = None, **settings: Any) -> None:
-        if self._cached:
-            return
         if "user" in settings:
             raise ConfigError(
                 "hdfs:// takes no user",
