@@ -1,4 +1,4 @@
-"""A process that has used HDFS must be able to fork, as `multiprocessing` does, and the child must not wait for ever."""
+"""A process that has used HDFS must be able to fork, as `multiprocessing` does; the child must not wait for ever."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tidemill.integrations.hdfs import Hdfs
 system = Hdfs(host="127.0.0.1", port=1)
 with contextlib.suppress(OSError):
     system.exists("/nothing")  # starts the threads of the client
+del system  # what would be left of it is in a cache of fsspec
 child = os.fork()
 if child == 0:
     os._exit(7)
