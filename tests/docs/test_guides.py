@@ -89,7 +89,11 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("TIDEMILL_")},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith("TIDEMILL_") and name != "COLUMNS"  # the width of nobody's screen
+            },
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
         }
