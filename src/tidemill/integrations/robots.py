@@ -52,9 +52,8 @@ class Robots:
         return None if best is None or best.allows else best
 
 
-#: What holds where there is no file, and where it could not be read.
+#: What holds where there is no file.
 ALL_ALLOWED = Robots()
-NONE_ALLOWED = Robots((Rule(allows=False, path="/"),))
 
 
 def parse_robots(text: str, product: str) -> Robots:
