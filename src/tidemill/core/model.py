@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from tidemill.core.schema import TableSchema
-
-Task = Literal["binary", "multiclass", "regression"]
+from tidemill.core.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tidemill.core.errors import ConfigError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.design import strict
 from tidemill.design.requirements import Requirement
 

@@ -24,8 +24,8 @@ from tidemill.measures.intervals import Estimate, bootstrap, delong_difference
 from tidemill.measures.registry import METRICS, estimate, estimate_difference, metric
 from tidemill.training.baselines import baseline_scores
 from tidemill.training.defaults import from_project
-from tidemill.training.estimators import Matrix
 from tidemill.training.frames import target_values
+from tidemill.training.frameworks import Matrix
 from tidemill.training.noting import note_metrics
 from tidemill.training.prediction import encoded, predict, predict_encoded
 from tidemill.training.threshold import cheapest_threshold, checked_costs

@@ -8,7 +8,7 @@ from tidemill.core.model import Model
 from tidemill.evaluation.records import Importance
 from tidemill.measures.inputs import Floats
 from tidemill.measures.registry import Metric
-from tidemill.training.estimators import Matrix
+from tidemill.training.frameworks import Matrix
 from tidemill.training.prediction import predict_encoded
 
 MAX_ROWS = 4000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.design.requirements import Moment
 from tidemill.measures.calibration import CalibrationBin
 from tidemill.measures.classification import Confusion

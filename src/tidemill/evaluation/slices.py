@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.core.errors import UsageError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.data.types import require_columns
 from tidemill.evaluation.records import Slice
 from tidemill.measures.inputs import Floats

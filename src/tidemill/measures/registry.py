@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tidemill.core.errors import UsageError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.measures.calibration import prepare_ece
 from tidemill.measures.classification import (
     brier_rows,

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tidemill.core.errors import ModelError, UnsafeModelError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.packaging.formats import native_format
 from tidemill.packaging.package import ONNX_FILE, Package
 

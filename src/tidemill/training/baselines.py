@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.core.model import Task
-from tidemill.training.estimators import Matrix, Numbers
+from tidemill.core.tasks import Task
+from tidemill.training.frameworks import Matrix, Numbers
 
 #: Baselines learn from at most this many rows, drawn with the seed: enough for what they can express.
 MAX_ROWS = 20_000

@@ -10,8 +10,9 @@ import polars as pl
 
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import DataError, UsageError
-from tidemill.core.model import Model, Signature, Task
+from tidemill.core.model import Model, Signature
 from tidemill.core.schema import TableSchema
+from tidemill.core.tasks import Task
 from tidemill.data.contract import TableContract
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.repairs import apply_repairs, learn_repairs, repaired_schema
@@ -24,16 +25,14 @@ from tidemill.training.defaults import from_project
 from tidemill.training.encoding import Encoding, Values, encode_columns, fit_encoding, matrix_names
 from tidemill.training.estimators import (
     Build,
-    Fitting,
-    Numbers,
     best_iteration,
     built,
     fit,
-    framework_of,
     library_versions,
     scores_of,
 )
 from tidemill.training.frames import class_names, columns_of, infer_task, input_schema, target_values
+from tidemill.training.frameworks import Fitting, Numbers, framework_name
 from tidemill.training.noting import note_metrics
 from tidemill.training.profile import reference_profile
 from tidemill.training.threshold import cheapest_threshold
@@ -155,7 +154,7 @@ def train(
     return Model(
         name=name or data.spec.target,
         estimator=estimator,
-        framework=framework_of(estimator),
+        framework=framework_name(estimator),
         signature=Signature(prepared.inputs, prepared.task, data.spec.target, prepared.classes, threshold),
         encoding=prepared.encoding,
         cleaning=prepared.cleaning,
@@ -222,6 +221,8 @@ def prepare(
             validation=encode_columns(apply_repairs(columns_of(data.validation, features), repairs), encoding),
             validation_truth=target_values(data.validation, target, known_task, classes, "validation"),
             names=matrix_names(encoding),
+            task=known_task,
+            outputs=max(1, len(classes)),
             seed=seed,
             threads=threads,
             early_stopping=early_stopping,

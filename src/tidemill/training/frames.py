@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.core.errors import DataError
-from tidemill.core.model import Task
 from tidemill.core.schema import Column, TableSchema
+from tidemill.core.tasks import Task
 from tidemill.data.types import physical_type, require_columns
 from tidemill.training.encoding import MAX_CATEGORIES, Values, kind_of, rank_categories
 

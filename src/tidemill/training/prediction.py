@@ -8,8 +8,9 @@ from tidemill.core.model import Model
 from tidemill.data.repairs import apply_repairs
 from tidemill.data.types import Tabular, collected
 from tidemill.training.encoding import encode_columns
-from tidemill.training.estimators import Matrix, Numbers, scores_of
+from tidemill.training.estimators import scores_of
 from tidemill.training.frames import columns_of
+from tidemill.training.frameworks import Matrix, Numbers
 
 
 def predict(model: Model, table: Tabular) -> Numbers:

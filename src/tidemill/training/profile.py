@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.model import Task
 from tidemill.core.schema import TableSchema
+from tidemill.core.tasks import Task
 from tidemill.measures.population import profile_categories, profile_numbers
 from tidemill.training.encoding import Values, kind_of
-from tidemill.training.estimators import Numbers
+from tidemill.training.frameworks import Numbers
 
 
 def reference_profile(

@@ -11,15 +11,16 @@ from typing import Any, Literal
 
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import ModelError, TidemillError, UsageError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.split import Splits
 from tidemill.engine.step import step
 from tidemill.measures.registry import Metric
 from tidemill.measures.registry import metric as metric_of
 from tidemill.training.defaults import task_from_project
-from tidemill.training.estimators import Build, Fitting, best_iteration, built, fit, scores_of
+from tidemill.training.estimators import Build, best_iteration, built, fit, scores_of
 from tidemill.training.fitting import Prepared, prepare
+from tidemill.training.frameworks import Fitting
 from tidemill.training.libraries import require
 from tidemill.training.noting import note_metrics
 from tidemill.training.space import Choice, Integers, Space, Uniform

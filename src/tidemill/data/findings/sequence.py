@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tidemill.data.findings.finding import Finding, number_of
@@ -61,12 +62,19 @@ def _burst(column: pl.Series, scale: float) -> Iterator[Finding]:
     here, there = float(missing[inside].mean()), float(missing[~inside].mean()) if (~inside).any() else 1.0
     if here < _GONE or there > _THERE or odds(here, float(inside.sum()), there) < _SURE:
         return
+    if missing[inside].sum() < _LONGER * _longest_run(missing[~inside]):
+        return  # values stop coming again and again, as at the end of each day
     count = round(int(missing[inside].sum()) * scale)
     yield Finding(
         "missing_burst", column.name, "warning", count, count / (len(missing) * scale), (),
         f"{column.name} is missing in {here:.0%} of a stretch of rows ({found.where}) and in {there:.1%} of others.",
         "Ask the source what failed there; a model learns the stretch and not the value.",
     )  # fmt: skip
+
+
+def _longest_run(flags: npt.NDArray[np.bool_]) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def _other_side(found: Stretch) -> Stretch:

@@ -17,7 +17,7 @@ _REGULAR = 0.6
 _FULL = 20
 _MOST_GAPS = 20
 #: So many holes are a rhythm; one that is so much longer than they are is not.
-_RHYTHM, _LONGER = 10, 1.5
+_RHYTHM, _LONGER = 5, 1.5
 _PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 _UNITS = (("day", 86_400), ("week", 604_800), ("month", 30 * 86_400))
 _NAMES = {60: "minute", 3_600: "hour", 86_400: "day", 604_800: "week"}

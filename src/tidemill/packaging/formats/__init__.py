@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.core.errors import ModelError, UnsafeModelError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 
 #: Framework name -> module that reads and writes its native format.
 FORMATS: Mapping[str, str] = {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.core.errors import UnsafeModelError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
 
 FILE = "model.lightgbm.txt"

@@ -14,7 +14,7 @@ import skops.io
 from numpy.typing import NDArray
 
 from tidemill.core.errors import UnsafeModelError
-from tidemill.core.model import Task
+from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
 from tidemill.packaging.zips import read_zip, write_zip
 

@@ -1,0 +1,58 @@
+"""What training must know of the libraries that estimators come from: one module each, found by name.
+
+A module says how an estimator of its library is seeded, fitted and asked. `FRAMEWORKS` is a static table, so that
+fitting a LightGBM model loads no other library; what the table does not name is met as anything with ``fit`` and
+``predict`` (`generic`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from tidemill.core.tasks import Task
+from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+
+#: The first part of a class's module -> the module that knows the library.
+FRAMEWORKS: Mapping[str, str] = {"lightgbm": "tidemill.training.frameworks.lightgbm_models"}
+
+_GENERIC = "tidemill.training.frameworks.generic"
+
+
+class Framework(Protocol):
+    """What a module of this folder has."""
+
+    def settle(self, estimator: Any, seed: int, threads: int) -> None:
+        """Set what the user left open: seeds, thread counts, what makes a second fit give the same model."""
+        ...
+
+    def fit(self, estimator: Any, fitting: Fitting) -> Any:
+        """Fit on the training rows, stopping early on the validation rows where the library can; the fitted one."""
+        ...
+
+    def scores(self, estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
+        """What it predicts: shape (rows,) or (rows, outputs), as the task has it (`tidemill.core.tasks`)."""
+        ...
+
+    def iterations(self, estimator: Any) -> int | None:
+        """How many rounds or epochs early stopping kept; None where there are none."""
+        ...
+
+
+def framework_name(estimator: Any) -> str:
+    """The library that an estimator comes from, by its class or the classes that it extends.
+
+    >>> framework_name(object())
+    'builtins'
+    """
+    libraries = [kind.__module__.partition(".")[0] for kind in type(estimator).__mro__]
+    return next((name for name in libraries if name in FRAMEWORKS), libraries[0])
+
+
+def framework_for(estimator: Any) -> Framework:
+    """The module that knows an estimator's library."""
+    return cast("Framework", importlib.import_module(FRAMEWORKS.get(framework_name(estimator), _GENERIC)))
+
+
+__all__ = ["FRAMEWORKS", "Fitting", "Framework", "Matrix", "Numbers", "framework_for", "framework_name"]

@@ -1,0 +1,56 @@
+"""LightGBM: repeatable, quiet, on as many threads as allowed, stopped early on the validation rows."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from tidemill.core.tasks import Task
+from tidemill.training.frameworks import generic
+from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+
+#: Without these LightGBM times two algorithms against each other, and prints while it works.
+_QUIET = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
+
+
+def settle(estimator: Any, seed: int, threads: int) -> None:
+    """Seeds and threads that were left open, and what makes a second fit give the same model."""
+    generic.settle(estimator, seed, threads)
+    if generic.has_params(estimator):
+        params = estimator.get_params()
+        estimator.set_params(**{name: value for name, value in _QUIET.items() if name not in params})
+
+
+def fit(estimator: Any, fitting: Fitting) -> Any:
+    """Fit; stop after `early_stopping` rounds without gain on the validation rows."""
+    callbacks = [lightgbm.log_evaluation(0)]
+    watched: dict[str, Any] = {}
+    if len(fitting.validation) and fitting.early_stopping > 0:
+        if "eval_X" in inspect.signature(estimator.fit).parameters:
+            watched = {"eval_X": fitting.validation, "eval_y": fitting.validation_truth}
+        else:  # before LightGBM 4.7
+            watched = {"eval_set": [(fitting.validation, fitting.validation_truth)]}
+        given = estimator.get_params()
+        if given.get("early_stopping_round") is None and given.get("boosting_type") != "dart":  # it drops trees later
+            callbacks.append(lightgbm.early_stopping(fitting.early_stopping, verbose=False))
+    estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **watched)
+    return estimator
+
+
+def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
+    """Probabilities or values; a bare booster is asked on one thread.
+
+    Steps run beside each other; OpenMP threads that wait for each other's cores spin, and cost minutes for seconds. An
+    `LGBMModel` knows how many it was given, a booster that was read back does not.
+    """
+    if not isinstance(estimator, lightgbm.Booster):
+        return generic.scores(estimator, matrix, task, outputs)
+    return generic.labels(np.asarray(estimator.predict(matrix, num_threads=1), dtype=np.float64), task, outputs)
+
+
+def iterations(estimator: Any) -> int | None:
+    """How many trees early stopping kept, if it was used."""
+    return generic.iterations(estimator)
