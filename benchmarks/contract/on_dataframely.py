@@ -30,4 +30,4 @@ class Bench(dy.Schema):
         return (pl.col("follows") < BELOW) | pl.col("late")
 
 
-report(lambda: Bench.validate(pl.read_parquet(sys.argv[1])))
+report(Bench.validate, lambda: pl.read_parquet(sys.argv[1]))

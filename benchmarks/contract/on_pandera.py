@@ -9,7 +9,7 @@ from benchmarks.contract.rules import BELOW, CARRIERS, KEY, NOT_MISSING, PATTERN
 from benchmarks.used import report
 
 
-def check() -> None:
+def check(table: pl.DataFrame) -> None:
     columns = {name: [] for name in (*NOT_MISSING, *(name for name, _, _ in RANGES), PATTERN[0])}
     for name, low, high in RANGES:
         columns[name] += [pa.Check.ge(low)] + ([] if high is None else [pa.Check.le(high)])
@@ -20,7 +20,7 @@ def check() -> None:
         checks=pa.Check(lambda data: data.lazyframe.select((pl.col("follows") < BELOW) | pl.col("late"))),
         unique=[KEY],
     )
-    schema.validate(pl.read_parquet(sys.argv[1]), lazy=True)
+    schema.validate(table, lazy=True)
 
 
-report(check)
+report(check, lambda: pl.read_parquet(sys.argv[1]))
