@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from tidemill.project import load_project as load_project
     from tidemill.project import open_project_store as open_project_store
     from tidemill.project import use_project as use_project
+    from tidemill.registry.reproduction.verb import reproduce as reproduce
     from tidemill.registry.verbs import promote as promote
     from tidemill.registry.verbs import register as register
     from tidemill.registry.verbs import rollback as rollback
@@ -201,6 +202,7 @@ _HOMES: dict[str, str] = {
     "package": "packaging.build",
     "Package": "packaging.package",
     "register": "registry.verbs",
+    "reproduce": "registry.reproduction.verb",
     "promote": "registry.verbs",
     "rollback": "registry.verbs",
     "load": "serving.loading",

@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Models": {
         "models": Entry("models", "List, show, promote and roll back model versions."),
+        "reproduce": Entry("reproduce", "Make a model version again, and say whether it is the same."),
         "serve": Entry("serve", "Serve models over HTTP."),
         "predict": Entry("predict", "Predict the rows of a file."),
         "predictions": Entry("predictions", "Read the prediction log."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidemill.core.errors import NotFoundError
 from tidemill.core.records import Artifact, Execution
 from tidemill.engine.arguments import bind
 from tidemill.engine.graph import Node
@@ -43,6 +44,8 @@ class Cache:
         Whether earlier runs are looked at; without, only `finished` is.
     within
         The pipeline's body, in whose module expressions among the arguments were written.
+    stand_ins
+        In a run that repeats another one: what that one read and did to the world, by node.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Cache:
         *,
         use: bool = True,
         within: Callable[..., Any] | None = None,
+        stand_ins: Mapping[str, Hit] | None = None,
     ) -> None:
         self._store = store
         self._root = root
         self._finished = finished or {}
         self._use = use
         self._within = within
+        self._stand_ins = stand_ins
         self._codes: dict[Step[..., Any], Fingerprint] = {}
 
     def prepare(self, node: Node) -> Prepared:
@@ -80,8 +85,20 @@ class Cache:
             found = self._codes[step] = fingerprint(step.function, self._root, strict=strict)
         return found
 
+    def has_stand_in(self, step: Step[..., Any]) -> bool:
+        """Whether a step is not done again, since the run repeats another: it reads a source, or is an effect."""
+        return self._stand_ins is not None and (step.options.effect or step.stage == "read")
+
     def find(self, node: Node, prepared: Prepared) -> Hit | None:
-        """The execution to reuse, if there is one and its blobs are still there."""
+        """The execution to reuse, if there is one and its blobs are still there.
+
+        Raises
+        ------
+        NotFoundError
+            When what should stand in for the node is not there.
+        """
+        if self.has_stand_in(node.step):
+            return self._stand_in(node)
         hit = self._from_resumed(node, prepared)
         options = node.step.options
         if hit is None and self._use and options.cache and not options.effect:
@@ -102,6 +119,15 @@ class Cache:
 
     def _digest_code(self, value: object) -> str:
         return value_digest(value, self._root, within=self._within)
+
+    def _stand_in(self, node: Node) -> Hit:
+        hit = (self._stand_ins or {}).get(node.name)
+        if hit is None or not self._is_whole(node, hit):
+            raise NotFoundError(
+                f"what step {node.name!r} gave in the run to repeat is not stored",
+                hint="It was deleted, or the pipeline's body takes another way than it did then.",
+            )
+        return hit
 
     def _from_resumed(self, node: Node, prepared: Prepared) -> Hit | None:
         earlier = self._finished.get(node.name)

@@ -129,7 +129,7 @@ class Coordinator:
     def _add(
         self, step: Step[..., Any], arguments: Mapping[str, Any], suffix: str = "", *, is_taken: bool = False
     ) -> Handle:
-        if step.options.resolve is not None:
+        if step.options.resolve is not None and not self._cache.has_stand_in(step):
             with scheduling(None):
                 arguments = step.resolved(dict(arguments))
         upstream = upstream_of(arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -78,7 +79,7 @@ def write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a run for its record: plain values as they are, others as text that says what they were."""
     written: dict[str, Any] = {}
     for name, value in arguments.items():
-        if value is None or type(value) in (bool, int, str):
+        if value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value)):
             written[name] = value
             continue
         try:

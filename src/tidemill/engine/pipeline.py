@@ -12,6 +12,7 @@ from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 from tidemill.core.errors import PipelineError
 from tidemill.engine import active, parameters
 from tidemill.engine.body import Findings, IdentityTest, inspect_body
+from tidemill.engine.caching import Hit
 from tidemill.engine.events import Listener
 from tidemill.engine.executors import Executor
 from tidemill.engine.handle import handles_in
@@ -43,6 +44,7 @@ class Using(TypedDict, total=False):
     threads: int
     executors: Mapping[str, Executor]
     lease: LeaseSettings
+    stand_ins: Mapping[str, Hit]
 
 
 class Pipeline(Generic[P, R]):

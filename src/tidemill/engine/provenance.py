@@ -1,13 +1,21 @@
-"""Who starts a run, where, and from which commit."""
+"""Who starts a run, where, from which commit, with which files of the project and which installed packages."""
 
 from __future__ import annotations
 
 import functools
 import getpass
+import os
 import platform
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from tidemill.core.digests import digest_value
+
+#: Files beside ``tidemill.toml`` that say what a project needs, by their endings.
+_STATED = ("tidemill.toml", "pyproject.toml", ".lock", "requirements.txt", "environment.yml")
+_MOST_BYTES = 4_000_000
 
 
 @functools.cache
@@ -29,6 +37,62 @@ def host() -> str:
 def environment() -> Mapping[str, str]:
     """The interpreter and the platform."""
     return {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
+
+
+@functools.cache
+def packages() -> Mapping[str, str]:
+    """Versions of the installed distributions, by the names of their folders, the first on the path winning."""
+    found: dict[str, str] = {}
+    for place in sys.path:
+        try:
+            names = [entry.name for entry in os.scandir(place or ".") if entry.name.endswith(".dist-info")]
+        except OSError:  # an archive, or a folder that is not there
+            continue
+        for name in names:
+            package, _, version = name.removesuffix(".dist-info").rpartition("-")
+            found.setdefault(package, version)
+    return dict(sorted(found.items()))
+
+
+def sources(root: Path) -> dict[str, str]:
+    """The text of a project's Python files that are loaded, of those beside them, and of what says what it needs.
+
+    By path below `root`. What is installed, hidden or more than 4 MB in all is left out.
+    """
+    texts: dict[str, str] = {}
+    room = _MOST_BYTES
+    for path in sorted(set(_files(root))):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        room -= len(text)
+        if room < 0:
+            break
+        texts[path.relative_to(root).as_posix()] = text
+    return texts
+
+
+def _files(root: Path) -> Iterator[Path]:
+    prefix = f"{root}{os.sep}"
+    loaded = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    own = {Path(file) for file in loaded if file.startswith(prefix) and _is_own(file.removeprefix(prefix))}
+    for folder in {root, *(path.parent for path in own)}:
+        for entry in folder.iterdir():
+            if entry.suffix == ".py" or (folder == root and entry.name.endswith(_STATED)):
+                yield entry
+
+
+def _is_own(path: str) -> bool:
+    parts = Path(path).parts
+    return path.endswith(".py") and not any(part.startswith(".") or part.endswith("-packages") for part in parts)
+
+
+def recorded(root: Path) -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
+    """What a run keeps of its surroundings, and the tables that two of its entries are the digests of."""
+    tables = {"packages": packages(), "sources": sources(root)}
+    digests = {name: digest_value(dict(table)) for name, table in tables.items()}
+    return {**environment(), **digests}, {digests[name]: table for name, table in tables.items()}
 
 
 def commit(root: Path) -> str:

@@ -13,7 +13,7 @@ from tidemill.core.ids import new_id
 from tidemill.core.records import Context, Lease, Run, RunStatus
 from tidemill.engine import context, parameters, provenance
 from tidemill.engine.active import scheduling
-from tidemill.engine.caching import Cache
+from tidemill.engine.caching import Cache, Hit
 from tidemill.engine.coordinator import Coordinator
 from tidemill.engine.crew import Crew
 from tidemill.engine.ears import Ears
@@ -28,7 +28,7 @@ from tidemill.engine.recorder import Recorder
 from tidemill.engine.result import RunResult, StepSummary
 from tidemill.engine.resume import Earlier, earlier_run, recover
 from tidemill.engine.signals import Interrupts, Stopped, Why
-from tidemill.store import Store, contexts, runs
+from tidemill.store import Store, contexts, executions, runs
 from tidemill.store.database import Transaction
 
 Body = Callable[..., Any]
@@ -55,6 +55,8 @@ class RunOptions:
         Executors to use instead of the usual ones, by name.
     lease
         How long a run may be silent before it counts as dead, and how often it speaks.
+    stand_ins
+        What stands in for the nodes that are not to be repeated, by node: reads and effects take it, and nothing else.
     """
 
     store: Store
@@ -66,6 +68,7 @@ class RunOptions:
     threads: int | None = None
     executors: Mapping[str, Executor] = field(default_factory=dict)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
+    stand_ins: Mapping[str, Hit] | None = None
 
 
 def run_body(name: str, body: Body, bind: Bind, options: RunOptions) -> RunResult:
@@ -104,6 +107,7 @@ def run_body(name: str, body: Body, bind: Bind, options: RunOptions) -> RunResul
 
 def _begin(name: str, bind: Bind, options: RunOptions) -> tuple[Run, dict[str, Any], Lease, Earlier | None]:
     around = context.current()
+    surroundings, tables = provenance.recorded(options.root)
     with options.store.metadata.transaction() as tx:
         recover(tx)
         earlier = earlier_run(tx, options.project, name, options.resume) if options.resume is not None else None
@@ -120,8 +124,10 @@ def _begin(name: str, bind: Bind, options: RunOptions) -> tuple[Run, dict[str, A
             host=provenance.host(),
             commit=provenance.commit(options.root),
             arguments=parameters.write(arguments),
-            environment=provenance.environment(),
+            environment=surroundings,
         )
+        for digest, table in tables.items():
+            executions.put_fingerprint(tx, digest, table)
         runs.insert(tx, run)
         _place(tx, run)
         lease = acquire(tx, run.id, options.lease.ttl)
@@ -149,7 +155,7 @@ class _Session:
         self._journal = Journal(store, self._heart.guard)
         self._recorder = Recorder(store, self._journal, run, str(options.root), options.listeners)
         finished = None if earlier is None else earlier.finished
-        cache = Cache(store, options.root, finished, use=options.cache, within=body)
+        cache = Cache(store, options.root, finished, use=options.cache, within=body, stand_ins=options.stand_ins)
         ears = Ears(self._recorder.printed, self._postpone) if options.listeners else None
         self._crew = Crew(store.artifacts, options.threads, options.executors, None if ears is None else ears.hear)
         self._coordinator = Coordinator(self._recorder, cache, self._crew, self._interrupts, ears)

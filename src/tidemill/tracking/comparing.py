@@ -13,6 +13,9 @@ from tidemill.store.database import Transaction
 from tidemill.tracking.searching import run as find_run
 from tidemill.tracking.views import RunView, is_bookkeeping
 
+#: What a run's environment names by a digest: each is looked up, or is told by its steps.
+_TABLES = ("packages", "sources")
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -57,7 +60,7 @@ class Comparison:
     params, metrics, tags
         By name.
     surroundings
-        Pipeline, status, commit, host, user, and what is recorded of the environment.
+        Pipeline, status, commit, host, user, versions of packages, and what else is recorded of the environment.
     steps
         In the order of `b`, then those that only `a` has.
     """
@@ -119,7 +122,14 @@ def _same(a: object, b: object) -> bool:
 def _surroundings(view: RunView) -> dict[str, Any]:
     record = view.record
     named = {name: getattr(record, name) for name in ("project", "pipeline", "status", "commit", "host", "user")}
-    return {**named, **{f"environment.{name}": value for name, value in record.environment.items()}}
+    plain = {name: value for name, value in record.environment.items() if name not in _TABLES}
+    with view.store.metadata.reading() as tx:
+        packages = executions.get_fingerprint(tx, str(record.environment.get("packages", ""))) or {}
+    return {
+        **named,
+        **{f"environment.{name}": value for name, value in plain.items()},
+        **{f"package.{name}": version for name, version in packages.items()},
+    }
 
 
 def _steps(a: RunView, b: RunView) -> tuple[StepDifference, ...]:

@@ -13,8 +13,9 @@ import tidemill
 from tidemill.cli.extras import extras, missing
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, public, size, table
-from tidemill.cli.pipelines import all_pipelines, modules_of
+from tidemill.cli.pipelines import modules_of
 from tidemill.core.errors import TidemillError, shorten
+from tidemill.engine.finding import all_pipelines
 from tidemill.project import SETTINGS, Project
 from tidemill.store import migrations, open_store, runs
 from tidemill.store.database import connect
