@@ -17,6 +17,7 @@ from benchmarks.report import show
 BENCHMARKS = {
     "step_overhead": ("benchmarks.step_overhead.compare", "what a step costs beyond its work, beside orchestrators"),
     "profile": ("benchmarks.profile.compare", "what a look at a table costs, beside a profiler"),
+    "large": ("benchmarks.large.compare", "a look at a table of 5 GiB within 2 GiB of memory"),
     "contract": ("benchmarks.contract.compare", "what checking a table costs, beside other validators"),
     "sources": ("benchmarks.sources.compare", "reading a CSV file and a table of PostgreSQL, beside Polars"),
     "labelling": ("benchmarks.labelling.compare", "a page, the next task and a label among 100,000 tasks"),

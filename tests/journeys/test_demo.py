@@ -169,6 +169,14 @@ def test_people_are_asked_why_flights_were_late_where_rules_disagree(place, line
     assert '"labelled": 1' in shown
 
 
+def test_the_version_is_made_again_from_its_record_and_is_equal(place, lines):
+    found = tidemill(place / "flights", "reproduce", "flight-delay@1")[-1]
+    outcomes = {step["node"]: step["outcome"] for step in found["steps"]}
+    assert found["equal"], found["sentence"]
+    assert {outcomes[name] for name in ("tune", "train", "evaluate", "examine", "package")} == {"equal"}
+    assert {outcomes[name] for name in ("read", "promote", "ask")} == {"taken"}
+
+
 def test_an_edited_helper_runs_what_depends_on_it_and_says_why(place, lines):
     source = place / "flights" / "pipeline.py"
     source.write_text(source.read_text().replace("TAXI = 30", "TAXI = 25"))

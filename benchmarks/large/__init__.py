@@ -1,0 +1,1 @@
+"""Tables larger than the memory that they may take."""
