@@ -181,7 +181,7 @@ def test_a_step_that_fails_is_where_it_diverges(folder: Path) -> None:
 @pytest.fixture
 def tiny(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Installs a version of a distribution ``tinyscale`` into a folder on the path, and keeps a wheel of it for pip."""
-    place, wheels = folder.parent / "site" / "python3-packages", folder.parent / "wheels"
+    place, wheels = folder.parent / "site" / "site-packages", folder.parent / "wheels"
     place.mkdir(parents=True)
     wheels.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(place))
@@ -230,9 +230,10 @@ def test_what_cannot_be_made_again_says_why(recorded: Path, monkeypatch: pytest.
     with use_project(load_project(recorded)) as project:
         with pytest.raises(NotFoundError):
             reproduce("delays@7")
-        with pytest.raises(UsageError, match="made in a notebook session"):
+        with pytest.raises(UsageError, match="registered outside of a run"):
             reproduce("by-hand@1")
         store = open_project_store(project)
+        shutil.rmtree(recorded / ".git")
         monkeypatch.setattr(verb, "recorded_table", lambda store, run, name: {})
         monkeypatch.setattr("tidemill.registry.reproduction.ground.recorded_table", lambda store, run, name: {})
         with pytest.raises(NotFoundError, match="has not kept its code"):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 import tarfile
-import venv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -95,22 +93,17 @@ def other_packages(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return {name: (was, now.get(name, "")) for name, was in recorded.items() if now.get(name, "") != was}
 
 
-def interpreter_with(packages: Mapping[str, tuple[str, str]], folder: Path) -> str:
-    """A Python in which some packages have their recorded versions; all others are those that are installed here.
+def install(packages: Mapping[str, tuple[str, str]], folder: Path) -> None:
+    """Put the recorded versions of some packages into a folder, which then comes first on the path.
 
     Raises
     ------
     RunError
         When pip cannot install them; with its last lines.
     """
-    if not packages:
-        return sys.executable
-    venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    site = next(folder.glob("lib/python*/site-packages"))
     wanted = [f"{name}=={was}" for name, (was, _) in packages.items()]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
-    done = subprocess.run([*pip, "--target", str(site), *wanted], capture_output=True, text=True, check=False)
+    done = subprocess.run([*pip, "--target", str(folder), *wanted], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-3:]
         raise RunError(
@@ -118,6 +111,3 @@ def interpreter_with(packages: Mapping[str, tuple[str, str]], folder: Path) -> s
             value=wanted[:10],
             hint="Give pip a registry that has them, or leave out --environment to use what is installed.",
         )
-    others = [place for place in sys.path if place and not place.endswith(".zip") and "python3" in place]
-    (site / "_installed_here.pth").write_text("".join(f"{place}{os.linesep}" for place in others), encoding="utf-8")
-    return str(python)

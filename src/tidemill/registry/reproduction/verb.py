@@ -15,7 +15,7 @@ from tidemill.core.errors import RunError, UsageError
 from tidemill.core.records import ModelVersion, Run
 from tidemill.engine.events import RunEvent
 from tidemill.project import Project, current_project, open_project_store
-from tidemill.registry.reproduction.ground import interpreter_with, lay_out, other_packages, recorded_table
+from tidemill.registry.reproduction.ground import install, lay_out, other_packages, recorded_table
 from tidemill.registry.reproduction.records import Reproduction
 from tidemill.registry.reproduction.verdicts import verdicts
 from tidemill.registry.versions import resolve
@@ -77,8 +77,10 @@ def reproduce(
         ground = _empty(Path(folder) if folder is not None else Path(scratch) / "project")
         unsaved = lay_out(store, run, project.root, ground)
         packages = other_packages(recorded_table(store, run, "packages"))
-        python = interpreter_with(packages, Path(scratch) / "environment") if environment else sys.executable
-        end = _repeated(python, _task(project, store, run, ground), on_event)
+        overlay = Path(scratch) / "packages"
+        if environment and packages:
+            install(packages, overlay)
+        end = _repeated(_task(project, store, run, ground), overlay, on_event)
     return Reproduction(
         model=found.model,
         version=found.version,
@@ -125,12 +127,16 @@ def _task(project: Project, store: Store, run: Run, ground: Path) -> dict[str, A
     }
 
 
-def _repeated(python: str, task: Mapping[str, Any], on_event: Callable[[RunEvent], None] | None) -> dict[str, str]:
+def _repeated(task: Mapping[str, Any], overlay: Path, on_event: Callable[[RunEvent], None] | None) -> dict[str, str]:
     """Run the child to its end, passing on its events; its last line is the answer."""
     own = str(Path(importlib.import_module("tidemill").__file__ or "").parent.parent)
-    start = f"import sys; sys.path.append({own!r}); import runpy; runpy.run_module({_CHILD!r}, run_name='__main__')"
+    paths = f"import sys; sys.path[:0] = [{str(overlay)!r}]; sys.path.append({own!r})"
     child = subprocess.Popen(
-        [python, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=task["folder"]
+        [sys.executable, "-c", f"{paths}; import runpy; runpy.run_module({_CHILD!r}, run_name='__main__')"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=task["folder"],
     )
     assert child.stdin is not None
     assert child.stdout is not None
