@@ -88,6 +88,8 @@ if TYPE_CHECKING:
     from tidemill.project import load_project as load_project
     from tidemill.project import open_project_store as open_project_store
     from tidemill.project import use_project as use_project
+    from tidemill.registry.cards import model_card as model_card
+    from tidemill.registry.comparing import compare_versions as compare_versions
     from tidemill.registry.verbs import promote as promote
     from tidemill.registry.verbs import register as register
     from tidemill.registry.verbs import rollback as rollback
@@ -200,6 +202,8 @@ _HOMES: dict[str, str] = {
     # packaging, registry, serving, monitoring
     "package": "packaging.build",
     "Package": "packaging.package",
+    "compare_versions": "registry.comparing",
+    "model_card": "registry.cards",
     "register": "registry.verbs",
     "promote": "registry.verbs",
     "rollback": "registry.verbs",

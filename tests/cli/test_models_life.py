@@ -92,3 +92,17 @@ def test_a_mistyped_subcommand_or_model_is_named(model):
     assert "Did you mean 'promote'" in model("models", "promot", expect=2).err
     assert "Did you mean 'cells'" in model("models", "history", "cels", expect=3).err
     assert "Did you mean 'cells'" in model("models", "show", "cels@1", expect=3).err
+
+
+def test_versions_are_compared_and_described_on_a_card(model):
+    same = model.json("models", "compare", "cells@1", "cells")["comparison"]
+    assert {one["difference"] for one in same["metrics"]} == {0.0}
+    assert same["params"] == []
+    assert "newest versions are 1" in model("models", "compare", "cells@1", "cells@2", expect=3).err
+    done = model("models", "card", "cells", "--html", "out/card.html", "--md", "out/card.md")
+    assert "wrote out/card.html" in done.out
+    page = (model.folder / "out" / "card.html").read_text()
+    assert "<h1>cells, version 1</h1>" in page
+    assert "Calibration" in page
+    assert (model.folder / "out" / "card.md").read_text() == model("models", "card", "cells@1").out
+    assert model.json("models", "card", "cells@1")["title"] == "cells, version 1"
