@@ -21,7 +21,15 @@ if "CI" not in os.environ:
     settings.load_profile("tidemill")
 
 #: Fixtures that several rooms share; `tests/_shared` is on the path.
-pytest_plugins = ["hadoop", "mariadb_server", "object_stores", "postgres_server", "sample_models", "spark_servers"]
+pytest_plugins = [
+    "hadoop",
+    "mariadb_server",
+    "object_stores",
+    "postgres_server",
+    "sample_models",
+    "spark_servers",
+    "webhook_receiver",
+]
 
 #: Rooms whose unmarked tests are quick enough for `make check`.
 FAST_ROOMS = {

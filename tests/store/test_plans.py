@@ -7,6 +7,7 @@ import pytest
 from tidemill.core.records import Metric
 from tidemill.store import (
     annotating,
+    approvals,
     audit,
     contexts,
     executions,
@@ -16,6 +17,7 @@ from tidemill.store import (
     lineage,
     migrations,
     models,
+    outbox,
     runs,
     values,
 )
@@ -65,6 +67,11 @@ def explaining(tmp_path):
     database.close()
 
 
+def reserved(tx):
+    models.reserve(tx, "m", 1)
+    return tx
+
+
 LISTS = {
     "runs": lambda tx, run, *_: runs.list_runs(tx),
     "runs of a project": lambda tx, run, *_: runs.list_runs(tx, project="p", before=run.id),
@@ -106,6 +113,20 @@ LISTS = {
     "versions of a run": lambda tx, run, *_: models.list_versions(tx, run_id=run.id),
     "versions of an execution": lambda tx, *_: models.list_versions(tx, execution_id="e"),
     "versions of a package": lambda tx, run, artifact, _: models.list_versions(tx, package=artifact.id),
+    "versions in a stage": lambda tx, *_: models.list_versions(tx, stage="staging"),
+    "versions of an owner": lambda tx, *_: models.list_versions(tx, owner="ann"),
+    "versions with a tag": lambda tx, *_: models.list_versions(tx, tags={"team": "ops"}),
+    "a model": lambda tx, *_: models.get_model(reserved(tx), "m"),
+    "models": lambda tx, *_: models.search_models(tx, after="m"),
+    "models of an owner": lambda tx, *_: models.search_models(tx, owner="ann"),
+    "models with a tag": lambda tx, *_: models.search_models(tx, tags={"team": None}),
+    "audit about a model": lambda tx, run, _, event: audit.list_about(tx, "model:m", before=event.id),
+    "approvals": lambda tx, *_: (approvals.of_version(tx, "v"), approvals.withdraw(tx, "v", "", "ann")),
+    "outbox": lambda tx, *_: outbox.claim(tx, now=1, until=2),
+    "retry and forget": lambda tx, *_: (outbox.retry(tx, "d", now=1), outbox.forget(tx, before=1)),
+    "deliveries": lambda tx, *_: outbox.list_deliveries(tx),
+    "deliveries of a webhook": lambda tx, *_: outbox.list_deliveries(tx, webhook="hook"),
+    "deliveries with a status": lambda tx, *_: outbox.list_deliveries(tx, status="dead"),
     "aliases": lambda tx, *_: models.aliases(tx, "m"),
     "all aliases": lambda tx, *_: models.aliases(tx),
     "delete an alias": lambda tx, *_: models.delete_alias(tx, "m", "champion"),
@@ -138,7 +159,10 @@ WHOLE = {"counts", "places", "progress", "batches", "priorities"}
 #: What was found already, values, and a table that is listed whole in its own order.
 HARMLESS = ("SCAN reached", "SCAN CONSTANT ROW", "SCAN aliases")
 #: Lists that are as long as what was chosen, so that sorting them costs nothing more.
-SORTED = {"upstream", "downstream", "producer", "users", "outputs", "contexts of a run", "cached"}
+SORTED = {
+    "upstream", "downstream", "producer", "users", "outputs", "contexts of a run", "cached", "audit about a model",
+    "versions with a tag", "models with a tag",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LISTS)

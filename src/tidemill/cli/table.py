@@ -36,6 +36,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Models": {
         "models": Entry("models", "List, show, promote and roll back model versions."),
         "reproduce": Entry("reproduce", "Make a model version again, and say whether it is the same."),
+        "models": Entry("models", "List, compare, promote, approve, describe and archive model versions."),
+        "webhooks": Entry("webhooks", "Tell webhooks what happened to models."),
         "serve": Entry("serve", "Serve models over HTTP."),
         "predict": Entry("predict", "Predict the rows of a file."),
         "predictions": Entry("predictions", "Read the prediction log."),

@@ -160,8 +160,24 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A name in the registry: whose it is, what it is for, and the number of its newest version."""
+
+    name: str
+    created_at: int
+    last_version: int
+    owner: str = ""
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """An entry in the registry: a packaged model and the record of how it earned its place."""
+    """An entry in the registry: a packaged model and the record of how it earned its place.
+
+    `stage` says where it stands in its life: ``registered``, ``staging``, ``production`` or ``archived``; `archived`
+    says the last of these once more.
+    """
 
     id: str
     model: str
@@ -176,6 +192,45 @@ class ModelVersion:
     metrics: Mapping[str, float] = field(default_factory=dict)
     gate: Mapping[str, Any] = field(default_factory=dict)
     archived: bool = False
+    owner: str = ""
+    registered_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody's agreement to a model version.
+
+    `alias` is the name that it may take, empty for any; `evidence` is the digest of what was agreed to: the package and
+    the numbers of its gate. An approval of other evidence counts no more.
+    """
+
+    id: str
+    version_id: str
+    alias: str
+    actor: str
+    at: int
+    note: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event that a webhook is to be told of, and how far that is.
+
+    `event_id` is the same at every attempt; a waiting delivery is tried at `next_at` (real time, microseconds).
+    """
+
+    id: str
+    webhook: str
+    event_id: str
+    event: str
+    at: int
+    payload: Mapping[str, Any]
+    status: Literal["waiting", "delivered", "dead"] = "waiting"
+    attempts: int = 0
+    next_at: int = 0
+    error: str = ""
+    delivered_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tidemill.project.settings import SETTINGS, nearest, resolve_settings
 
 #: The name of a project's file.
 FILE = "tidemill.toml"
-_SECTIONS = ("project", "canvas", "requirements", "sources")
+_SECTIONS = ("project", "canvas", "requirements", "sources", "registry")
 
 
 def find_project(start: Path | str | None = None) -> Path | None:
@@ -56,7 +56,17 @@ def load_project(
     settings = resolve_settings(
         base["project"], extra.get("project", {}), overrides or {}, folder_name=root.name, profile_name=chosen
     )
-    return Project(root, chosen, settings, merged["canvas"], merged["requirements"], merged["sources"], file, raw)
+    return Project(
+        root,
+        chosen,
+        settings,
+        merged["canvas"],
+        merged["requirements"],
+        merged["sources"],
+        file,
+        raw,
+        registry=merged["registry"],
+    )
 
 
 def _file(path: Path | str | None) -> Path | None:

@@ -32,8 +32,8 @@ class Project:
         The profile that was applied, if any.
     settings
         Every setting with its origin.
-    canvas, requirements, sources
-        The tables of ``tidemill.toml`` as written, the profile merged in; the design and data rooms read them.
+    canvas, requirements, sources, registry
+        The tables of ``tidemill.toml`` as written, the profile merged in; the rooms that they are about read them.
         References to secrets in them stay references until `reveal_all`.
     file
         The ``tidemill.toml``, or None for a folder without one.
@@ -52,6 +52,7 @@ class Project:
     file: Path | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     place: Place | None = field(default=None, repr=False)
+    registry: Mapping[str, Any] = field(default_factory=dict)
 
     def renamed(self, name: str) -> Project:
         """The same project under another name."""

@@ -11,7 +11,7 @@ from typing import Any
 from tidemill.core.errors import ConfigError
 
 #: Variables that other rooms read for themselves.
-_OTHER_VARIABLES = ("TIDEMILL_CACHE",)
+_OTHER_VARIABLES = ("TIDEMILL_ACTOR", "TIDEMILL_CACHE")
 
 
 @dataclass(frozen=True, slots=True)

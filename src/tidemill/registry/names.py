@@ -39,9 +39,10 @@ def parse_reference(text: str, *, default: str = "champion") -> Reference:
         raise UsageError("nothing follows the @", value=text, hint="Write flight-delay@champion or flight-delay@3.")
     check_name(model, "model")
     digits = version.removeprefix("v")
-    if digits.isdecimal():
-        return Reference(model, int(digits))
-    return Reference(model, check_name(version or default, "alias"))
+    if digits.isdecimal() and digits.isascii():
+        return Reference(model, int(digits[:10]))  # longer ones name nothing either
+    wanted = version or default
+    return Reference(model, wanted if wanted == "latest" else check_name(wanted, "alias"))
 
 
 def check_name(name: str, what: str) -> str:
@@ -52,6 +53,8 @@ def check_name(name: str, what: str) -> str:
             value=name,
             hint="Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
         )
+    if what == "alias" and name == "latest":
+        raise UsageError("this alias always means the newest version", value=name, hint="Choose another word.")
     if what == "alias" and name.removeprefix("v").isdecimal():
         raise UsageError("an alias may not look like a version number", value=name, hint="Choose a word.")
     return name

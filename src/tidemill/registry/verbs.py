@@ -16,6 +16,7 @@ from tidemill.packaging.build import package
 from tidemill.packaging.package import Package
 from tidemill.project import current_project, open_project_store
 from tidemill.registry.promotion import promote_version, roll_back
+from tidemill.registry.rules import Rules, rules_of
 from tidemill.registry.versions import register_version
 from tidemill.store import Store
 
@@ -77,6 +78,7 @@ def register_model(
         tags=tags,
         run_id=_first_run(store, context.run_id) if context else None,
         execution_id=context.execution_id if context else None,
+        subscribers=_rules().webhooks,
     )
 
 
@@ -93,20 +95,22 @@ def promote(
     alias
         ``champion`` unless said otherwise.
     approved_by
-        Who agreed; written to the audit.
+        Who agreed in words; written to the audit. Where ``[registry]`` asks for approvals, it counts for nothing.
     force
-        Promote although the gate did not pass, for this reason; written to the audit.
+        Promote although the gate did not pass or an approval is missing, for this reason; written to the audit.
 
     Raises
     ------
     GateError
-        When a requirement that is checked at evaluation, test or package was broken or not measured.
+        When a requirement that is checked at evaluation, test or package was broken or not measured, or an approval is
+        missing.
     """
     return promote_version(
         open_project_store(current_project()),
         version,
         alias,
         requirements=_requirements(),
+        rules=_rules(),
         approved_by=approved_by,
         force=force,
     )
@@ -115,7 +119,7 @@ def promote(
 @step(stage="rollback", effect=True)
 def rollback(model: str, alias: str = "champion", *, reason: str = "") -> Alias:
     """Point an alias back at the version before its last promotion; repeat to go further back."""
-    return roll_back(open_project_store(current_project()), model, alias, reason=reason)
+    return roll_back(open_project_store(current_project()), model, alias, reason=reason, rules=_rules())
 
 
 def _first_run(store: Store, run_id: str) -> str:
@@ -126,3 +130,7 @@ def _first_run(store: Store, run_id: str) -> str:
 
 def _requirements() -> tuple[Requirement, ...]:
     return requirements_of(current_project().requirements)
+
+
+def _rules() -> Rules:
+    return rules_of(current_project().registry)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.core import clock
-from tidemill.core.errors import ModelError, NotFoundError
+from tidemill.core.errors import ModelError, NotFoundError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.core.records import Alias, Artifact, ModelVersion
 from tidemill.design.requirements import Requirement
@@ -16,6 +16,7 @@ from tidemill.evaluation.promises import Measurement
 from tidemill.packaging.materialiser import PackageMaterialiser
 from tidemill.packaging.package import Package
 from tidemill.registry.gates import gate_record, measurements_in, recorded_measurements
+from tidemill.registry.happenings import Subscriber, happened
 from tidemill.registry.names import Reference, check_name, parse_reference
 from tidemill.store import Store, audit, executions, lineage, models
 from tidemill.store.database import Transaction
@@ -32,8 +33,10 @@ def register_version(
     requirements: Sequence[Requirement] = (),
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    owner: str = "",
     run_id: str | None = None,
     execution_id: str | None = None,
+    subscribers: Sequence[Subscriber] = (),
     actor: str | None = None,
 ) -> ModelVersion:
     """Store a package as the next version of a model; the same package with the same measurements is registered
@@ -51,12 +54,14 @@ def register_version(
         The model's name; the package's by default.
     requirements
         The promises of the project, for the gate's record.
-    description, tags
+    description, tags, owner
         For people.
     run_id, execution_id
         Who made it.
+    subscribers
+        Who may be told of it.
     actor
-        For the audit; the user of the process by default.
+        Who registers it; by default ``TIDEMILL_ACTOR``, else the user of the process.
 
     Returns
     -------
@@ -67,29 +72,36 @@ def register_version(
     model = check_name(name or package.name, "model")
     draft = _materialiser.save(package, store.artifacts)
     measured = measurements_in([package, *reports])
+    who = actor or audit.current_user()
     with store.metadata.transaction() as tx:
+        now = clock.now_us()
+        models.reserve(tx, model, now)
         artifact = _artifact(tx, draft)
         known = _known(tx, model, artifact.id, run_id, measured)
         if known is not None:
-            return _brought_up_to_date(tx, known, measured, requirements)
+            return _brought_up_to_date(tx, known, measured, requirements, subscribers, who)
         version = models.insert_version(
             tx,
             ModelVersion(
                 id=new_id(),
                 model=model,
                 version=0,
-                created_at=clock.now_us(),
+                created_at=now,
                 run_id=run_id,
                 execution_id=execution_id,
                 package=artifact.id,
                 description=description,
-                tags=dict(tags or {}),
+                tags=checked_tags(tags or {}),
                 metrics=_metrics(measured),
                 gate=gate_record(measured, requirements),
+                owner=owner,
+                registered_by=who,
             ),
         )
         details = {"run": run_id, "package": draft.digest, "passed": version.gate["passed"]}
-        audit.record(tx, "model.register", f"model:{model}@{version.version}", details, actor)
+        happened(
+            tx, "version.registered", model, version.version, details, subscribers=subscribers, actor=who
+        )  # fmt: skip
     return version
 
 
@@ -104,6 +116,31 @@ def resolve(store: Store, reference: str | Reference) -> ModelVersion:
     wanted = parse_reference(reference) if isinstance(reference, str) else reference
     with store.metadata.reading() as tx:
         return models.get_version(tx, wanted.model, wanted.version)
+
+
+def version_in(tx: Transaction, version: ModelVersion | str | Reference) -> ModelVersion:
+    """A version as it is in the store now; a name alone means its newest version."""
+    if isinstance(version, ModelVersion):
+        return models.get_version(tx, version.model, version.version)
+    reference = parse_reference(version, default="latest") if isinstance(version, str) else version
+    return models.get_version(tx, reference.model, reference.version)
+
+
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they can be stored: names and values are text.
+
+    >>> checked_tags({"team": 7})
+    Traceback (most recent call last):
+    tidemill.core.errors.UsageError: the tag 'team' is not text: 7. Write it as text: '7'.
+    """
+    for name, value in tags.items():
+        if not isinstance(name, str) or not name.strip() or len(name) > 250:
+            raise UsageError("the name of a tag is text of 1 to 250 characters", value=name)
+        if not isinstance(value, str):
+            raise UsageError(f"the tag {name!r} is not text", value=value, hint=f"Write it as text: {str(value)!r}.")
+        if len(value) > 100_000:
+            raise UsageError(f"the tag {name!r} is longer than 100,000 characters", hint="Keep a link to it instead.")
+    return dict(tags)
 
 
 def load_package(store: Store, version: ModelVersion) -> Package:
@@ -131,11 +168,28 @@ def list_models(store: Store) -> dict[str, list[Alias]]:
 
 
 def list_versions(
-    store: Store, model: str | None = None, *, limit: int = 50, before: str | None = None
+    store: Store,
+    model: str | None = None,
+    *,
+    stage: str | None = None,
+    owner: str | None = None,
+    tags: Mapping[str, str | None] | None = None,
+    limit: int = 50,
+    before: str | None = None,
 ) -> list[ModelVersion]:
-    """Versions of one model or of all, newest first; `before` (a version's id) goes on after an earlier list."""
+    """Versions of one model or of all, newest first.
+
+    Parameters
+    ----------
+    store, model
+        Where, and of which model.
+    stage, owner, tags
+        Only these; of `tags` every name must be there, with the value unless that is None.
+    limit, before
+        How many; `before` (a version's id) goes on after the last of an earlier list.
+    """
     with store.metadata.reading() as tx:
-        return models.list_versions(tx, model, limit=limit, before=before)
+        return models.list_versions(tx, model, stage=stage, owner=owner, tags=tags, limit=limit, before=before)
 
 
 def _artifact(tx: Transaction, draft: Draft) -> Artifact:
@@ -179,7 +233,12 @@ def _known(
 
 
 def _brought_up_to_date(
-    tx: Transaction, known: ModelVersion, measured: tuple[Measurement, ...], requirements: Sequence[Requirement]
+    tx: Transaction,
+    known: ModelVersion,
+    measured: tuple[Measurement, ...],
+    requirements: Sequence[Requirement],
+    subscribers: Sequence[Subscriber],
+    actor: str,
 ) -> ModelVersion:
     """The version with what is measured now in place of what was measured at the same moments before."""
     moments = {found.moment for found in measured}
@@ -188,6 +247,10 @@ def _brought_up_to_date(
     version = replace(known, metrics=_metrics(everything), gate=gate_record(everything, requirements))
     if version != known:
         models.update_version(tx, version)
+        details = {"moments": sorted(moments), "passed": version.gate["passed"]}
+        happened(
+            tx, "version.measured", known.model, known.version, details, subscribers=subscribers, actor=actor
+        )  # fmt: skip
     return version
 
 

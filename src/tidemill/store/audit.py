@@ -77,8 +77,29 @@ def list_events(
     return [_event(row) for row in tx.all(query, limit=limit, **values)]
 
 
+def list_about(tx: Transaction, thing: str, *, limit: int = 50, before: str | None = None) -> list[AuditEvent]:
+    """Audit events of ``thing`` and of everything ``thing@…``, newest first; `before` as for `list_events`."""
+    values: dict[str, Any] = {"thing": thing, "low": f"{thing}@", "high": f"{thing}A"}  # A comes after @
+    place = ""
+    if before is not None:
+        found = tx.one(_PLACE, id=before)
+        if found is None:
+            raise NotFoundError("there is no audit event with this id", value=before, hint="Start from the newest.")
+        place = "AND (at, id) < (:at, :id)"
+        values.update(at=found[0], id=found[1])
+    query = Statement(f"""
+        SELECT {_COLUMNS} FROM audit WHERE subject = :thing {place}
+        UNION ALL SELECT {_COLUMNS} FROM audit WHERE subject >= :low AND subject < :high {place}
+        ORDER BY at DESC, id DESC LIMIT :limit
+    """)
+    return [_event(row) for row in tx.all(query, limit=limit, **values)]
+
+
 def current_user() -> str:
-    """The user that this process runs as, by name if it has one."""
+    """Who acts: what ``TIDEMILL_ACTOR`` says, else the user that this process runs as, by name if it has one."""
+    named = os.environ.get("TIDEMILL_ACTOR", "").strip()
+    if named:
+        return named
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -40,7 +40,11 @@ def _load(number: int, title: str) -> Migration:
 
 
 #: Every migration, in order. A published one is never changed.
-MIGRATIONS: tuple[Migration, ...] = (_load(1, "the first schema"), _load(2, "labelling queues"))
+MIGRATIONS: tuple[Migration, ...] = (
+    _load(1, "the first schema"),
+    _load(2, "labelling queues"),
+    _load(3, "the life of model versions"),
+)
 
 _HAS_VERSIONS = Statement(
     "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_versions'",

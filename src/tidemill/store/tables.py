@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from tidemill.store import columns, label_tables
+from tidemill.store import columns, label_tables, registry_tables
 from tidemill.store.columns import SERIAL as _SERIAL
 from tidemill.store.columns import TEXT as _TEXT
 from tidemill.store.columns import count as _count
@@ -238,7 +238,17 @@ audit = Table(
     Index("audit_by_actor", "actor", "at", "id"),
 )
 
-models = Table("models", metadata, _id("name"), Column("last_version", Integer, nullable=False), _time("created_at"))
+models = Table(
+    "models",
+    metadata,
+    _id("name"),
+    Column("last_version", Integer, nullable=False),
+    _time("created_at"),
+    _text("owner"),
+    _text("description"),
+    _json("tags"),
+    Index("models_by_owner", "owner", "name"),
+)
 
 model_versions = Table(
     "model_versions",
@@ -256,12 +266,16 @@ model_versions = Table(
     _json("metrics"),
     _json("gate"),
     Column("archived", SmallInteger, nullable=False, server_default=text("0")),
+    _text("owner"),
+    _text("registered_by"),
     UniqueConstraint("model", "version", name="model_versions_by_number"),
     Index("model_versions_by_time", "created_at", "id"),
     Index("model_versions_by_model", "model", "created_at", "id"),
     Index("model_versions_by_run", "run_id", "created_at", "id"),
     Index("model_versions_by_execution", "execution_id", "created_at", "id"),
     Index("model_versions_by_package", "package", "created_at", "id"),
+    Index("model_versions_by_stage", "stage", "created_at", "id"),
+    Index("model_versions_by_owner", "owner", "created_at", "id"),
 )
 
 aliases = Table(
@@ -277,3 +291,4 @@ aliases = Table(
 )
 
 labelling = label_tables.TABLES
+registry = registry_tables.TABLES
