@@ -17,9 +17,10 @@ import polars as pl
 
 from tidemill.core.errors import DataError, NotFoundError, UsageError
 from tidemill.data.read import read, resolve_source
+from tidemill.data.sources.pinning import find_source
 from tidemill.data.sources.schemes import scheme_of
 from tidemill.data.sources.shown import shown
-from tidemill.data.sources.source import OPTIONS, Selection, Source, parse_source
+from tidemill.data.sources.source import OPTIONS, Selection, Source
 from tidemill.project import Project, use_project
 
 _SETTINGS = ("format", "event_time")
@@ -64,10 +65,8 @@ def source_named(what: str, project: Project, options: Mapping[str, Any] | None 
     NotFoundError
         If there is neither; it names what is written nearly the same.
     """
-    changes = dict(options or {})
-    if what in project.sources:
-        return parse_source(what, {**project.sources[what], **changes})
-    return parse_source(shown(what), {"uri": _address(what, project), **changes})
+    meant = what if what in project.sources else Source(shown(what), _address(what, project))
+    return find_source(meant, root=project.root, sources=project.sources, options=options)
 
 
 def given(
