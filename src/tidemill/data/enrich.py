@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 
 from tidemill.core.errors import DataError, SchemaError, UsageError
+from tidemill.data.faces import as_html, as_text
 from tidemill.data.moments import duration, moment
 from tidemill.data.types import Tabular, collected, physical_type, plain, require_columns, time_zone_of
 from tidemill.engine.step import step
@@ -18,7 +19,7 @@ _EXAMPLES = 5
 JoinKind: TypeAlias = Literal["key", "asof", "lookup", "fuzzy"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class JoinReport:
     """How well two tables fitted.
 
@@ -65,13 +66,31 @@ class JoinReport:
         """Matched rows as a share of all."""
         return self.matched / self.rows if self.rows else 1.0
 
+    def __repr__(self) -> str:
+        return f"JoinReport(kind={self.kind!r}, on={self.on!r}, rows={self.rows}, matched={self.matched})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Enriched:
     """The left table with the columns of the right one, and how well they fitted."""
 
     table: pl.DataFrame
     report: JoinReport
+
+    def __repr__(self) -> str:
+        return f"Enriched(rows={self.table.height}, columns={self.table.width}, report={self.report!r})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 @step(stage="enrich")
