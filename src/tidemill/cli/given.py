@@ -24,7 +24,6 @@ from tidemill.data.sources.source import OPTIONS, Selection, Source
 from tidemill.project import Project, use_project
 
 _SETTINGS = ("format", "event_time")
-_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,20 +192,3 @@ def named_tables(option: str, pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{option} takes NAME=FILE", value=pair, hint=f"For example: {option} planes=planes.csv")
         found[name] = what
     return found
-
-
-def bytes_from(text: str) -> int:
-    """A size as people write it.
-
-    >>> bytes_from("2GiB"), bytes_from("500 MB"), bytes_from("1e6")
-    (2147483648, 500000000, 1000000)
-    """
-    number = text.strip().upper().rstrip("KMGTIB ")
-    unit = text.strip().upper().removeprefix(number).strip()
-    try:
-        value = float(number) * _SIZES[unit]
-        if not 0 < value < 2**63:
-            raise ValueError
-    except (ValueError, KeyError):
-        raise UsageError("not a size", value=text, hint='Write it as "2GiB" or "500MB".') from None
-    return int(value)

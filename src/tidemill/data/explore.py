@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from tidemill.core.sizes import bytes_of
 from tidemill.data.availability import Declared, declared_availability
 from tidemill.data.declared import project_prediction, project_sources
 from tidemill.data.examining import examine
@@ -96,7 +97,8 @@ def _with_declared(arguments: dict[str, Any]) -> dict[str, Any]:
     if given is not None and at is None:
         at = project_prediction().get("at")
         given = None if at is None and isinstance(given, Declared) else given
-    return {**arguments, "available_at": given, "prediction_time": at}
+    memory = bytes_of(arguments.get("memory", MEMORY))  # written in another way, it is the same memory
+    return {**arguments, "available_at": given, "prediction_time": at, "memory": memory}
 
 
 @step(stage="explore", resolve=_with_declared)
@@ -109,7 +111,7 @@ def explore(
     parts: Mapping[str, Tabular] | None = None,
     available_at: Mapping[str, str] | Declared | None = None,
     prediction_time: str | None = None,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
 ) -> Exploration:
     """Profile every column and look for defects.
 
@@ -131,8 +133,9 @@ def explore(
     prediction_time
         When the prediction is made: ``"sched_dep - 2h"``. By default ``prediction.at`` of the canvas.
     memory
-        The bytes that exploring may take. A lazy table for which that is too little is read a few columns at a time;
-        what concerns whole rows, and a column that is too large alone, is then taken from a sample (see `basis`).
+        What exploring may take: bytes, or text such as ``"1.5 GiB"``. A lazy table for which that is too little is
+        read a few columns at a time; what concerns whole rows, and a column that is too large alone, is then taken from
+        a sample (see `basis`).
 
     Returns
     -------
@@ -151,7 +154,7 @@ def explore(
     if target is not None:
         require_columns(given, [target], purpose="explore")
     tables = {name: collected(reference) for name, reference in (references or {}).items()}
-    seen = examine(given, tables, keys or {}, memory=memory)
+    seen = examine(given, tables, keys or {}, memory=bytes_of(memory))
     findings = [*seen.findings, *find_in_sequence(seen.sample, seen.rows), *find_unit_breaks(seen.sample, seen.rows)]
     findings += find_leaks(seen.labels, available_at, prediction_time, target)
     if target is not None:
