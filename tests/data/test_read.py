@@ -251,7 +251,7 @@ def test_lines_that_options_leave_out_are_told_and_kept(here):
         ({"separator": 5}, "separator has the wrong type: 5"),
         ({"sheet": "a"}, "options that are not for csv"),
         ({"uri": "b.csv"}, "the uri of a source is no option"),
-        ([";"], "options of a source are given by name"),
+        ([";"], "options of read must be values by name"),
     ],
 )
 def test_mistakes_in_options_of_a_call_are_named(here, options, words):

@@ -12,6 +12,7 @@ from tidemill.core.sizes import bytes_of
 from tidemill.data.availability import Declared, declared_availability
 from tidemill.data.declared import project_prediction, project_sources
 from tidemill.data.examining import examine
+from tidemill.data.expected import PAIRS, TABLES, TEXT, require_set
 from tidemill.data.faces import as_html, as_text
 from tidemill.data.findings.consequences import without_consequences
 from tidemill.data.findings.finding import Finding
@@ -91,6 +92,9 @@ class Exploration:
 def _with_declared(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `explore` with what the project declares about the times at which columns are known."""
     given, at = arguments.get("available_at"), arguments.get("prediction_time")
+    if not isinstance(given, Declared):
+        require_set("explore", available_at=(given, PAIRS))
+    require_set("explore", prediction_time=(at, TEXT))
     if given is None:
         moments = declared_availability(project_sources()[1])
         given = Declared(moments) if moments else None
@@ -150,6 +154,8 @@ def explore(
     >>> found.kind, found.examples
     ('impossible_value', (1048.0,))
     """
+    require_set("explore", target=(target, TEXT), references=(references, TABLES), parts=(parts, TABLES))
+    require_set("explore", keys=(keys, PAIRS))
     given: Frame = table if isinstance(table, pl.LazyFrame) else collected(table)
     if target is not None:
         require_columns(given, [target], purpose="explore")

@@ -21,6 +21,7 @@ from tidemill.data.enrich import (
     require_same_types,
     require_unique,
 )
+from tidemill.data.expected import NUMBER, TEXT, require
 from tidemill.data.faces import as_html, as_text
 from tidemill.data.types import Tabular, collected, physical_type, require_columns
 from tidemill.engine.step import step
@@ -124,6 +125,8 @@ def fuzzy_join(
     (['Lyon', 'Lyon', None], [1.0, 0.9, None], ['just above'])
     """
     frame, other = collected(left), collected(right)
+    require("fuzzy_join", threshold=(threshold, NUMBER), margin=(margin, NUMBER), measure=(measure, TEXT))
+    require("fuzzy_join", partner=(partner, TEXT), score=(score, TEXT))
     _check(threshold, margin, measure)
     (here, there), same = _compared(on), key_pairs(by)
     every = {**same, here: there}

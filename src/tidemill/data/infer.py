@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.data.contract import ColumnRule, Distribution, TableContract, Unique
+from tidemill.data.expected import FLAG, NUMBER, TEXT, require
 from tidemill.data.types import Tabular, collected, physical_type, plain
 from tidemill.measures.population import profile_categories, profile_numbers
 
@@ -30,6 +31,7 @@ def infer_contract(
     >>> contract.unique[0].columns, contract.columns[1].minimum, contract.columns[1].maximum
     (('faa',), 12.5, 18.5)
     """
+    require("infer_contract", name=(name, TEXT), slack=(slack, NUMBER), distributions=(distributions, FLAG))
     frame = collected(table)
     rules = tuple(_column_rule(frame[column], slack) for column in frame.columns)
     unique = tuple(

@@ -15,6 +15,7 @@ from tidemill.core.clock import now_us
 from tidemill.core.errors import UsageError
 from tidemill.core.schema import TableSchema
 from tidemill.data.declared import project_sources
+from tidemill.data.expected import MOMENT, TEXT, VALUES, require, require_set
 from tidemill.data.sources.bad_lines import BadLine, bad_table
 from tidemill.data.sources.cache import folder_of
 from tidemill.data.sources.formats import scan
@@ -96,6 +97,7 @@ def _named(
     """The source that is meant, with its options: they are part of what is pinned, and of the key by it."""
     if options is None:
         return source
+    require("read", options=(options, VALUES))
     if isinstance(source, ResolvedSource):
         raise UsageError("a pinned source is read as it was pinned", value=options, hint="Give options before.")
     return find_source(source, root=root, sources=sources, options=options)
@@ -216,6 +218,8 @@ def source_info(
 
 def _selection(arguments: Mapping[str, Any]) -> Selection:
     columns = arguments.get("columns")
+    require_set("read", where=(arguments.get("where"), TEXT))
+    require_set("read", **{name: (arguments.get(name), MOMENT) for name in ("since", "until")})
     return Selection(
         None if columns is None else listed(columns),
         *(arguments.get(name) for name in ("where", "since", "until")),

@@ -113,10 +113,13 @@ def collected(table: Tabular) -> pl.DataFrame:
 
 
 def listed(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of columns; UsageError for a single text, whose letters would pass for names."""
+    """The names of columns; UsageError for a single text, whose letters would pass for names, and what is no names."""
     if isinstance(names, str):
         raise UsageError("columns are given as a list of names", value=names, hint=f"Write [{names!r}].")
-    return tuple(names)
+    found = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in found):
+        raise UsageError("columns are given as a list of names", value=names, hint='Write ["column", …].')
+    return found
 
 
 def require_columns(table: Frame, names: Iterable[str], *, purpose: str) -> None:

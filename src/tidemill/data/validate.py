@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from tidemill.core import clock
-from tidemill.core.errors import ConfigError, ContractError, UsageError, shorten
-from tidemill.data.contract import Severity, TableContract, contract_digest
+from tidemill.core.errors import ConfigError, ContractError, shorten
+from tidemill.data.contract import Severity, TableContract, contract_digest, require_contract
+from tidemill.data.expected import FLAG, TABLES, TIME, require, require_set
 from tidemill.data.explore import Exploration, explore
 from tidemill.data.faces import as_html, as_text
 from tidemill.data.findings.finding import number_of
@@ -150,8 +151,9 @@ def validate(
     >>> checked.valid.height, checked.quarantined["reasons"].to_list()
     (2, [['wind_speed > 200']])
     """
-    if not isinstance(contract, TableContract):
-        raise UsageError("not a contract", value=contract, hint="Write a TableContract, or load one: load_contract().")
+    require_contract(contract)
+    require("validate", fail=(fail, FLAG), profile=(profile, FLAG))
+    require_set("validate", references=(references, TABLES), now=(now, TIME))
     frame = collected(table)
     breaks = structure_breaks(frame, contract)
     if breaks:

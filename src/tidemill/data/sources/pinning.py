@@ -65,10 +65,6 @@ def find_source(
 
 
 def _with_options(source: Source, options: Mapping[str, Any]) -> Source:
-    if not isinstance(options, Mapping):
-        raise UsageError(
-            "options of a source are given by name", value=options, hint='Write options={"separator": ";"}.'
-        )
     if "uri" in options:
         raise UsageError("the uri of a source is no option", value=options["uri"], hint="Read that one instead.")
     told = {
