@@ -17,7 +17,7 @@ from tidemill.core.schema import TableSchema
 from tidemill.data.declared import project_sources
 from tidemill.data.expected import MOMENT, TEXT, VALUES, require, require_set
 from tidemill.data.sources.bad_lines import BadLine, bad_table
-from tidemill.data.sources.cache import folder_of
+from tidemill.data.sources.cache import bound, folder_of
 from tidemill.data.sources.formats import scan
 from tidemill.data.sources.incremental import begin, closed, note, position
 from tidemill.data.sources.partitions import with_partitions
@@ -235,6 +235,7 @@ def _scan_files(
     own = [None if wanted is None else [name for name in wanted if name not in dict(part)] for part in parts]
     kept = [folder_of(root, file.digest) for file in resolved.files]
     frames = scan(list(zip(paths, own, strict=True)), source.format, source.options, bad, kept)
+    bound(root)
     frames = with_partitions(frames, parts, wanted)
     return together(frames, [file.path for file in resolved.files])
 

@@ -62,8 +62,9 @@ def suggest_cleaning(exploration: Exploration, *, target: str | None = None) -> 
     drop_columns - year has the same value in every row that has one.
     """
     if not isinstance(exploration, Exploration):
-        given = type(exploration).__name__
-        raise UsageError("not an exploration", value=given, hint="Give what tm.explore(table) returns.")
+        raise UsageError(
+            "not an exploration", value=type(exploration).__name__, hint="Give what tm.explore(table) returns."
+        )
     require_set("suggest_cleaning", target=(target, TEXT))
     found = [*_from_findings(exploration, target), *_times(exploration)]
     dropped = {name for operation, _ in found if isinstance(operation, DropColumns) for name in operation.columns}

@@ -103,7 +103,7 @@ def weak_labels(
     """
     if not isinstance(model, str) or model not in _MODELS:
         raise ConfigError("model is unknown", value=model, hint=f"Use one of {', '.join(_MODELS)}.")
-    if not isinstance(functions, Sequence) or isinstance(functions, str):
+    if not isinstance(functions, list | tuple):
         raise UsageError("functions are a list of rules", value=functions, hint="Write [LabellingFunction(…), …].")
     frame = collected(table)
     names = _names(functions)
