@@ -84,3 +84,28 @@ def test_a_difference_of_whole_rules_is_said_as_it_is_written(small):
     there, back = small("contract", "diff", "one.toml", "two.toml"), small("contract", "diff", "two.toml", "one.toml")
     assert there.out == "check day: new, condition = 'wind > 0' (stricter)\n"
     assert back.out == "check day: gone, it was condition = 'wind > 0' (laxer)\n"
+
+
+def test_errors_of_the_table_do_not_become_its_contract(small):
+    """A contract that allows -999 because the table had it lets every later -999 pass."""
+    lines = [f"EWR,{10 + day % 9}.5" for day in range(90)] + ["JFK,-999", "JFK,-999", "JFK,-999", "EWR,9999"]
+    (small.folder / "weather.csv").write_text("origin,wind\n" + "\n".join(lines) + "\n")
+    shown = small("contract", "infer", "weather.csv")
+    assert "[columns.wind]\n# left out as errors: wind: " in shown.out
+    assert "warning left out as errors: wind: " in shown.err
+    assert "-999" in shown.err
+    line = small.json("contract", "infer", "weather.csv", "--out", "weather.toml")
+    wind = next(rule for rule in line["contract"]["columns"] if rule["name"] == "wind")
+    assert (wind["minimum"] > 9, wind["maximum"] < 20) == (True, True)
+    assert list(line["left_out"]) == ["wind"]
+    checked = small("contract", "check", "weather.csv", "--contract", "weather.toml").out
+    assert "94 rows, 90 valid, 4 in quarantine" in checked
+
+
+def test_a_contract_of_an_older_project_is_read_as_json(small):
+    (small.folder / "weather.csv").write_text(CSV)
+    (small.folder / "contract.json").write_text('{"name": "weather", "columns": [{"name": "wind", "maximum": 9}]}')
+    assert small("contract", "show", "contract.json").out.endswith("[columns.wind]\nmaximum = 9\n")
+    assert small.json("contract", "save", "contract.json")["contract"]["version"] == 1
+    (small.folder / "contract.json").write_text("name = 5")
+    assert "not JSON" in small("contract", "show", "contract.json", expect=2).err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 
 import polars as pl
@@ -43,7 +42,7 @@ def test_the_task_follows_from_the_target(tidemill, line, task, metric):
     written = tomllib.loads((tidemill.folder / "p" / "tidemill.toml").read_text())
     assert written["canvas"]["prediction"]["task"] == task
     assert next(iter(written["requirements"].values()))["metric"] == metric
-    assert json.loads((tidemill.folder / "p" / "contract.json").read_text())["name"] == "data"
+    assert tomllib.loads((tidemill.folder / "p" / "contract.toml").read_text())["name"] == "data"
 
 
 @pytest.mark.parametrize(

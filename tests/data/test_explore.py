@@ -144,3 +144,10 @@ def test_one_row_is_not_called_rows():
 def test_a_target_that_is_no_class_is_explored(labels):
     table = pl.DataFrame({"n": range(60), "labels": (labels * 30)[:60]})
     assert explore(table, target="labels").rows == 60
+
+
+def test_memory_is_given_as_people_write_it():
+    table = pl.LazyFrame({"a": [1, 2, 3]})
+    assert explore(table, memory="1.5 GiB") == explore(table, memory=3 * 2**29)
+    with pytest.raises(UsageError, match="not a size: 'much'"):
+        explore(table, memory="much")

@@ -10,10 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import tidemill as tm
 from tidemill.core.digests import digest_value
 from tidemill.core.errors import ConfigError, DataError, NotFoundError, SchemaError, UsageError
 from tidemill.data.read import read, resolve_source, scan_source, source_info
 from tidemill.data.sources.source import Source, parse_source
+from tidemill.project import load_project, use_project
 
 CSV = "dest,at,miles\nIAH,2013-01-01T10:00:00Z,1400\nNA,NA,\nMIA,2013-01-02T11:00:00Z,1089\n"
 
@@ -195,3 +197,63 @@ def test_mistakes_in_files_are_named(root):
         resolve_source("nothing", root=root, sources={"s": {"uri": "f.csv"}})
     with pytest.raises(ConfigError, match="scheme 'gopher'"):
         resolve_source("gopher://x/y.csv", root=root, sources={})
+
+
+@tm.pipeline
+def towns(missing: str = "-") -> pl.DataFrame:
+    """Read a file that nobody declared."""
+    return as_read(tm.read("towns.csv", options={"separator": ";", "null_values": [missing]}))
+
+
+@tm.step
+def as_read(table: pl.LazyFrame) -> pl.DataFrame:
+    """The table in memory."""
+    return table.collect()
+
+
+@pytest.fixture
+def here(tmp_path):
+    (tmp_path / "tidemill.toml").write_text(
+        '[project]\nname = "towns"\n[sources.towns]\nuri = "towns.csv"\nschema = { seats = "string" }\n'
+    )
+    (tmp_path / "towns.csv").write_text("town;seats;fee\nBonn;012;-\nKiel;7;1,5\n")
+    with use_project(load_project(tmp_path)):
+        yield tmp_path
+
+
+def test_a_file_that_nobody_declared_is_read_as_its_reader_says(here):
+    """Without this, a file of another dialect cannot be read before a project file is written."""
+    options = {"separator": ";", "decimal": ",", "null_values": ["-"]}
+    assert tm.read("towns.csv", options=options).collect().rows() == [("Bonn", 12, None), ("Kiel", 7, 1.5)]
+    assert tm.read("towns", options=options).collect()["seats"].to_list() == ["012", "7"], "what is declared was lost"
+    assert tm.read(Source("t", "towns.csv"), options=options).collect().height == 2
+
+
+def test_options_of_a_call_are_part_of_the_key(here):
+    """Without this, a table that was read in one way would be taken for the one that is read in another."""
+    assert towns()["fee"].to_list() == [None, "1,5"]
+    assert towns("Bonn")["fee"].to_list() == ["-", "1,5"]
+    assert [step.status for step in towns.run().steps] == ["cached", "cached"]
+
+
+def test_lines_that_options_leave_out_are_told_and_kept(here):
+    (here / "towns.csv").write_text("town,seats\nBonn,12\nKiel,7,blue\n")
+    options = {"bad_lines": "quarantine"}
+    with pytest.warns(UserWarning, match=r"See them with bad_lines\('towns.csv', options=…\)"):
+        assert tm.read("towns.csv", options=options).collect().height == 1
+    assert tm.bad_lines("towns.csv", options=options)["line"].to_list() == [3]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seperator": ";"}, "unknown key: 'seperator'. Did you mean 'separator'"),
+        ({"separator": 5}, "separator has the wrong type: 5"),
+        ({"sheet": "a"}, "options that are not for csv"),
+        ({"uri": "b.csv"}, "the uri of a source is no option"),
+        ([";"], "options of read must be values by name"),
+    ],
+)
+def test_mistakes_in_options_of_a_call_are_named(here, options, words):
+    with pytest.raises(UsageError, match=words):
+        tm.read("towns.csv", options=options)

@@ -17,13 +17,13 @@ import polars as pl
 
 from tidemill.core.errors import DataError, NotFoundError, UsageError
 from tidemill.data.read import read, resolve_source
+from tidemill.data.sources.pinning import find_source
 from tidemill.data.sources.schemes import scheme_of
 from tidemill.data.sources.shown import shown
-from tidemill.data.sources.source import OPTIONS, Selection, Source, parse_source
+from tidemill.data.sources.source import OPTIONS, Selection, Source
 from tidemill.project import Project, use_project
 
 _SETTINGS = ("format", "event_time")
-_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,8 @@ def source_named(what: str, project: Project, options: Mapping[str, Any] | None 
     NotFoundError
         If there is neither; it names what is written nearly the same.
     """
-    changes = dict(options or {})
-    if what in project.sources:
-        return parse_source(what, {**project.sources[what], **changes})
-    return parse_source(shown(what), {"uri": _address(what, project), **changes})
+    meant = what if what in project.sources else Source(shown(what), _address(what, project))
+    return find_source(meant, root=project.root, sources=project.sources, options=options)
 
 
 def given(
@@ -194,20 +192,3 @@ def named_tables(option: str, pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{option} takes NAME=FILE", value=pair, hint=f"For example: {option} planes=planes.csv")
         found[name] = what
     return found
-
-
-def bytes_from(text: str) -> int:
-    """A size as people write it.
-
-    >>> bytes_from("2GiB"), bytes_from("500 MB"), bytes_from("1e6")
-    (2147483648, 500000000, 1000000)
-    """
-    number = text.strip().upper().rstrip("KMGTIB ")
-    unit = text.strip().upper().removeprefix(number).strip()
-    try:
-        value = float(number) * _SIZES[unit]
-        if not 0 < value < 2**63:
-            raise ValueError
-    except (ValueError, KeyError):
-        raise UsageError("not a size", value=text, hint='Write it as "2GiB" or "500MB".') from None
-    return int(value)

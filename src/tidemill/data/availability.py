@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from tidemill.core.errors import SchemaError
+from tidemill.data.expected import COLUMNS, PAIRS, TEXT, require, require_set
 from tidemill.data.moments import moment
 from tidemill.data.sources.source import Source, parse_source
-from tidemill.data.types import Tabular, collected, require_columns
+from tidemill.data.types import Tabular, collected, listed, require_columns
 from tidemill.engine.step import step
 from tidemill.measures.ranking import roc_auc
 
@@ -143,10 +144,12 @@ def leaks(
     ...     print(leak)
     'delay' is known at left (late in 100.0% of rows, 4.0 h late in the median; alone it would reach AUC 1.00)
     """
+    require("leaks", availability=(availability, PAIRS))
+    require_set("leaks", columns=(columns, COLUMNS), target=(target, TEXT))
     frame = collected(table)
     moments = {str(moment(when).column): when for when in availability.values() if moment(when).column is not None}
     known_at = {**{name: name for name in moments}, **availability}
-    judged = [name for name in (frame.columns if columns is None else columns) if name in known_at]
+    judged = [name for name in (frame.columns if columns is None else listed(columns)) if name in known_at]
     when = moment(prediction_time)
     require_columns(frame, [str(when.column)], purpose="the leak check")
     out = []

@@ -10,8 +10,8 @@ import polars as pl
 
 from tidemill.core.errors import ConfigError, TidemillError, UsageError
 from tidemill.data import repair_steps
-from tidemill.data.clean_shown import report_html, report_text
 from tidemill.data.contract import TableContract
+from tidemill.data.faces import as_html, as_text
 from tidemill.data.operations import LEARNED, CleaningPlan, Operation
 from tidemill.data.profile import measure_column
 from tidemill.data.repair_steps import Effect
@@ -60,7 +60,7 @@ class ColumnEffect:
     missing_after: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CleaningReport:
     """Rows before and after, what each operation did, and what became of each column; shown as two tables."""
 
@@ -69,14 +69,18 @@ class CleaningReport:
     operations: tuple[OperationReport, ...]
     columns: tuple[ColumnEffect, ...] = ()
 
+    def __repr__(self) -> str:
+        counts = f"rows_before={self.rows_before}, rows_after={self.rows_after}"
+        return f"CleaningReport({counts}, operations={len(self.operations)})"
+
     def __str__(self) -> str:
-        return report_text(self)
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        return report_html(self)
+        return as_html(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cleaned:
     """The repaired rows, the rows set aside with a ``reasons`` column, and the report.
 
@@ -89,6 +93,15 @@ class Cleaned:
     report: CleaningReport
     contract: TableContract | None = None
     changed: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Cleaned(table={self.table.height}, quarantined={self.quarantined.height}, report={self.report!r})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 @step(stage="clean")

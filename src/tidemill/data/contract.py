@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from tidemill.core.digests import digest_value
-from tidemill.core.errors import ConfigError
+from tidemill.core.errors import ConfigError, UsageError
 
 #: What a broken rule means: noted; the row goes to quarantine; the step fails.
 Severity = Literal["warn", "quarantine", "fail"]
@@ -184,6 +184,19 @@ class TableContract:
         if "name" not in given:
             raise ConfigError("a contract needs a name", value=dict(raw), hint='Write name = "flights".')
         return cls(**given)
+
+
+def require_contract(contract: object) -> None:
+    """Refuse what is not a contract, and say how to make one of it."""
+    if isinstance(contract, TableContract):
+        return
+    hint = "Write a TableContract, or load one from the store: tm.load_contract(NAME)."
+    if isinstance(contract, Mapping):
+        hint = "Make one of it: TableContract.from_dict(…)."
+    elif isinstance(contract, str):
+        hint = "Load it: tm.load_contract(NAME) from the store, contract_from_toml(TEXT) from a file."
+    shown = contract if isinstance(contract, Mapping | str | int | float) else type(contract).__name__
+    raise UsageError("not a contract", value=shown, hint=hint)
 
 
 def contract_digest(contract: TableContract) -> str:

@@ -10,8 +10,9 @@ from tidemill.core import clock
 from tidemill.core.errors import NotFoundError
 from tidemill.core.ids import new_id
 from tidemill.core.records import Artifact, Context
-from tidemill.data.contract import TableContract, contract_digest
+from tidemill.data.contract import TableContract, contract_digest, require_contract
 from tidemill.data.contract_changes import contract_changes
+from tidemill.data.expected import COUNT, TEXT, require, require_set
 from tidemill.engine import materialisers
 from tidemill.project import current_project, open_project_store
 from tidemill.store import Store, audit, contexts, executions, lineage
@@ -70,6 +71,7 @@ def save_contract(contract: TableContract, *, store: Store | None = None) -> Con
     >>> save_contract(TableContract("weather", (ColumnRule("wind", maximum=150),)), store=store).changes
     ('column wind: maximum: 200 -> 150 (stricter)',)
     """
+    require_contract(contract)
     store = store or open_project_store(current_project())
     digest = contract_digest(contract)
     draft = materialisers.save(contract, None, store.artifacts)
@@ -106,6 +108,8 @@ def load_contract(name: str, version: int | None = None, *, store: Store | None 
     NotFoundError
         If there is none; the message says which there are.
     """
+    require("load_contract", name=(name, TEXT))
+    require_set("load_contract", version=(version, COUNT))
     store = store or open_project_store(current_project())
     with store.metadata.reading() as tx:
         known = _versions(tx, _named(tx, name))

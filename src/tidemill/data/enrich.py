@@ -9,8 +9,10 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 
 from tidemill.core.errors import DataError, SchemaError, UsageError
+from tidemill.data.expected import FLAG, KEYS, TEXT, require, require_set
+from tidemill.data.faces import as_html, as_text
 from tidemill.data.moments import duration, moment
-from tidemill.data.types import Tabular, collected, physical_type, plain, require_columns, time_zone_of
+from tidemill.data.types import Tabular, collected, listed, physical_type, plain, require_columns, time_zone_of
 from tidemill.engine.step import step
 
 _EXAMPLES = 5
@@ -18,7 +20,7 @@ _EXAMPLES = 5
 JoinKind: TypeAlias = Literal["key", "asof", "lookup", "fuzzy"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class JoinReport:
     """How well two tables fitted.
 
@@ -65,13 +67,31 @@ class JoinReport:
         """Matched rows as a share of all."""
         return self.matched / self.rows if self.rows else 1.0
 
+    def __repr__(self) -> str:
+        return f"JoinReport(kind={self.kind!r}, on={self.on!r}, rows={self.rows}, matched={self.matched})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Enriched:
     """The left table with the columns of the right one, and how well they fitted."""
 
     table: pl.DataFrame
     report: JoinReport
+
+    def __repr__(self) -> str:
+        return f"Enriched(rows={self.table.height}, columns={self.table.width}, report={self.report!r})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 @step(stage="enrich")
@@ -174,6 +194,8 @@ def asof_join(
     [10, 20]
     """
     frame, other = collected(left), collected(right)
+    require("asof_join", allow_exact=(allow_exact, FLAG))
+    require_set("asof_join", keep_time=(keep_time, TEXT))
     pairs = key_pairs(by)
     here, there = moment(left_time), moment(right_time)
     require_columns(frame, [*pairs, str(here.column)], purpose="the left side of the as-of join")
@@ -256,6 +278,7 @@ def _comparable(lookup: pl.DataFrame, readings: pl.DataFrame) -> tuple[pl.DataFr
 
 def key_pairs(on: str | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     """The key columns: name in the left table to name in the right one."""
+    require("a join", keys=(on, KEYS))
     if isinstance(on, Mapping):
         return dict(on)
     return {on: on} if isinstance(on, str) else {name: name for name in on}
@@ -281,7 +304,8 @@ def added_columns(
     frame: pl.DataFrame, other: pl.DataFrame, without: Sequence[str], columns: Sequence[str] | None, prefix: str
 ) -> dict[str, str]:
     """The columns to add: name in the right table to name in the result."""
-    chosen = [name for name in other.columns if name not in without] if columns is None else list(columns)
+    require("a join", prefix=(prefix, TEXT))
+    chosen = [name for name in other.columns if name not in without] if columns is None else list(listed(columns))
     require_columns(other, chosen, purpose="the right side of the join")
     added = {name: f"{prefix}{name}" for name in chosen}
     taken = [name for name in added.values() if name in frame.columns]

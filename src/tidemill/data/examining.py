@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from tidemill.data.column_streams import ColumnStream, OrderedStream, stream_of
+from tidemill.data.evaluating import evaluating, schema_of
 from tidemill.data.findings.finding import Finding
 from tidemill.data.findings.keys import find_in_keys
 from tidemill.data.findings.repeats import find_duplicates
@@ -54,8 +55,9 @@ def examine(
     """Profiles and findings of columns, keys, missing patterns, and the sample for the rest."""
     if not isinstance(table, pl.LazyFrame):
         return _whole(collected(table), references, keys)
-    batches = _batches(table, memory)
-    held, size = [pl.DataFrame(schema=table.collect_schema())], 0
+    schema = schema_of(table)
+    batches = _batches(table, len(schema), memory)
+    held, size = [pl.DataFrame(schema=schema)], 0
     for batch in batches:
         held.append(batch)
         size += int(batch.estimated_size())
@@ -64,11 +66,11 @@ def examine(
     return _whole(pl.concat(held), references, keys)
 
 
-def _batches(table: pl.LazyFrame, memory: int) -> Iterator[pl.DataFrame]:
+def _batches(table: pl.LazyFrame, width: int, memory: int) -> Iterator[pl.DataFrame]:
     """The table in its order, once, in parts of few rows."""
-    width = max(1, len(table.collect_schema()))
-    rows = min(131_072, max(_FEWEST, int(memory * _PART / (_PER_CELL * width))))
-    return iter(table.collect_batches(chunk_size=rows, maintain_order=True))
+    rows = min(131_072, max(_FEWEST, int(memory * _PART / (_PER_CELL * max(1, width)))))
+    with evaluating(table):
+        yield from table.collect_batches(chunk_size=rows, maintain_order=True)
 
 
 def _drained(held: list[pl.DataFrame], batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import polars as pl
 
+from tidemill.core.sizes import bytes_of
 from tidemill.data.availability import Declared, declared_availability
 from tidemill.data.declared import project_prediction, project_sources
 from tidemill.data.examining import examine
+from tidemill.data.expected import PAIRS, TABLES, TEXT, require_set
 from tidemill.data.faces import as_html, as_text
 from tidemill.data.findings.consequences import without_consequences
 from tidemill.data.findings.finding import Finding
@@ -90,13 +92,17 @@ class Exploration:
 def _with_declared(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `explore` with what the project declares about the times at which columns are known."""
     given, at = arguments.get("available_at"), arguments.get("prediction_time")
+    if not isinstance(given, Declared):
+        require_set("explore", available_at=(given, PAIRS))
+    require_set("explore", prediction_time=(at, TEXT))
     if given is None:
         moments = declared_availability(project_sources()[1])
         given = Declared(moments) if moments else None
     if given is not None and at is None:
         at = project_prediction().get("at")
         given = None if at is None and isinstance(given, Declared) else given
-    return {**arguments, "available_at": given, "prediction_time": at}
+    memory = bytes_of(arguments.get("memory", MEMORY))  # written in another way, it is the same memory
+    return {**arguments, "available_at": given, "prediction_time": at, "memory": memory}
 
 
 @step(stage="explore", resolve=_with_declared)
@@ -109,7 +115,7 @@ def explore(
     parts: Mapping[str, Tabular] | None = None,
     available_at: Mapping[str, str] | Declared | None = None,
     prediction_time: str | None = None,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
 ) -> Exploration:
     """Profile every column and look for defects.
 
@@ -131,8 +137,9 @@ def explore(
     prediction_time
         When the prediction is made: ``"sched_dep - 2h"``. By default ``prediction.at`` of the canvas.
     memory
-        The bytes that exploring may take. A lazy table for which that is too little is read a few columns at a time;
-        what concerns whole rows, and a column that is too large alone, is then taken from a sample (see `basis`).
+        What exploring may take: bytes, or text such as ``"1.5 GiB"``. A lazy table for which that is too little is
+        read a few columns at a time; what concerns whole rows, and a column that is too large alone, is then taken from
+        a sample (see `basis`).
 
     Returns
     -------
@@ -147,11 +154,13 @@ def explore(
     >>> found.kind, found.examples
     ('impossible_value', (1048.0,))
     """
+    require_set("explore", target=(target, TEXT), references=(references, TABLES), parts=(parts, TABLES))
+    require_set("explore", keys=(keys, PAIRS))
     given: Frame = table if isinstance(table, pl.LazyFrame) else collected(table)
     if target is not None:
         require_columns(given, [target], purpose="explore")
     tables = {name: collected(reference) for name, reference in (references or {}).items()}
-    seen = examine(given, tables, keys or {}, memory=memory)
+    seen = examine(given, tables, keys or {}, memory=bytes_of(memory))
     findings = [*seen.findings, *find_in_sequence(seen.sample, seen.rows), *find_unit_breaks(seen.sample, seen.rows)]
     findings += find_leaks(seen.labels, available_at, prediction_time, target)
     if target is not None:

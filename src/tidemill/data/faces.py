@@ -6,8 +6,17 @@ import importlib
 from typing import Any
 
 #: class -> "module:function" of its text, and of its HTML for a notebook; rooms above this one are named, not imported.
-_TEXT = {"Exploration": "tidemill.data.exploration_text:screen"}
-_HTML = {"Exploration": "tidemill.server.report.notebook:exploration"}
+_RESULTS = (
+    "ValidationReport", "Validated", "CleaningReport", "Cleaned", "JoinReport", "Enriched", "FuzzyEnriched", "Splits",
+)  # fmt: skip
+_TEXT = {
+    "Exploration": "tidemill.data.exploration_text:screen",
+    **dict.fromkeys(_RESULTS, "tidemill.data.results_text:screen"),
+}
+_HTML = {
+    "Exploration": "tidemill.server.report.notebook:exploration",
+    **dict.fromkeys(_RESULTS, "tidemill.server.report.notebook:result"),
+}
 
 
 def as_text(record: Any) -> str:

@@ -21,6 +21,8 @@ from tidemill.data.enrich import (
     require_same_types,
     require_unique,
 )
+from tidemill.data.expected import NUMBER, TEXT, require
+from tidemill.data.faces import as_html, as_text
 from tidemill.data.types import Tabular, collected, physical_type, require_columns
 from tidemill.engine.step import step
 
@@ -34,7 +36,7 @@ _ROWS = 256
 _TEXTS = {"left": pl.String, "partner": pl.String, "score": pl.Float64, "runner_up": pl.String, "second": pl.Float64}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FuzzyEnriched:
     """The left table with the columns of its most alike partners, how well they fitted, and what is doubtful.
 
@@ -54,6 +56,15 @@ class FuzzyEnriched:
     table: pl.DataFrame
     report: JoinReport
     doubtful: pl.DataFrame
+
+    def __repr__(self) -> str:
+        return f"FuzzyEnriched(rows={self.table.height}, doubtful={self.doubtful.height}, report={self.report!r})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 @step(stage="enrich")
@@ -114,6 +125,8 @@ def fuzzy_join(
     (['Lyon', 'Lyon', None], [1.0, 0.9, None], ['just above'])
     """
     frame, other = collected(left), collected(right)
+    require("fuzzy_join", threshold=(threshold, NUMBER), margin=(margin, NUMBER), measure=(measure, TEXT))
+    require("fuzzy_join", partner=(partner, TEXT), score=(score, TEXT))
     _check(threshold, margin, measure)
     (here, there), same = _compared(on), key_pairs(by)
     every = {**same, here: there}

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from tidemill.core.errors import ConfigError, NotFoundError, UsageError
+from tidemill.data.expected import COUNT, NUMBER, TABLES, require, require_set
 from tidemill.data.generation import shapes
 from tidemill.data.generation.drawing import drawn, independent, normal_scores
 from tidemill.data.generation.randomness import normals, uniforms
@@ -68,6 +69,9 @@ def generate(
     ((1000, 3), ['N1', 'N2', 'N3'])
     """
     spec = TableSpec.from_dict(spec) if isinstance(spec, Mapping) else spec
+    if not isinstance(spec, TableSpec):
+        raise UsageError("not the specification of a table", value=spec, hint="Write TableSpec(…), or its mapping.")
+    require_set("generate", rows=(rows, COUNT), parents=(parents, TABLES))
     count = spec.rows if rows is None else rows
     if count < 0:
         raise ConfigError("a table has no fewer than zero rows", value=count)
@@ -181,7 +185,11 @@ def resample(
     if frame.is_empty():
         raise UsageError("a table without rows cannot be resampled", hint="Give one with at least one row.")
     require_columns(frame, keys, purpose="resample")
+    require("resample", jitter=(jitter, NUMBER))
+    require_set("resample", rows=(rows, COUNT))
     count = frame.height if rows is None else rows
+    if count < 0:
+        raise UsageError("a table has no fewer than zero rows", value=count, hint="Leave rows out for as many.")
     chosen = (uniforms(count, seed, "resample", "rows") * frame.height).astype(np.int64)
     out = frame[chosen]
     for name in frame.columns:

@@ -26,6 +26,7 @@ from tidemill.data.enrich import (
     require_same_types,
     require_unique,
 )
+from tidemill.data.expected import COUNT, TEXT, require, require_set
 from tidemill.data.moments import duration
 from tidemill.data.read import resolve_source, scan_source
 from tidemill.data.sources.conditions import pushable
@@ -33,7 +34,7 @@ from tidemill.data.sources.csv_types import narrowed
 from tidemill.data.sources.pinning import find_source
 from tidemill.data.sources.schemes import connector_of, scheme_of
 from tidemill.data.sources.source import Selection, Source
-from tidemill.data.types import Tabular, collected, physical_type, plain, polars_type, require_columns
+from tidemill.data.types import Tabular, collected, listed, physical_type, plain, polars_type, require_columns
 from tidemill.engine.step import step
 
 OnError: TypeAlias = Literal["fail", "miss"]
@@ -153,7 +154,7 @@ def _from_source(
 ) -> pl.DataFrame:
     """The rows of a source that have one of the keys."""
     there = list(pairs.values())
-    chosen = None if columns is None else list(dict.fromkeys([*there, *columns]))
+    chosen = None if columns is None else list(dict.fromkeys([*there, *listed(columns)]))
     sides = [wanted.slice(at, batch) for at in range(0, max(wanted.height, 1), batch)]
     conditions = [_condition(side, pairs) for side in sides]
     is_database = connector_of(source) is not None and scheme_of(source.uri) not in _WEB
@@ -291,6 +292,8 @@ def _warn_if_nothing(source: Source, known: Mapping[Key, Found], missing: Sequen
 
 
 def _check(batch: int | None, concurrency: int, on_error: str) -> None:
+    require("lookup", concurrency=(concurrency, COUNT), on_error=(on_error, TEXT))
+    require_set("lookup", batch=(batch, COUNT))
     for name, value in (("batch", 1 if batch is None else batch), ("concurrency", concurrency)):
         if value < 1:
             raise UsageError(f"{name} is not a whole number from 1", value=value, hint=f"Write {name}=4, say.")

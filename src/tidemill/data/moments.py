@@ -33,7 +33,7 @@ def duration(text: str) -> timedelta:
     >>> duration("1d12h")
     datetime.timedelta(days=1, seconds=43200)
     """
-    if not _DURATION.fullmatch(text):
+    if not isinstance(text, str) or not _DURATION.fullmatch(text):
         raise UsageError(
             "not a duration", value=text, hint='Write numbers with units w, d, h, m or s, such as "7d" or "1h30m".'
         )
@@ -62,7 +62,7 @@ def moment(text: str) -> Moment:
     >>> moment("always").column is None
     True
     """
-    match = _MOMENT.fullmatch(text)
+    match = _MOMENT.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise UsageError("not a moment", value=text, hint='Write a time column, as it is or shifted: "sched_dep - 2h".')
     if match["column"] == ALWAYS:

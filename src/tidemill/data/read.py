@@ -12,10 +12,12 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.clock import now_us
+from tidemill.core.errors import UsageError
 from tidemill.core.schema import TableSchema
 from tidemill.data.declared import project_sources
+from tidemill.data.expected import MOMENT, TEXT, VALUES, require, require_set
 from tidemill.data.sources.bad_lines import BadLine, bad_table
-from tidemill.data.sources.cache import folder_of
+from tidemill.data.sources.cache import bound, folder_of
 from tidemill.data.sources.formats import scan
 from tidemill.data.sources.incremental import begin, closed, note, position
 from tidemill.data.sources.partitions import with_partitions
@@ -70,19 +72,35 @@ class SourceInfo:
 def _pinned(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `read` with the source pinned, so that new data make a new key."""
     root, sources = project_sources()
-    named = arguments["source"]
+    named = _named(arguments["source"], arguments.get("options"), root, sources)
     selection = _selection(arguments)
     source = find_source(named, root=root, sources=sources)
     if source.cursor is None or isinstance(named, ResolvedSource):
         resolved = resolve_source(named, root=root, sources=sources, selection=selection)
     else:
         resolved = _next_window(source, root, selection)
-    return {**arguments, "source": resolved}
+    return {**arguments, "source": resolved, "options": None}
 
 
 def _all_pinned(arguments: dict[str, Any]) -> dict[str, Any]:
     root, sources = project_sources()
-    return {"source": resolve_source(arguments["source"], root=root, sources=sources)}
+    named = _named(arguments["source"], arguments.get("options"), root, sources)
+    return {"source": resolve_source(named, root=root, sources=sources), "options": None}
+
+
+def _named(
+    source: str | Source | ResolvedSource,
+    options: Mapping[str, Any] | None,
+    root: Path,
+    sources: Mapping[str, Mapping[str, Any]],
+) -> str | Source | ResolvedSource:
+    """The source that is meant, with its options: they are part of what is pinned, and of the key by it."""
+    if options is None:
+        return source
+    require("read", options=(options, VALUES))
+    if isinstance(source, ResolvedSource):
+        raise UsageError("a pinned source is read as it was pinned", value=options, hint="Give options before.")
+    return find_source(source, root=root, sources=sources, options=options)
 
 
 @step(stage="read", resolve=_pinned)
@@ -93,6 +111,7 @@ def read(
     where: str | None = None,
     since: str | datetime | None = None,
     until: str | datetime | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> pl.LazyFrame:
     """Read a source of the project, or a file.
 
@@ -110,6 +129,9 @@ def read(
     since, until
         The half-open span of the source's `event_time`: ``since <= event_time < until``. ISO text; without a zone it is
         read in the zone of the column. Rows without an event time are left out when either is given.
+    options
+        How it is read: ``{"separator": ";"}``, any key of a ``[sources.NAME]`` table but ``uri``. They are added to
+        what the source declares, or replace it.
 
     Raises
     ------
@@ -127,23 +149,25 @@ def read(
         them.
     """
     root, sources = project_sources()
-    resolved = resolve_source(source, root=root, sources=sources)
+    resolved = resolve_source(_named(source, options, root, sources), root=root, sources=sources)
     bad: list[BadLine] = []
     frame = scan_source(resolved, root=root, columns=columns, where=where, since=since, until=until, bad=bad)
     if bad:
-        _tell(bad, resolved.source.name)
+        declares = "bad_lines" in sources.get(resolved.source.name, {})
+        _tell(bad, resolved.source.name, f"{resolved.source.name!r}{'' if declares else ', options=…'}")
     return frame
 
 
 @step(stage="read", resolve=_all_pinned)
-def bad_lines(source: str | Source | ResolvedSource) -> pl.DataFrame:
+def bad_lines(source: str | Source | ResolvedSource, *, options: Mapping[str, Any] | None = None) -> pl.DataFrame:
     """The lines that reading a source leaves out: ``file``, ``line`` (from 1), ``reason`` and ``text``.
 
-    There are some only where the source's option ``bad_lines`` is ``"quarantine"``.
+    There are some only where the source's option ``bad_lines`` is ``"quarantine"``; `options` are those of `read`.
     """
     root, sources = project_sources()
     bad: list[BadLine] = []
-    scan_source(resolve_source(source, root=root, sources=sources), root=root, bad=bad)
+    named = _named(source, options, root, sources)
+    scan_source(resolve_source(named, root=root, sources=sources), root=root, bad=bad)
     return bad_table(bad)
 
 
@@ -194,6 +218,8 @@ def source_info(
 
 def _selection(arguments: Mapping[str, Any]) -> Selection:
     columns = arguments.get("columns")
+    require_set("read", where=(arguments.get("where"), TEXT))
+    require_set("read", **{name: (arguments.get(name), MOMENT) for name in ("since", "until")})
     return Selection(
         None if columns is None else listed(columns),
         *(arguments.get(name) for name in ("where", "since", "until")),
@@ -209,6 +235,7 @@ def _scan_files(
     own = [None if wanted is None else [name for name in wanted if name not in dict(part)] for part in parts]
     kept = [folder_of(root, file.digest) for file in resolved.files]
     frames = scan(list(zip(paths, own, strict=True)), source.format, source.options, bad, kept)
+    bound(root)
     frames = with_partitions(frames, parts, wanted)
     return together(frames, [file.path for file in resolved.files])
 
@@ -247,12 +274,12 @@ def _close(resolved: ResolvedSource, root: Path, after: Any) -> Window:
     return closed(source.cursor, source.name, after, newest_of_all)
 
 
-def _tell(bad: Sequence[BadLine], source: str) -> None:
+def _tell(bad: Sequence[BadLine], source: str, call: str) -> None:
     """Say how many lines were left out, in the log and as a metric of the run."""
     first = bad[0]
     warnings.warn(
         f"{len(bad):,} bad lines of source {source!r} were left out, such as line {first.line} of {first.file}: "
-        f"{first.reason}. See them with bad_lines({source!r}).",
+        f"{first.reason}. See them with bad_lines({call}).",
         UserWarning,
         stacklevel=3,
     )

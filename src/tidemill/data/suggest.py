@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from tidemill.core.errors import shorten
+from tidemill.core.errors import UsageError, shorten
+from tidemill.data.expected import TEXT, require_set
 from tidemill.data.explore import Exploration
 from tidemill.data.findings.finding import number_of
 from tidemill.data.operations import (
@@ -60,6 +61,11 @@ def suggest_cleaning(exploration: Exploration, *, target: str | None = None) -> 
     null_outside - wind = 1,048 lies 74 times as far from the median (15) as the next value (29), with nothing between.
     drop_columns - year has the same value in every row that has one.
     """
+    if not isinstance(exploration, Exploration):
+        raise UsageError(
+            "not an exploration", value=type(exploration).__name__, hint="Give what tm.explore(table) returns."
+        )
+    require_set("suggest_cleaning", target=(target, TEXT))
     found = [*_from_findings(exploration, target), *_times(exploration)]
     dropped = {name for operation, _ in found if isinstance(operation, DropColumns) for name in operation.columns}
     found += [item for profile in exploration.columns for item in _learned(profile, exploration, target)]

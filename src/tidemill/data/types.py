@@ -12,6 +12,7 @@ from polars.datatypes import DataTypeClass
 
 from tidemill.core.errors import SchemaError, UsageError
 from tidemill.core.schema import Column, TableSchema
+from tidemill.data.evaluating import collected_lazily, schema_of
 
 #: A table of Polars.
 Frame: TypeAlias = pl.DataFrame | pl.LazyFrame
@@ -77,7 +78,7 @@ def table_schema(table: Frame) -> TableSchema:
     >>> table_schema(pl.DataFrame({"dest": ["IAH"], "distance": [1400]}))["distance"].type
     'int64'
     """
-    return TableSchema(tuple(Column(name, physical_type(dtype)) for name, dtype in table.collect_schema().items()))
+    return TableSchema(tuple(Column(name, physical_type(dtype)) for name, dtype in schema_of(table).items()))
 
 
 def collected(table: Tabular) -> pl.DataFrame:
@@ -87,11 +88,13 @@ def collected(table: Tabular) -> pl.DataFrame:
     ------
     UsageError
         If it is not a table.
+    DataError
+        If it is lazy and cannot be computed.
     """
     if isinstance(table, pl.DataFrame):
         return table
     if isinstance(table, pl.LazyFrame):
-        return table.collect()
+        return collected_lazily(table)
     for part in ("table", "valid"):
         inner = getattr(table, part, None)
         if isinstance(inner, pl.DataFrame | pl.LazyFrame):
@@ -110,16 +113,19 @@ def collected(table: Tabular) -> pl.DataFrame:
 
 
 def listed(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of columns; UsageError for a single text, whose letters would pass for names."""
+    """The names of columns; UsageError for a single text, whose letters would pass for names, and what is no names."""
     if isinstance(names, str):
         raise UsageError("columns are given as a list of names", value=names, hint=f"Write [{names!r}].")
-    return tuple(names)
+    found = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in found):
+        raise UsageError("columns are given as a list of names", value=names, hint='Write ["column", …].')
+    return found
 
 
 def require_columns(table: Frame, names: Iterable[str], *, purpose: str) -> None:
     """Raise `SchemaError` when the table lacks one of the columns."""
     names = listed(names)
-    schema = table.collect_schema()
+    schema = schema_of(table)
     missing = [name for name in names if name not in schema]
     if missing:
         raise SchemaError(

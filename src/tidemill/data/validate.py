@@ -11,9 +11,11 @@ from typing import Any
 import polars as pl
 
 from tidemill.core import clock
-from tidemill.core.errors import ConfigError, ContractError, UsageError, shorten
-from tidemill.data.contract import Severity, TableContract, contract_digest
+from tidemill.core.errors import ConfigError, ContractError, shorten
+from tidemill.data.contract import Severity, TableContract, contract_digest, require_contract
+from tidemill.data.expected import FLAG, TABLES, TIME, require, require_set
 from tidemill.data.explore import Exploration, explore
+from tidemill.data.faces import as_html, as_text
 from tidemill.data.findings.finding import number_of
 from tidemill.data.rules import RowRule, row_rules, structure_breaks
 from tidemill.data.settled import holds
@@ -42,7 +44,7 @@ class RuleOutcome:
         return self.broken / self.checked if self.checked else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ValidationReport:
     """The outcome of every rule, and where the rows went; printed, the broken rules with some of their values."""
 
@@ -64,16 +66,17 @@ class ValidationReport:
         rows = f"{number_of(self.rows, 'row')}, {self.valid:,} valid, {self.quarantined:,} in quarantine"
         return f"{self.contract}: {rows}; {number_of(len(self.outcomes), 'rule')}, {len(self.broken)} broken"
 
+    def __repr__(self) -> str:
+        return f"ValidationReport(rows={self.rows}, valid={self.valid}, broken={len(self.broken)})"
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
     def __str__(self) -> str:
-        told = (
-            f"{item.severity:<10}  {item.broken:,} of {item.checked:,}  {item.rule}"
-            + (f", such as {', '.join(shorten(value) for value in item.examples)}" if item.examples else "")
-            for item in self.broken
-        )
-        return "\n".join((self.headline, *told))
+        return as_text(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Validated:
     """The good rows in their order, the others with a ``reasons`` column, the report, and the contract they keep.
 
@@ -85,6 +88,15 @@ class Validated:
     report: ValidationReport
     contract: TableContract | None = None
     exploration: Exploration | None = None
+
+    def __repr__(self) -> str:
+        return f"Validated(valid={self.valid.height}, quarantined={self.quarantined.height}, report={self.report!r})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def _moment_of_check(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -139,8 +151,9 @@ def validate(
     >>> checked.valid.height, checked.quarantined["reasons"].to_list()
     (2, [['wind_speed > 200']])
     """
-    if not isinstance(contract, TableContract):
-        raise UsageError("not a contract", value=contract, hint="Write a TableContract, or load one: load_contract().")
+    require_contract(contract)
+    require("validate", fail=(fail, FLAG), profile=(profile, FLAG))
+    require_set("validate", references=(references, TABLES), now=(now, TIME))
     frame = collected(table)
     breaks = structure_breaks(frame, contract)
     if breaks:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
-from tidemill.core.errors import PipelineError
+from tidemill.core.errors import PipelineError, UsageError
+from tidemill.core.sizes import bytes_of
 from tidemill.engine import active
 from tidemill.engine.executors.base import process_limits
 from tidemill.engine.hints import hints_of
@@ -20,9 +20,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 ExecutorName = Literal["inline", "worker", "isolated"]
 Resolve = Callable[[dict[str, Any]], Mapping[str, Any]]
-
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +266,8 @@ def checked_options(name: str, options: Mapping[str, Any]) -> StepOptions:
     if "env" in given:
         given["env"] = tuple(given["env"])
     if isinstance(given.get("memory"), str):
-        given["memory"] = _bytes(given["memory"])
+        given["memory"] = bytes_of(given["memory"])
     return StepOptions(**given)
-
-
-def _bytes(text: str) -> int:
-    match = _MEMORY.fullmatch(text.strip())
-    return int(float(match[1]) * _UNITS[(match[2] or "").lower()]) if match else 0
 
 
 def _is_number(value: Any) -> bool:
@@ -287,7 +279,10 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_memory(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and _bytes(value) > 0) or (_is_count(value) and value > 0)
+    try:
+        return value is None or bytes_of(value) > 0
+    except UsageError:
+        return False
 
 
 def _is_names(value: Any) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidemill.core.errors import ConfigError
+from tidemill.core.errors import ConfigError, UsageError
+from tidemill.core.sizes import bytes_of
 
 #: Variables that other rooms read for themselves.
 _OTHER_VARIABLES = ("TIDEMILL_ACTOR", "TIDEMILL_CACHE")
@@ -37,16 +38,21 @@ class Kind:
         One sentence for people.
     choices
         The allowed values, where they are few.
+    is_size
+        Whether it is a number of bytes, as text such as ``"20GiB"``.
     """
 
     type: type
     default: Any
     meaning: str
     choices: tuple[str, ...] = ()
+    is_size: bool = False
 
     @property
     def expected(self) -> str:
         """What to write, in words."""
+        if self.is_size:
+            return 'a size such as "20GiB"'
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         return {str: "text", int: "a whole number of zero or more", list: "a list of names"}[self.type]
@@ -59,6 +65,12 @@ SETTINGS: dict[str, Kind] = {
     "artifacts": Kind(str, ".tidemill/artifacts", "Folder or URL of the artifact store."),
     "modules": Kind(list, None, "Python modules and packages to import; by default every *.py beside tidemill.toml."),
     "threads": Kind(int, 0, "Inline steps that may run at the same time; 0 chooses."),
+    "source_cache": Kind(
+        str,
+        "20GiB",
+        "What is kept of sources under .tidemill/cache/sources; the least recently used goes first.",
+        is_size=True,
+    ),
 }
 
 
@@ -136,9 +148,18 @@ def _from_text(kind: Kind, text: str) -> Any:
     return int(text) if kind.type is int and text.strip().isdecimal() else text
 
 
+def _is_size(value: Any) -> bool:
+    try:
+        return bytes_of(value) > 0
+    except UsageError:
+        return False
+
+
 def _fits(kind: Kind, value: Any) -> bool:
     if kind.choices:
         return value in kind.choices
+    if kind.is_size:
+        return _is_size(value)
     if kind.type is int:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if kind.type is list:

@@ -10,12 +10,13 @@ import click
 from tidemill.cli.given import given, looking, named_tables, options_from, reading
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, moment, number, relative, table
+from tidemill.cli.waiting import warned
 from tidemill.core.errors import ContractError, NotFoundError, UsageError
 from tidemill.data.contract import TableContract
 from tidemill.data.contract_changes import contract_changes
-from tidemill.data.contract_text import contract_from_toml, contract_to_toml
+from tidemill.data.contract_text import contract_from_file, contract_from_toml, contract_to_toml
 from tidemill.data.contract_versions import ContractVersion, contract_versions, load_contract, save_contract
-from tidemill.data.infer import infer_contract
+from tidemill.data.infer import inferred
 from tidemill.data.types import Tabular
 from tidemill.data.validate import RuleOutcome, Validated, validate
 from tidemill.project import Project, open_project_store, use_project
@@ -42,19 +43,22 @@ def infer(
     """Write the contract that a table (a file, a URI or a declared source) keeps, to be edited."""
     with looking(setup.project()) as project:
         frame = given(source, project, options=options_from(pairs)).table
-        contract = infer_contract(frame, name or Path(source).stem, distributions=distributions)
-    text = contract_to_toml(contract)
+        contract, left_out = inferred(frame, name or Path(source).stem, distributions=distributions)
+    text = contract_to_toml(contract, left_out)
     if out is not None:
         _write(out, text)
     if setup.json:
-        emit({"status": "inferred", "contract": contract.to_dict(), "out": out})
-    else:
-        click.echo(text if out is None else f"wrote {relative(out)}", nl=out is not None)
+        emit({"status": "inferred", "contract": contract.to_dict(), "left_out": left_out, "out": out})
+        return
+    click.echo(text if out is None else f"wrote {relative(out)}", nl=out is not None)
+    warned([f"left out as errors: {note}" for note in left_out.values()])
 
 
 @command.command(name="check", short_help="Check a table; exit code 4 if a failing rule is broken.")
 @click.argument("source", metavar="FILE|SOURCE")
-@click.option("--contract", "which", required=True, help="A TOML file, or a saved contract: NAME or NAME@VERSION.")
+@click.option(
+    "--contract", "which", required=True, help="A TOML file (or JSON), or a saved contract: NAME or NAME@VERSION."
+)
 @click.option("--quarantine", type=click.Path(path_type=Path, dir_okay=False), help="Write bad rows, with reasons.")
 @click.option("--reference", "references", multiple=True, metavar="NAME=FILE", help="A table of a foreign key.")
 @reading
@@ -100,7 +104,7 @@ def save(setup: Setup, file: Path) -> None:
     """Keep the contract in FILE (TOML) in the project's store, as the next version of its name."""
     project = setup.project()
     with use_project(project):
-        version = save_contract(contract_from_toml(file.read_text(encoding="utf-8")), store=open_project_store(project))
+        version = save_contract(contract_from_file(file), store=open_project_store(project))
     _saved(setup, version)
 
 
@@ -185,10 +189,10 @@ def _saved(setup: Setup, version: ContractVersion) -> None:
 def _contract(project: Project, which: str) -> TableContract:
     """A contract from a TOML file, or a saved one by name."""
     path = Path(which)
-    if path.suffix == ".toml" or path.is_file():
+    if path.suffix in (".toml", ".json") or path.is_file():
         if not path.is_file():
             raise NotFoundError("there is no such file", value=which, hint="Give a TOML file or a saved contract.")
-        return contract_from_toml(path.read_text(encoding="utf-8"))
+        return contract_from_file(path)
     name, at, version = which.rpartition("@")
     if at and not version.isdigit():
         raise UsageError("the version of a contract is a number", value=version, hint=f"Write {name}@1.")

@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from tidemill.cli.given import bytes_from, given, looking, named_tables, options_from, reading
+from tidemill.cli.given import given, looking, named_tables, options_from, reading
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import as_error, emit, relative, size
 from tidemill.cli.waiting import waiting, warned
 from tidemill.core.errors import DataError, UsageError
+from tidemill.core.sizes import bytes_of
 from tidemill.data.exploration_text import screen
 from tidemill.data.explore import MEMORY, Exploration, explore
 from tidemill.data.sources.shown import shown
@@ -92,7 +93,7 @@ def command(setup: Setup, what: str, html: Path | None, fail_on: str | None, col
         Selection(_names(columns), asked["where"], asked["since"], asked["until"]),
         asked["sample"],
         options_from(asked["pairs"]),
-        bytes_from(asked["memory"]),
+        bytes_of(asked["memory"]),
     )
     name = shown(what)
     found, size_of, messages = _explored(setup, wanted)

@@ -20,7 +20,8 @@ from tidemill.cli.extras import extras, missing
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, relative
 from tidemill.core.errors import DataError, NotFoundError, SchemaError, UsageError
-from tidemill.data.infer import infer_contract
+from tidemill.data.contract_text import contract_to_toml
+from tidemill.data.infer import inferred
 from tidemill.data.read import read
 from tidemill.project import FILE
 
@@ -82,8 +83,7 @@ def _from_table(folder: Path, name: str, data: Path, target: str) -> dict[str, s
     task = _task(table[target], target)
     values = _quoted({"name": name, "target": target, "uri": _uri(folder, data), **task})
     texts = _filled("table", {**values, **_labels(table[target], values)})
-    contract = json.dumps(infer_contract(table, "data").to_dict(), indent=2, default=str)
-    return {**texts, "contract.json": f"{contract}\n"}
+    return {**texts, "contract.toml": contract_to_toml(*inferred(table, "data"))}
 
 
 def _quoted(values: Mapping[str, str]) -> dict[str, str]:

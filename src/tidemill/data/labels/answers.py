@@ -12,6 +12,7 @@ import polars as pl
 from tidemill.core.errors import NotFoundError, UsageError
 from tidemill.core.labelling import LabelEvent, LabelTask, TaskStatus
 from tidemill.core.records import Artifact
+from tidemill.data.expected import TEXT, require
 from tidemill.data.labels.schema import LabelSchema, from_mapping
 from tidemill.engine.materialisers import load
 from tidemill.engine.step import step
@@ -80,8 +81,10 @@ def _pinned(arguments: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(arguments) - {"queue", "into", "partial"})
     if unknown:
         raise UsageError("read_labels has no such parameter", value=unknown[0], hint="It has queue, into and partial.")
+    name = getattr(queue, "name", queue)
+    require("read_labels", queue=(name, TEXT), into=(arguments.get("into", "label"), TEXT))
     store = open_project_store(current_project())
-    pinned, tables = pin(store, getattr(queue, "name", queue))
+    pinned, tables = pin(store, name)
     return {**arguments, "queue": pinned, **{f"table_{place:04}": table for place, table in enumerate(tables, 1)}}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from tidemill.core.errors import DataError, UsageError
+from tidemill.data.expected import TEXT, require
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Integers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -95,6 +96,7 @@ def label_errors(
     >>> found.table.select("row", "given", "suggested").rows()
     [(4, 'a', 'b')]
     """
+    require("label_errors", by=(by, TEXT))
     names, given, scores = _checked(labels, probabilities, classes)
     thresholds = np.array([scores[given == code, code].mean() for code in range(len(names))])
     confident = _confident(scores, thresholds)
@@ -129,6 +131,9 @@ def label_errors(
 def _checked(
     labels: Sequence[Any] | pl.Series, probabilities: ArrayLike, classes: Sequence[Any] | None
 ) -> tuple[tuple[str, ...], Integers, Floats]:
+    for name, several in (("labels", labels), ("classes", labels if classes is None else classes)):
+        if isinstance(several, str | pl.DataFrame) or not isinstance(several, Iterable):
+            raise UsageError(f"{name} are given as a list", value=several, hint='Write ["yes", "no", …].')
     given = list(labels)
     missing = [row for row, label in enumerate(given) if label is None]
     if missing:
@@ -140,7 +145,11 @@ def _checked(
     strange = [label for label in given if label not in code]
     if strange:
         raise DataError("a label is none of the classes", value=strange[0], hint=f"Classes: {named}.")
-    scores = np.asarray(probabilities, dtype=np.float64)
+    try:
+        scores = np.asarray(probabilities, dtype=np.float64)
+    except (TypeError, ValueError):
+        hint = "Give a number for each row, or one for each row and class."
+        raise UsageError("probabilities are no numbers", value=probabilities, hint=hint) from None
     scores = np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
     if scores.shape != (len(given), len(named)):
         raise DataError(

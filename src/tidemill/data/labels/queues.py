@@ -6,6 +6,7 @@ from tidemill.core import clock
 from tidemill.core.errors import ConflictError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.core.labelling import Labelling
+from tidemill.data.expected import TEXT, require
 from tidemill.data.labels.queue import LabelQueue, lease_of, overlap_of, subject_of
 from tidemill.data.labels.schema import LabelSchema, from_mapping, to_mapping
 from tidemill.project import current_project, open_project_store
@@ -45,6 +46,9 @@ def label_queue(
     ConflictError
         If there is one with another schema.
     """
+    require("label_queue", name=(name, TEXT), guidelines=(guidelines, TEXT))
+    if schema is not None and not isinstance(schema, LabelSchema):
+        raise UsageError("not a label schema", value=schema, hint='Write LabelSchema(("yes", "no")).')
     opened = open_project_store(current_project()) if store is None else store
     if schema is None:
         with opened.metadata.reading() as tx:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import UsageError
+from tidemill.data.expected import FLAG, NUMBER, require, require_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class LabelSchema:
     def __post_init__(self) -> None:
         if isinstance(self.classes, str):
             raise UsageError("classes are a tuple of names", value=self.classes, hint=f"Write ({self.classes!r}, …).")
+        if not isinstance(self.classes, Iterable):
+            raise UsageError("classes are a tuple of names", value=self.classes, hint='Write ("yes", "no").')
+        require("LabelSchema", multiple=(self.multiple, FLAG))
+        require_set("LabelSchema", minimum=(self.minimum, NUMBER), maximum=(self.maximum, NUMBER))
         object.__setattr__(self, "classes", tuple(self.classes))
         wrong = [name for name in self.classes if not isinstance(name, str) or not name.strip()]
         if wrong:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import polars as pl
 
-from tidemill.core.errors import ConfigError, DataError
+from tidemill.core.errors import ConfigError, DataError, UsageError
 from tidemill.data.types import Tabular, collected
 from tidemill.engine.step import step
 
@@ -101,8 +101,10 @@ def weak_labels(
     >>> weak_labels(reviews, rules, model="majority").table["label"].to_list()
     ['yes', 'no', None]
     """
-    if model not in _MODELS:
+    if not isinstance(model, str) or model not in _MODELS:
         raise ConfigError("model is unknown", value=model, hint=f"Use one of {', '.join(_MODELS)}.")
+    if not isinstance(functions, list | tuple):
+        raise UsageError("functions are a list of rules", value=functions, hint="Write [LabellingFunction(…), …].")
     frame = collected(table)
     names = _names(functions)
     said = [

@@ -1,6 +1,7 @@
 """What was fetched from elsewhere, kept on this machine by the digest of its content.
 
-Nothing depends on it: a file that is gone is fetched again and must have the digest that was pinned.
+Nothing depends on it: a file that is gone is fetched again and must have the digest that was pinned. It is kept within
+the setting ``source_cache``.
 """
 
 from __future__ import annotations
@@ -13,18 +14,29 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from tidemill.core.digests import digest_value
+from tidemill.core.sizes import bytes_of
+from tidemill.data.sources.evicting import keep_within, mark_used
 from tidemill.data.sources.fingerprint import file_digest
+from tidemill.project import current_project
 
 
 def cached(root: Path, digest: str, name: str) -> Path | None:
     """The kept file of this digest, under a name that ends like `name`; None if it is not here or was altered."""
     path = _place(root, digest, name)
-    return path if path.is_file() and file_digest(path)[1] == digest else None
+    return path if mark_used(path.parent) and path.is_file() and file_digest(path)[1] == digest else None
 
 
 def folder_of(root: Path, digest: str) -> Path:
-    """Where things are kept that were made of the content of this digest."""
-    return _folder(root) / digest[:2] / digest
+    """Where things are kept that were made of the content of this digest; what is there counts as used."""
+    folder = cache_folder(root) / digest[:2] / digest
+    if folder.exists():
+        mark_used(folder)
+    return folder
+
+
+def cache_limit() -> int:
+    """The bytes that may be kept, as the setting ``source_cache`` says."""
+    return bytes_of(current_project().settings["source_cache"].value)
 
 
 def made(folder: Path) -> Path:
@@ -40,7 +52,7 @@ def made(folder: Path) -> Path:
 @contextmanager
 def receiving(root: Path) -> Iterator[Path]:
     """A temporary file to write to; `keep` moves it to its place, and whatever happens it is gone afterwards."""
-    folder = made(_folder(root))
+    folder = made(cache_folder(root))
     with NamedTemporaryFile(dir=folder, prefix="tmp-", delete=False) as file:
         path = Path(file.name)
     try:
@@ -53,9 +65,17 @@ def keep(root: Path, received: Path, name: str) -> tuple[Path, str]:
     """Put a received file in its place; where it is now, and its digest."""
     digest = file_digest(received)[1]
     path = _place(root, digest, name)
-    made(path.parent)
+    while not mark_used(made(path.parent)):
+        pass  # another process has evicted it between the two: it is made again
     os.replace(received, path)  # noqa: PTH105 — atomic, over what is there
+    bound(root)
     return path, digest
+
+
+def bound(root: Path) -> None:
+    """Evict what is beyond the limit; called where something was added."""
+    if cache_folder(root).is_dir():
+        keep_within(cache_folder(root), cache_limit())
 
 
 def remember(root: Path, what: object, state: str, digest: str) -> None:
@@ -76,13 +96,14 @@ def recall(root: Path, what: object, state: str) -> str | None:
     return str(note["digest"]) if note.get("state") == state else None
 
 
-def _folder(root: Path) -> Path:
+def cache_folder(root: Path) -> Path:
+    """Where what was fetched and made is kept, by digest."""
     return root / ".tidemill" / "cache" / "sources"
 
 
 def _place(root: Path, digest: str, name: str) -> Path:
-    return _folder(root) / digest[:2] / digest / Path(name.replace("\\", "/")).name
+    return cache_folder(root) / digest[:2] / digest / Path(name.replace("\\", "/")).name
 
 
 def _note(root: Path, what: object) -> Path:
-    return _folder(root) / "notes" / f"{digest_value(what)}.json"
+    return cache_folder(root) / "notes" / f"{digest_value(what)}.json"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidemill.core.errors import ConfigError, DataError, NotFoundError
+from tidemill.core.errors import ConfigError, DataError, NotFoundError, UsageError
 from tidemill.data.sources.applicable import require_applicable
 from tidemill.data.sources.cache import cached
 from tidemill.data.sources.fingerprint import file_digest
@@ -22,19 +22,36 @@ _ALL = Selection()
 
 
 def find_source(
-    name_or_uri: str | Source | ResolvedSource, *, root: Path, sources: Mapping[str, Mapping[str, Any]]
+    name_or_uri: str | Source | ResolvedSource,
+    *,
+    root: Path,
+    sources: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Any] | None = None,
 ) -> Source:
     """The declaration behind a name, a path or a URI.
+
+    Parameters
+    ----------
+    name_or_uri, root, sources
+        See `resolve_source`.
+    options
+        Keys of a ``[sources.*]`` table that are added to the declaration, or replace what it says.
 
     Raises
     ------
     NotFoundError
         If it is neither a declared name nor looks like a place.
+    ConfigError
+        If an option is unknown or of the wrong type.
     """
+    if options:
+        return _with_options(find_source(name_or_uri, root=root, sources=sources), options)
     if isinstance(name_or_uri, ResolvedSource):
         return name_or_uri.source
     if isinstance(name_or_uri, Source):
         return name_or_uri
+    if not isinstance(name_or_uri, str):
+        raise UsageError("not a source", value=name_or_uri, hint="Give a declared name, a path or a URI as text.")
     if name_or_uri in sources:
         return parse_source(name_or_uri, sources[name_or_uri])
     looks_like_place = "://" in name_or_uri or "/" in name_or_uri or "." in name_or_uri
@@ -45,6 +62,16 @@ def find_source(
             hint=f"Declared: {', '.join(sorted(sources)) or 'none'}. Add [sources.{name_or_uri}] to tidemill.toml.",
         )
     return Source(shown(name_or_uri), name_or_uri)
+
+
+def _with_options(source: Source, options: Mapping[str, Any]) -> Source:
+    if "uri" in options:
+        raise UsageError("the uri of a source is no option", value=options["uri"], hint="Read that one instead.")
+    told = {
+        "uri": source.uri, "format": source.format, "event_time": source.event_time,
+        "available_at": source.available_at, "cursor": source.cursor, **source.options,
+    }  # fmt: skip
+    return parse_source(source.name, {**told, **options})
 
 
 def resolve_source(

@@ -9,13 +9,14 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import SchemaError, UsageError
+from tidemill.data.expected import COLUMNS, LIST, NAMES, TEXT, require, require_set
 from tidemill.data.request_contract import request_contract
 from tidemill.data.split.assigning import REASONS, assign
 from tidemill.data.split.checking import Leaking, overlaps, require_no_leak, require_rows, span
 from tidemill.data.split.features import unfit_features
 from tidemill.data.split.methods import ByOrigin, ByTime, SplitMethod
 from tidemill.data.split.record import PARTS, Splits, SplitSpec, sealed
-from tidemill.data.types import Tabular, collected, physical_type, require_columns
+from tidemill.data.types import Tabular, collected, listed, physical_type, require_columns
 from tidemill.engine.step import step
 
 
@@ -83,6 +84,8 @@ def split_table(
     """`split` of a table in memory, inside another step; `origin` is the result that it came from."""
     if not isinstance(method, SplitMethod):
         raise UsageError("not a split method", value=method, hint="Use by_time(…), by_share(…) or by_group(…).")
+    require("split", target=(target, TEXT), entity=(entity, NAMES), forbid=(forbid, LIST))
+    require_set("split", time=(time, TEXT), features=(features, COLUMNS))
     keys = (entity,) if isinstance(entity, str) else tuple(entity)
     if isinstance(method, ByTime | ByOrigin) and method.time is not None:
         time = method.time
@@ -90,7 +93,7 @@ def split_table(
     apart = {target, *keys, *([time] if time else [])}
     dropped = {} if features is not None else unfit_features(frame, apart)
     chosen = tuple(
-        features if features is not None else (c for c in frame.columns if c not in apart and c not in dropped)
+        listed(features) if features is not None else (c for c in frame.columns if c not in apart and c not in dropped)
     )
     require_columns(frame, chosen, purpose="the split")
     left_out: dict[str, int] = {}

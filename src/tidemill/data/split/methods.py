@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, TypeAlias
 
 from tidemill.core.errors import UsageError
+from tidemill.data.expected import COUNT, MOMENT, NAMES, NUMBER, TEXT, require, require_set
 from tidemill.data.moments import duration
 
 
@@ -83,8 +84,8 @@ SplitMethod: TypeAlias = ByTime | ByShare | ByGroup | ByOrigin
 
 
 def by_time(
-    validation_from: str,
-    test_from: str,
+    validation_from: str | date,
+    test_from: str | date,
     *,
     time: str | None = None,
     embargo: str | None = None,
@@ -93,18 +94,22 @@ def by_time(
     """Split at two moments: train < `validation_from` <= validation < `test_from` <= test; see `ByTime`."""
     if embargo is not None:
         duration(embargo)
-    return ByTime(validation_from, test_from, time, embargo, _names(disjoint))
+    require_set("by_time", time=(time, TEXT))
+    first, second = _iso("validation_from", validation_from), _iso("test_from", test_from)
+    return ByTime(first, second, time, embargo, _names(disjoint))
 
 
 def by_share(
     train: float = 0.7, validation: float = 0.15, *, seed: int = 0, stratify: str | Sequence[str] = ()
 ) -> ByShare:
     """Split at random; the test part is what the two shares leave; with `stratify`, within each of its values."""
+    require("by_share", seed=(seed, COUNT))
     return ByShare(*_shares(train, validation), seed, _names(stratify))
 
 
 def by_group(columns: str | Sequence[str], train: float = 0.7, validation: float = 0.15, *, seed: int = 0) -> ByGroup:
     """Split so that all rows of a group are in one part; the shares are of groups."""
+    require("by_group", seed=(seed, COUNT))
     return ByGroup(_names(columns), *_shares(train, validation), seed)
 
 
@@ -147,13 +152,15 @@ def rolling_origin(
     2013-03-01T00:00:00 2013-03-31T00:00:00 2013-04-30T00:00:00
     2013-03-31T00:00:00 2013-04-30T00:00:00 2013-04-30T00:00:00
     """
+    require("rolling_origin", first=(first, TEXT), folds=(folds, COUNT))
+    require_set("rolling_origin", test_from=(test_from, TEXT), time=(time, TEXT))
     if folds < 1:
         raise UsageError("a rolling origin needs at least one fold", value=folds, hint="Write folds=4.")
     try:
         start, end = datetime.fromisoformat(first), None if test_from is None else datetime.fromisoformat(test_from)
     except ValueError as error:
         raise UsageError(f"an origin is not an ISO date or time: {error}", hint='Write "2013-03-01".') from None
-    step, length = duration(every), duration(horizon or every)
+    step, length = duration(every), duration(every if horizon is None else horizon)
     for text in (window, embargo):
         if text is not None:
             duration(text)
@@ -176,11 +183,26 @@ def rolling_origin(
     )  # fmt: skip
 
 
+def _iso(name: str, moment: str | date) -> str:
+    """A boundary as ISO text."""
+    require("by_time", **{name: (moment, MOMENT)})
+    if isinstance(moment, date):
+        return moment.isoformat()
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        hint = 'Write it as "2013-08-01" or "2013-08-01T06:00".'
+        raise UsageError(f"{name} of by_time is not an ISO date or time", value=moment, hint=hint) from None
+    return moment
+
+
 def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
+    require("a split", columns=(columns, NAMES))
     return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
 def _shares(train: float, validation: float) -> tuple[float, float]:
+    require("a split", train=(train, NUMBER), validation=(validation, NUMBER))
     if not (0 < train < 1 and 0 < validation < 1 and train + validation < 1):
         raise UsageError(
             "the shares of a split must lie between 0 and 1 and leave rows for the test part",

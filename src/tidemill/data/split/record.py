@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.digests import digest_value
+from tidemill.data.faces import as_html, as_text
 
 PARTS = ("train", "validation", "test")
 
@@ -66,7 +67,7 @@ class SplitSpec:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Splits:
     """Three disjoint tables with the same columns, and how they were made."""
 
@@ -74,6 +75,16 @@ class Splits:
     validation: pl.DataFrame
     test: pl.DataFrame
     spec: SplitSpec
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{name}={getattr(self, name).height}" for name in PARTS)
+        return f"Splits({rows}, target={self.spec.target!r})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def sealed(spec: SplitSpec) -> SplitSpec:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tidemill.data.explore import Exploration
 from tidemill.data.interest import most_interesting
+from tidemill.data.results_shown import Listing
+from tidemill.data.results_text import SHOWN
 from tidemill.server.report import column_parts, finding_parts, relation_parts
+from tidemill.server.report.page import Html, table, tag
 from tidemill.server.report.small_charts import said
 
 _COLUMNS, _ROOM = 50, 120_000
+_SENTENCE = 400
+_TONES = {"fail": "bad", "quarantine": "warn", "warn": "plain"}
 #: Every rule is for this box alone; its colours follow those of the page around it.
 _BOX = "tidemill-box"
 _RULES = {
@@ -48,6 +55,34 @@ def exploration(found: Exploration) -> str:
         parts.append(_folded("Associations", relation_parts.associations(found.associations, {}, mapped=False)))
     if found.drift:
         parts.append(_folded("Other parts", relation_parts.drift(found.drift, {})))
+    return _boxed(parts)
+
+
+def result(record: Any) -> str:
+    """What a verb made of a table: its counts, its tables, and where to look next, as a box of HTML."""
+    shown = SHOWN[type(record).__name__](record)
+    parts = [f"<p><strong>{said(shown.headline, _SENTENCE)}</strong></p>", *map(_listing, shown.listings)]
+    parts += [f"<p>{said(note, _SENTENCE)}</p>" for note in shown.notes]
+    parts += [f"<p class=do>→ {said(text, _SENTENCE)}</p>" for text in shown.next]
+    return _boxed(parts)
+
+
+def _listing(listing: Listing) -> str:
+    """A table without the columns that are empty."""
+    kept = [place for place in range(len(listing.headers)) if any(row[place] for row in listing.rows)]
+    headers = [listing.headers[place] for place in kept]
+    cells = [[_cell(row[place], place, listing) for place in kept] for row in listing.rows]
+    more = f"<p class=note>{said(listing.more)}</p>" if listing.more else ""
+    return table(headers, cells, numeric=[listing.headers[place] for place in kept if place in listing.right]) + more
+
+
+def _cell(text: str, place: int, listing: Listing) -> Html:
+    if listing.headers[place] == "severity":
+        return tag(text, _TONES[text])
+    return Html(said(text))
+
+
+def _boxed(parts: list[str]) -> str:
     return f'<div class="{_BOX}"><style>{_style()}</style>{"".join(parts)}</div>'
 
 
