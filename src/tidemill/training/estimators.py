@@ -15,8 +15,22 @@ from tidemill.training.frameworks import Fitting, Matrix, Numbers, framework_for
 
 Build = Callable[[dict[str, Any]], Any]
 
-#: Versions of these are recorded with a model, where they are loaded.
-_RECORDED = ("tidemill", "numpy", "polars", "scikit-learn", "lightgbm", "xgboost", "catboost")
+#: Distributions whose versions are recorded with a model where they are loaded -> the module that they bring.
+_RECORDED: Mapping[str, str] = {
+    "tidemill": "tidemill",
+    "numpy": "numpy",
+    "polars": "polars",
+    "scikit-learn": "sklearn",
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost",
+    "xgboost-cpu": "xgboost",
+    "catboost": "catboost",
+    "torch": "torch",
+    "lightning": "lightning",
+    "keras": "keras",
+    "river": "river",
+    "pyspark": "pyspark",
+}
 
 
 def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -> Any:
@@ -36,17 +50,6 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
             hint="Write def build(params): return LGBMClassifier(**params), and pass build.",
         )
     estimator = build(dict(params))
-    if not callable(getattr(estimator, "fit", None)):
-        raise ModelError(
-            f"the build function returned a {type(estimator).__name__}, which has no fit()",
-            value=estimator,
-            hint="Return an unfitted estimator: an object with fit(X, y) and predict_proba(X) or predict(X).",
-        )
-    if not any(callable(getattr(estimator, name, None)) for name in ("predict_proba", "predict")):
-        raise ModelError(
-            f"{type(estimator).__name__} has neither predict_proba() nor predict()",
-            hint="Return an estimator that can be asked.",
-        )
     framework_for(estimator).settle(estimator, seed, threads)
     return estimator
 
@@ -115,8 +118,7 @@ def best_iteration(estimator: Any) -> int | None:
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that a model depends on and that are loaded now."""
     found = {"python": ".".join(str(part) for part in sys.version_info[:3])}
-    for package in _RECORDED:
-        module = {"scikit-learn": "sklearn"}.get(package, package)
+    for package, module in _RECORDED.items():
         if module in sys.modules:
             try:
                 found[package] = version(package)

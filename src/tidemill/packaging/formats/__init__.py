@@ -20,12 +20,16 @@ from tidemill.core.tasks import Task
 FORMATS: Mapping[str, str] = {
     "lightgbm": "tidemill.packaging.formats.lightgbm_text",
     "sklearn": "tidemill.packaging.formats.sklearn_skops",
+    "catboost": "tidemill.integrations.catboost",
+    "xgboost": "tidemill.integrations.xgboost",
 }
 
 #: Framework name -> module that writes ONNX; apart from the above, since a server reads models and writes none.
 ONNX_WRITERS: Mapping[str, str] = {
     "lightgbm": "tidemill.packaging.formats.lightgbm_onnx",
     "sklearn": "tidemill.packaging.formats.sklearn_onnx",
+    "catboost": "tidemill.integrations.catboost_onnx",
+    "xgboost": "tidemill.integrations.xgboost_onnx",
 }
 
 

@@ -15,7 +15,11 @@ from tidemill.core.tasks import Task
 from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
 
 #: The first part of a class's module -> the module that knows the library.
-FRAMEWORKS: Mapping[str, str] = {"lightgbm": "tidemill.training.frameworks.lightgbm_models"}
+FRAMEWORKS: Mapping[str, str] = {
+    "lightgbm": "tidemill.training.frameworks.lightgbm_models",
+    "catboost": "tidemill.integrations.catboost",
+    "xgboost": "tidemill.integrations.xgboost",
+}
 
 _GENERIC = "tidemill.training.frameworks.generic"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
 
 
 def settle(estimator: Any, seed: int, threads: int) -> None:
-    """Seeds and thread counts that are None, of all its parts, where it has parameters as scikit-learn has them."""
+    """Seeds and thread counts that are None, of all its parts, where it has parameters as scikit-learn has them.
+
+    Raises
+    ------
+    ModelError
+        When it has no ``fit``, or nothing to ask it for predictions with.
+    """
+    _check(estimator)
     if not has_params(estimator):
         return
     params = estimator.get_params(deep=True)
@@ -28,15 +36,54 @@ def settle(estimator: Any, seed: int, threads: int) -> None:
     estimator.set_params(**chosen)
 
 
+def _check(estimator: Any) -> None:
+    if not callable(getattr(estimator, "fit", None)):
+        raise ModelError(
+            f"the build function returned a {type(estimator).__name__}, which has no fit()",
+            value=estimator,
+            hint="Return an unfitted estimator: an object with fit(X, y) and predict_proba(X) or predict(X).",
+        )
+    if not any(callable(getattr(estimator, name, None)) for name in ("predict_proba", "predict")):
+        raise ModelError(
+            f"{type(estimator).__name__} has neither predict_proba() nor predict()",
+            hint="Return an estimator that can be asked.",
+        )
+
+
 def has_params(estimator: Any) -> bool:
     """Whether its parameters can be read and set."""
     return all(callable(getattr(estimator, name, None)) for name in ("get_params", "set_params"))
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
-    """Fit on the training rows."""
-    estimator.fit(fitting.matrix, fitting.truth)
+    """Fit on the training rows.
+
+    Raises
+    ------
+    ModelError
+        When rows have weights and its ``fit`` takes none.
+    """
+    estimator.fit(fitting.matrix, fitting.truth, **_weighted_as_it_takes(estimator, fitting))
     return estimator
+
+
+def weighted(fitting: Fitting) -> dict[str, Any]:
+    """The weights of the rows by the name that most libraries give them; nothing if all rows count alike."""
+    return {} if fitting.weights is None else {"sample_weight": fitting.weights}
+
+
+def _weighted_as_it_takes(estimator: Any, fitting: Fitting) -> dict[str, Any]:
+    given = weighted(fitting)
+    if not given:
+        return given
+    steps = getattr(estimator, "steps", None)  # a pipeline of scikit-learn hands them to its last step
+    last = steps[-1][1] if steps else estimator
+    if "sample_weight" not in inspect.signature(last.fit).parameters:
+        raise ModelError(
+            f"{type(last).__name__}.fit() takes no sample_weight, so classes or rows cannot be weighted",
+            hint="Leave the weights out, or use an estimator that takes them.",
+        )
+    return {f"{steps[-1][0]}__sample_weight": fitting.weights} if steps else given
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

@@ -36,7 +36,11 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         given = estimator.get_params()
         if given.get("early_stopping_round") is None and given.get("boosting_type") != "dart":  # it drops trees later
             callbacks.append(lightgbm.early_stopping(fitting.early_stopping, verbose=False))
-    estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **watched)
+    if fitting.groups is not None:
+        watched["group"] = fitting.groups
+        if fitting.validation_groups is not None and len(watched) > 1:
+            watched["eval_group"] = [fitting.validation_groups]
+    estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **generic.weighted(fitting), **watched)
     return estimator
 
 

@@ -1,0 +1,100 @@
+"""CatBoost: quiet and repeatable, stopped early on the validation rows, and kept as its own binary format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.errors import MissingExtraError, UnsafeModelError
+from tidemill.core.tasks import Task
+from tidemill.packaging.formats import only_file
+from tidemill.training.frameworks import generic
+from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+
+try:
+    import catboost
+except ImportError as error:
+    raise MissingExtraError("catboost", "catboost", purpose="a model of CatBoost") from error
+
+FILE = "model.cbm"
+_MAGIC = b"CBM1"
+#: Never the same twice, and no prediction depends on it.
+_OF_THE_MOMENT = ("model_guid", "train_finish_time")
+#: Names for one parameter; CatBoost refuses two of them.
+_SEEDS, _THREADS = ("random_seed", "random_state"), ("thread_count", "n_jobs")
+_LOUDNESS = ("verbose", "logging_level", "silent", "verbose_eval")
+#: Losses whose answer is not the sum of the trees -> what to ask for.
+_ANSWERS: Mapping[str, str] = {
+    **dict.fromkeys(("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll", "MultiLogloss"), "Probability"),
+    **dict.fromkeys(("Poisson", "Tweedie"), "Exponent"),
+}
+
+
+def settle(estimator: Any, seed: int, threads: int) -> None:
+    """Seed, threads and quiet where they were left open; no folder with its log is left in the working directory."""
+    given = estimator.get_params()
+    for names, value in ((_SEEDS, seed), (_THREADS, threads), (_LOUDNESS, False), (("allow_writing_files",), False)):
+        if not any(given.get(name) is not None for name in names):
+            estimator.set_params(**{names[0]: value})
+
+
+def fit(estimator: Any, fitting: Fitting) -> Any:
+    """Fit; stop after `early_stopping` rounds without gain on the validation rows, and keep the best."""
+    watched: dict[str, Any] = {}
+    if len(fitting.validation) and fitting.early_stopping > 0:
+        watched["eval_set"] = _pool(fitting.validation, fitting.validation_truth, None, fitting.validation_groups)
+        if not {"early_stopping_rounds", "od_type", "od_wait"} & set(estimator.get_params()):
+            watched["early_stopping_rounds"] = fitting.early_stopping
+    estimator.fit(_pool(fitting.matrix, fitting.truth, fitting.weights, fitting.groups), **watched)
+    return estimator
+
+
+def _pool(matrix: Matrix, truth: Numbers, weights: Numbers | None, groups: tuple[int, ...] | None) -> Any:
+    queries = None if groups is None else np.repeat(np.arange(len(groups)), groups)
+    return catboost.Pool(matrix, truth, weight=weights, group_id=queries)
+
+
+def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
+    """Probabilities or values."""
+    return generic.labels(predict(estimator, matrix, task), task, outputs)
+
+
+def iterations(estimator: Any) -> int | None:
+    """How many trees early stopping kept, if it was used."""
+    return None if estimator.best_iteration_ is None else int(estimator.tree_count_)
+
+
+def loss_of(estimator: Any) -> str:
+    """The loss that it was trained with, which says what its answer is."""
+    return str(json.loads(estimator.get_metadata()["params"])["loss_function"]["type"])
+
+
+def save(estimator: Any) -> dict[str, bytes]:
+    """The model in CatBoost's binary format, without the moment at which it was trained."""
+    model = estimator.copy()
+    for name in _OF_THE_MOMENT:
+        model.get_metadata()[name] = ""
+    return {FILE: bytes(model._serialize_model())}  # noqa: SLF001  the public way goes through a file
+
+
+def load(files: Mapping[str, bytes]) -> Any:
+    """A `catboost.CatBoost`."""
+    data = only_file(files, FILE)
+    if not data.startswith(_MAGIC):
+        raise UnsafeModelError("this is not a model of CatBoost", value=data[:40], hint="Package the model again.")
+    try:
+        return catboost.CatBoost().load_model(blob=data)
+    except catboost.CatBoostError as error:
+        raise UnsafeModelError(f"CatBoost cannot read {FILE}: {error}", hint="Package the model again.") from error
+
+
+def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
+    """[n] values or probabilities of the positive class, or [n, outputs]; one thread."""
+    kind = _ANSWERS.get(loss_of(estimator), "RawFormulaVal")
+    found = catboost.CatBoost.predict(estimator, matrix, prediction_type=kind, thread_count=1)
+    answer = np.asarray(found, dtype=np.float64)
+    return answer[:, 1] if task == "binary" and answer.ndim == 2 else answer

@@ -1,0 +1,129 @@
+"""XGBoost: fitted with early stopping on the validation rows, and kept as its own UBJSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
+from tidemill.core.tasks import Task
+from tidemill.packaging.formats import only_file
+from tidemill.training.frameworks import generic
+from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+
+try:
+    import xgboost
+except ImportError as error:
+    raise MissingExtraError("xgboost", "xgboost", purpose="a model of XGBoost") from error
+
+FILE = "model.ubj"
+#: A booster does not know what its estimator read as missing; it is told in an attribute.
+_MISSING = "tidemill_missing"
+
+
+def settle(estimator: Any, seed: int, threads: int) -> None:
+    """Seeds, threads and quiet, where they were left open."""
+    if not isinstance(estimator, xgboost.XGBModel):
+        raise ModelError(
+            f"build returned a {type(estimator).__name__} of XGBoost's native interface",
+            hint="Return an XGBClassifier, XGBRegressor or XGBRanker: they take the same parameters.",
+        )
+    generic.settle(estimator, seed, threads)
+    if estimator.get_params().get("verbosity") is None:
+        estimator.set_params(verbosity=0)
+
+
+def fit(estimator: Any, fitting: Fitting) -> Any:
+    """Fit; stop after `early_stopping` rounds without gain on the validation rows, unless `build` chose otherwise."""
+    watched: dict[str, Any] = {}
+    if len(fitting.validation) and fitting.early_stopping > 0:
+        watched = {"eval_set": [(fitting.validation, fitting.validation_truth)], "verbose": False}
+        given = estimator.get_params()
+        if given.get("early_stopping_rounds") is None and not _is_whole(estimator):
+            estimator.set_params(early_stopping_rounds=fitting.early_stopping)
+    estimator.fit(fitting.matrix, fitting.truth, **generic.weighted(fitting), **_queries(fitting), **watched)
+    return estimator
+
+
+def _is_whole(estimator: Any) -> bool:
+    """Whether its earlier rounds are no model: later ones change them (dart, linear), or there is one round only."""
+    one = isinstance(estimator, xgboost.XGBRFClassifier | xgboost.XGBRFRegressor)
+    return one or estimator.get_params().get("booster") in ("dart", "gblinear")
+
+
+def _queries(fitting: Fitting) -> dict[str, Any]:
+    """The sizes of the queries, for a ranking."""
+    if fitting.groups is None:
+        return {}
+    sizes: dict[str, Any] = {"group": fitting.groups}
+    if fitting.validation_groups is not None and len(fitting.validation) and fitting.early_stopping > 0:
+        sizes["eval_group"] = [fitting.validation_groups]
+    return sizes
+
+
+def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
+    """Probabilities or values, up to the best iteration."""
+    if isinstance(estimator, xgboost.Booster):
+        return generic.labels(predict(estimator, matrix, task), task, outputs)
+    return generic.scores(estimator, matrix, task, outputs)
+
+
+def iterations(estimator: Any) -> int | None:
+    """How many rounds early stopping kept, if it was used."""
+    if isinstance(estimator, xgboost.Booster) or estimator.get_params().get("early_stopping_rounds") is None:
+        return None
+    if estimator.get_params().get("booster") == "gblinear":
+        return None
+    return int(estimator.best_iteration) + 1
+
+
+def booster_of(estimator: Any) -> Any:
+    """The booster inside an estimator as it predicts: up to its best iteration; or the booster itself."""
+    if isinstance(estimator, xgboost.Booster):
+        return estimator
+    booster, kept = estimator.get_booster(), iterations(estimator)
+    booster = booster.copy() if kept is None else booster[:kept]
+    booster.set_attr(best_iteration=None, best_score=None)  # all that is left is best
+    if not math.isnan(estimator.missing):
+        booster.set_attr(**{_MISSING: repr(float(estimator.missing))})
+    return booster
+
+
+def missing_of(booster: Any) -> float:
+    """What a booster reads as missing."""
+    return float(booster.attr(_MISSING) or "nan")
+
+
+def save(estimator: Any) -> dict[str, bytes]:
+    """The booster as UBJSON; equal models have equal bytes."""
+    return {FILE: bytes(booster_of(estimator).save_raw("ubj"))}
+
+
+def load(files: Mapping[str, bytes]) -> Any:
+    """An `xgboost.Booster` that works on one thread."""
+    data = only_file(files, FILE)
+    if not data.startswith(b"{"):
+        raise UnsafeModelError("this is not a UBJSON model of XGBoost", value=data[:40], hint="Package it again.")
+    try:
+        booster = xgboost.Booster(model_file=bytearray(data))
+    except xgboost.core.XGBoostError as error:
+        said = str(error).strip().splitlines()[-1]
+        raise UnsafeModelError(f"XGBoost cannot read {FILE}: {said}", hint="Package the model again.") from error
+    booster.set_param({"nthread": 1, "verbosity": 0})
+    return booster
+
+
+def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
+    """[n] values or probabilities of the positive class, or [n, outputs]."""
+    del task  # the booster's objective decides
+    booster = booster_of(estimator)
+    missing = missing_of(booster)
+    try:
+        found = booster.inplace_predict(matrix, missing=missing, validate_features=False)
+    except xgboost.core.XGBoostError:  # linear boosters cannot; what else is wrong is raised again here
+        found = booster.predict(xgboost.DMatrix(matrix, missing=missing, nthread=1), validate_features=False)
+    return np.asarray(found, dtype=np.float64)

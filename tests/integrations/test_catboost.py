@@ -1,0 +1,85 @@
+"""A model of CatBoost must answer elsewhere as it did where it was trained, to the last split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from elsewhere import check_travels
+from made_up import made_up
+
+import tidemill as tm
+from tidemill.core.errors import ModelError, UnsafeModelError
+from tidemill.packaging.engines import onnx_engine
+from tidemill.training.prediction import encoded
+
+pytestmark = pytest.mark.services
+catboost = pytest.importorskip("catboost", reason="catboost is not installed: make test-services does, where it can")
+
+
+def classifier(params):
+    return catboost.CatBoostClassifier(iterations=40, **params)
+
+
+def regressor(params):
+    return catboost.CatBoostRegressor(iterations=40, **params)
+
+
+@pytest.mark.parametrize(("kind", "build"), [("binary", classifier), ("multiclass", classifier)])
+def test_it_answers_the_same_in_a_process_without_the_training_code(kind, build, tmp_path, monkeypatch):
+    from tidemill.integrations.catboost import save
+
+    monkeypatch.chdir(tmp_path)
+    data = made_up(kind)
+    model = tm.train(build, {"depth": 4}, data, baselines=False)
+    assert list(tmp_path.iterdir()) == []  # no catboost_info
+    check_travels(model, data.test, tmp_path, onnx=True)
+    assert save(tm.train(build, {"depth": 4}, data, baselines=False).estimator) == save(model.estimator)
+
+
+@pytest.mark.parametrize(
+    ("kind", "build", "params"),
+    [
+        ("binary", classifier, {"nan_mode": "Max"}),
+        ("binary", classifier, {"grow_policy": "Lossguide"}),
+        ("multiclass", classifier, {"loss_function": "MultiClassOneVsAll", "nan_mode": "Max"}),
+        ("multiclass", classifier, {"grow_policy": "Depthwise"}),
+        ("regression", regressor, {"loss_function": "MAE"}),
+        ("count", regressor, {"loss_function": "Poisson"}),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_each_shape_of_tree_and_loss_answers_in_onnx_as_it_does_natively(kind, build, params):
+    from tidemill.integrations.catboost import load, predict, save
+    from tidemill.integrations.catboost_onnx import to_onnx
+
+    data = made_up(kind)
+    model = tm.train(build, params, data, baselines=False)
+    matrix, task = encoded(model, data.test), model.signature.task
+    expected = predict(load(save(model.estimator)), matrix, task)
+    np.testing.assert_array_equal(expected, tm.predict(model, data.test))
+    draw = np.random.default_rng(0)
+    borders = [border for column in model.estimator.get_borders().values() for border in column if abs(border) < 1e30]
+    rows = draw.choice(np.array(borders, dtype=np.float32), size=(4000, matrix.shape[1]))
+    aside = np.where(draw.random(rows.shape) < 0.5, np.float32(np.inf), np.float32(-np.inf))
+    rows = np.concatenate([matrix, np.where(draw.random(rows.shape) < 0.5, rows, np.nextafter(rows, aside))])
+    rows[draw.random(rows.shape) < 0.1] = np.nan
+    found = onnx_engine(to_onnx(model.estimator, matrix.shape[1]), task)(rows)
+    np.testing.assert_allclose(found, predict(model.estimator, rows, task), rtol=1e-5, atol=1e-6)
+
+
+def test_what_has_no_onnx_form_says_so():
+    from tidemill.integrations.catboost_onnx import to_onnx
+
+    model = tm.train(
+        lambda params: catboost.CatBoostRegressor(iterations=5, loss_function="Lq:q=3"), {}, made_up("regression")
+    )
+    with pytest.raises(ModelError, match="Lq"):
+        to_onnx(model.estimator, 4)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80\x04.", b"CBM1 broken"])
+def test_bytes_of_another_kind_are_refused(data):
+    from tidemill.integrations.catboost import FILE, load
+
+    with pytest.raises(UnsafeModelError):
+        load({FILE: data})
