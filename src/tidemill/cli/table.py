@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "explore": Entry("explore", "Look at a table: what it holds, and what is wrong with it."),
         "sources": Entry("sources", "List the declared sources, or show what one holds."),
         "contract": Entry("contract", "Infer, check, version, compare and edit contracts of tables."),
+        "generate": Entry("generate", "Make a table from a specification, or like a real one; break it on purpose."),
         "labels": Entry("labels", "Label rows: queues, annotators, agreement, decisions, exports."),
     },
     "Pipelines and runs": {

@@ -155,7 +155,8 @@ def _ks_survival(statistic: float, left: float, right: float) -> float:
     x = (root + 0.12 + 0.11 / root) * statistic
     if x < 0.2:
         return 1.0
-    terms = ((2.0 if k % 2 else -2.0) * math.exp(-2 * k * k * x * x) for k in range(1, 101))
+    last = min(100, 1 + int(20 / x))  # what comes after is too small for a float
+    terms = ((2.0 if k % 2 else -2.0) * math.exp(-2 * k * k * x * x) for k in range(1, last + 1))
     return min(1.0, max(0.0, sum(terms)))
 
 

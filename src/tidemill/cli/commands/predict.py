@@ -12,6 +12,7 @@ import polars as pl
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, number, table
+from tidemill.cli.written import writer_of
 from tidemill.core.errors import DataError, UsageError
 from tidemill.project import use_project
 from tidemill.serving import Predictor, load
@@ -23,12 +24,6 @@ _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".parquet": pl.read_parquet,
     ".ndjson": pl.read_ndjson,
     ".jsonl": pl.read_ndjson,
-}
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
-    ".csv": lambda frame, out: frame.write_csv(out),
-    ".parquet": lambda frame, out: frame.write_parquet(out),
-    ".ndjson": lambda frame, out: frame.write_ndjson(out),
-    ".jsonl": lambda frame, out: frame.write_ndjson(out),
 }
 
 
@@ -44,7 +39,7 @@ def command(setup: Setup, reference: str, file: Path, out: Path | None) -> None:
     """
     if out is not None and _same(out, file):
         raise UsageError("the predictions would replace the rows", value=str(out), hint="Choose another --out.")
-    writer = None if out is None else _writer(out)
+    writer = None if out is None else writer_of(out)
     with use_project(setup.project()):
         predictor = load(reference, store=setup.store())
     given = _given(file, predictor)
@@ -139,13 +134,6 @@ def _as_table(answers: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(name for answer in answers for name in answer))
     rows = [(row, *(number(answer.get(name)) for name in names)) for row, answer in enumerate(answers)]
     return table(["row", *names], rows, right=["row"])
-
-
-def _writer(out: Path) -> Callable[[pl.DataFrame, Path], object]:
-    if out.suffix.lower() not in _WRITERS:
-        hint = f"Give one of {', '.join(_WRITERS)}."
-        raise UsageError("this kind of file cannot be written", value=out.name, hint=hint)
-    return _WRITERS[out.suffix.lower()]
 
 
 def _same(out: Path, file: Path) -> bool:
