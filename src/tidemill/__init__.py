@@ -88,9 +88,9 @@ if TYPE_CHECKING:
     from tidemill.project import load_project as load_project
     from tidemill.project import open_project_store as open_project_store
     from tidemill.project import use_project as use_project
-    from tidemill.registry.reproduction.verb import reproduce as reproduce
     from tidemill.registry.cards import model_card as model_card
     from tidemill.registry.comparing import compare_versions as compare_versions
+    from tidemill.registry.reproduction.verb import reproduce as reproduce
     from tidemill.registry.verbs import promote as promote
     from tidemill.registry.verbs import register as register
     from tidemill.registry.verbs import rollback as rollback

@@ -35,9 +35,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "cancel": Entry("cancel", "Ask a run to stop."),
     },
     "Models": {
-        "models": Entry("models", "List, show, promote and roll back model versions."),
-        "reproduce": Entry("reproduce", "Make a model version again, and say whether it is the same."),
         "models": Entry("models", "List, compare, promote, approve, describe and archive model versions."),
+        "reproduce": Entry("reproduce", "Make a model version again, and say whether it is the same."),
         "webhooks": Entry("webhooks", "Tell webhooks what happened to models."),
         "serve": Entry("serve", "Serve models over HTTP."),
         "predict": Entry("predict", "Predict the rows of a file."),
