@@ -87,7 +87,7 @@ def test_commands_are_completed_without_loading_any(tidemill):
 
 
 #: Commands that work in a folder without a project.
-ANYWHERE = ("demo", "init", "doctor", "run", "plan", "explore", "sources")
+ANYWHERE = ("demo", "init", "doctor", "run", "plan", "explore", "sources", "generate")
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ANYWHERE])
@@ -99,6 +99,8 @@ def test_in_a_folder_without_a_project_every_command_says_what_is_missing(tidemi
         "models": ["list"],
         "contract": ["versions"],
         "labels": ["list"],
+        "reproduce": ["a"],
+        "webhooks": ["list"],
     }
     if name == "predictions":
         assert "no predictions yet" in tidemill(name).out
