@@ -311,6 +311,8 @@ PAGE = {"pagination": {"kind": "page"}}
         (lambda request: {"data": ORDERS}, {"records": "items"}, "no list of records at 'items'"),
         (lambda request: [*ORDERS, 7], {}, "a record that is no object but int"),
         (lambda request: (302, "", {"Location": "/login"}), {}, "answered 302 Found"),
+        (lambda request: [{"id": float("nan")}], {}, "answered NaN, which no JSON has.* write null"),
+        (lambda request: [{"id": float("-inf")}], {}, "answered -Infinity, which no JSON has"),
     ],
 )
 def test_what_would_never_end_or_is_no_table_is_refused(tmp_path, api, answer, raw, words):
@@ -400,4 +402,14 @@ def test_a_window_without_records_stays_where_it_is(tmp_path, api):
     sources = {"s": {"uri": api.url, "resource": "orders"}}
     pinned = resolve_source("s", root=tmp_path, sources=sources, window=window)
     assert pinned.window.upto is None
-    assert scan_source(pinned, root=tmp_path, columns=["id"]).collect().shape == (0, 1)
+    with pytest.warns(UserWarning, match=r"gave no records, .* but \['id', 'updated_at'\]: declare them"):
+        table = scan_source(pinned, root=tmp_path, columns=["id"]).collect()
+    assert table.shape == (0, 1)
+
+
+def test_an_answer_without_records_says_that_its_columns_are_not_known(tmp_path, api):
+    """Else the next step fails for a missing column, and nobody knows why."""
+    api.answer = lambda request: []
+    with pytest.warns(UserWarning, match="gave no records, so that nothing is known of its columns"):
+        assert load(tmp_path, api).shape == (0, 0)
+    assert load(tmp_path, api, schema={"id": "int64"}).schema == {"id": pl.Int64}

@@ -102,7 +102,10 @@ class Client:
         if response.status_code in absent:
             return None
         try:
-            return response.json(), response
+            return response.json(parse_constant=_no_number), response
+        except FloatingPointError as error:
+            hint = "Ask whoever runs it to write null for what is missing."
+            raise self.error(f"answered {error}, which no JSON has", response.request.url, hint) from None
         except ValueError:
             what = f"answered no JSON but {response.headers.get('content-type', 'something')}: {_excerpt(response)}"
             hint = f"The status was {response.status_code}: check uri, resource and auth."
@@ -198,6 +201,11 @@ def _body(source: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
     if method == "GET" and "body" in options:
         raise ConfigError(f"[sources.{source}] has a body, which GET does not send", hint='Set method = "POST".')
     return dict(options.get("body", {})) if method == "POST" else None
+
+
+def _no_number(name: str) -> None:
+    """NaN and Infinity are not JSON, though Python writes them: as text or as null they would be guessed."""
+    raise FloatingPointError(name)
 
 
 def _as_text(parameters: Mapping[str, Any]) -> dict[str, str]:
