@@ -205,7 +205,7 @@ def test_a_busy_server_is_asked_again_when_it_says(tmp_path, site, pauses):
 
 def test_a_server_that_keeps_failing_is_named(tmp_path, site):
     site.answer = lambda path: (404, "", {}) if path == "/robots.txt" else (500, "", {})
-    with pytest.raises(DataError, match=r"cannot be had: 500 Internal Server Error, 4 times: 'http://127.*/'"):
+    with pytest.raises(DataError, match=r"cannot be had: 500 Internal Server Error 4 times: 'http://127.*/'"):
         load(tmp_path, site, fields={"t": "h1"})
 
 

@@ -117,26 +117,25 @@ class Client:
 
     def _answer(self, url: httpx.URL, body: Mapping[str, Any] | None, absent: frozenset[int]) -> httpx.Response:
         renewed = False
-        attempt = 0
-        while True:
-            said, response = self._try("GET" if body is None else "POST", url, body=body)
+
+        def ask() -> tuple[str, httpx.Response | None]:
+            nonlocal renewed
+            method = "GET" if body is None else "POST"
+            said, response = self._try(method, url, body=body)
             if response is not None and response.status_code == 401 and self._token is not None and not renewed:
                 self._token, renewed = None, True
-                continue
-            if response is not None and (response.is_success or response.status_code in absent):
-                return response
-            if response is not None and response.status_code not in http_patience.AGAIN:
-                what = f"answered {said}{_saying(response)}"
-                raise self.error(what, url, "Check uri, resource, params and auth.")
-            pause = http_patience.pause_before(attempt, response)
-            too_long = pause > http_patience.LONGEST_PAUSE
-            if attempt >= self._retries or too_long:
-                later = f" and asks to wait {pause:.0f} s" if too_long else f" {attempt + 1} times"
-                raise self.error(
-                    f"answered {said}{later}{_saying(response)}", url, "Run again later, or raise retries."
-                )
-            http_patience.wait(pause)
-            attempt += 1
+                return self._try(method, url, body=body)
+            return said, response
+
+        ending = http_patience.patiently(
+            ask, retries=self._retries, accepts=lambda answer: answer.is_success or answer.status_code in absent
+        )
+        response: httpx.Response = ending.response
+        if ending.is_answer:
+            return response
+        what = f"answered {ending.said}{ending.after}{_saying(ending.response)}"
+        hint = "Check uri, resource, params and auth." if ending.refused else "Run again later, or raise retries."
+        raise self.error(what, url, hint)
 
     def _try(
         self,
