@@ -128,3 +128,20 @@ def test_probable_errors_are_listed(tickets):
     assert "1 suspects; 10.0% of 10 labels" in tickets(*arguments, "no=q,yes=p").out
     assert "CLASS=COLUMN" in tickets(*arguments, "p,q", expect=2).err
     tickets(*arguments, "no=q,yes=nowhere", expect=4)
+
+
+def test_a_queue_is_deleted_on_purpose_only(queue):
+    """Labels are days of work: neither a script nor an annotator's colleague may lose them by a slip."""
+    queue("labels", "next", "desk", "--as", "ann")
+    assert "labels delete desk --yes" in queue("labels", "delete", "desk", expect=2).err
+    refused = queue("labels", "delete", "desk", "--yes", expect=7).err
+    assert "annotators are at work on the queue 'desk': {'ann': 1}" in refused
+    assert queue.json("labels", "delete", "desk", "--yes", "--force")["tasks"] == 3
+    assert "there is no labelling queue of this name" in queue("labels", "show", "desk", expect=3).err
+    assert "there is no labelling queue of this name" in queue("labels", "delete", "desk", "--yes", expect=3).err
+
+
+def test_a_class_may_have_a_comma(tickets):
+    tickets("labels", "create", "mood", "--from", "tickets", "--classes", 'good,"bad, rather"', "--multiple")
+    tickets("labels", "submit", "mood", "1", 'good, "bad, rather"', "--as", "ann")
+    assert "good, bad, rather" in tickets("labels", "tasks", "mood").out

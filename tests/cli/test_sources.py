@@ -100,3 +100,15 @@ def test_a_file_needs_no_project(tidemill):
     assert "1 rows, 2 columns" in out
     assert {path.name for path in tidemill.folder.iterdir()} == {"a.tsv"}
     assert "no file, folder or source" in tidemill("sources", "b.parquet", expect=3).err
+
+
+def test_a_declared_column_that_is_not_there_is_said(shop):
+    """Else it shows when the nightly run reads incrementally."""
+    toml = shop.folder / "tidemill.toml"
+    toml.write_text(toml.read_text().replace('cursor = "ordered_at"', 'cursor = "ordered_on"'))
+    err = shop("sources", "orders").err
+    assert "warning cursor = 'ordered_on' is no column of source 'orders': it cannot be read incrementally." in err
+    assert "Did you mean 'ordered_at'?" in err
+    assert "event_time" not in err
+    lines = shop("sources", "orders", "--json").lines
+    assert [line["warning"].partition(" =")[0] for line in lines if "warning" in line] == ["cursor"]

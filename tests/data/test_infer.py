@@ -26,6 +26,7 @@ def rule(values: list[float | int | None]):
         ([-999.0] * 4, "4 values such as -999 (sentinel)"),
         ([9999.0] * 4, "4 values such as 9999 (sentinel)"),
         ([104_800.0], "1 value such as 104800.0 (impossible value)"),
+        ([-999.0] * 5 + [104_800.0], "4800.0 (impossible value); wind: 5 values such as -999 (sentinel)"),
         ([-14.0, -12.0], "2 values such as -14, -12 (sign flip)"),
     ],
 )

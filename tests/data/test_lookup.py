@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
@@ -11,12 +10,13 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import polars as pl
 import pytest
+from http_server import serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -57,34 +57,21 @@ def airport(path: str, query: dict[str, str]) -> object:
 def api() -> Iterator[Api]:
     served = Api()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            parts = urlsplit(self.path)
-            with served.lock:
-                served.asked.append(self.path)
-                served.headers.append(dict(self.headers))
-                served.at_once += 1
-                served.most_at_once = max(served.most_at_once, served.at_once)
-            answer = served.answer(parts.path, dict(parse_qsl(parts.query)))
-            status, body = answer if isinstance(answer, tuple) else (200, answer)
-            data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
+    def answer(handler: BaseHTTPRequestHandler) -> object:
+        parts = urlsplit(handler.path)
+        with served.lock:
+            served.asked.append(handler.path)
+            served.headers.append(dict(handler.headers))
+            served.at_once += 1
+            served.most_at_once = max(served.most_at_once, served.at_once)
+        try:
+            return served.answer(parts.path, dict(parse_qsl(parts.query)))
+        finally:
             with served.lock:
                 served.at_once -= 1
-            self.wfile.write(data)
 
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        served.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(answer) as served.url:
         yield served
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -257,3 +257,11 @@ def test_lines_that_options_leave_out_are_told_and_kept(here):
 def test_mistakes_in_options_of_a_call_are_named(here, options, words):
     with pytest.raises(UsageError, match=words):
         tm.read("towns.csv", options=options)
+
+
+def test_a_member_of_what_is_no_archive_is_refused(here):
+    """It would be ignored: the reader believes that a file of the archive was chosen."""
+    (here / "towns.csv.gz").write_bytes(gzip.compress(b"a\n1\n"))
+    for name in ("towns.csv", "towns.csv.gz"):
+        with pytest.raises(ConfigError, match=f"{name} is no archive of several files, and has no member: 'a.csv'"):
+            tm.read(name, options={"member": "a.csv"})

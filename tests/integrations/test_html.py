@@ -10,11 +10,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import polars as pl
 import pytest
+from http_server import serving
 
 from tidemill.core import clock
 from tidemill.core.errors import ConfigError, DataError, SchemaError
@@ -42,43 +43,17 @@ class Site:
         return [path for path in self.asked if path != "/robots.txt"]
 
 
-class Server(ThreadingHTTPServer):
-    """A client that has stopped waiting is no news."""
-
-    def handle_error(self, request, client_address):
-        pass
-
-
 @pytest.fixture
 def site() -> Iterator[Site]:
     served = Site()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            served.asked.append(self.path)
-            served.headers.append(dict(self.headers))
-            answer = served.answer(self.path)
-            status, body, headers = answer if isinstance(answer, tuple) else (200, answer, {})
-            if body is None:
-                self.close_connection = True
-                return
-            data = body.encode() if isinstance(body, str) else body
-            self.send_response(status)
-            for name, value in {"Content-Type": "text/html", "Content-Length": str(len(data)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(handler: BaseHTTPRequestHandler) -> object:
+        served.asked.append(handler.path)
+        served.headers.append(dict(handler.headers))
+        return served.answer(handler.path)
 
-        def log_message(self, *args):
-            pass
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        served.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(answer, headers={"Content-Type": "text/html"}) as served.url:
         yield served
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -205,7 +180,7 @@ def test_a_busy_server_is_asked_again_when_it_says(tmp_path, site, pauses):
 
 def test_a_server_that_keeps_failing_is_named(tmp_path, site):
     site.answer = lambda path: (404, "", {}) if path == "/robots.txt" else (500, "", {})
-    with pytest.raises(DataError, match=r"cannot be had: 500 Internal Server Error, 4 times: 'http://127.*/'"):
+    with pytest.raises(DataError, match=r"cannot be had: 500 Internal Server Error 4 times: 'http://127.*/'"):
         load(tmp_path, site, fields={"t": "h1"})
 
 

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import polars as pl
 import pytest
+from http_server import serving
 
 from tidemill.core.errors import ConfigError, DataError, SchemaError
 from tidemill.data.read import read, resolve_source, scan_source
@@ -40,13 +41,6 @@ class Request:
         self.method = handler.command
 
 
-class Server(ThreadingHTTPServer):
-    """A client that has stopped waiting is no news."""
-
-    def handle_error(self, request, client_address):
-        pass
-
-
 class Api:
     """A real server on this machine; a test says what it answers: body, or status, body and headers."""
 
@@ -60,34 +54,15 @@ class Api:
 def api() -> Iterator[Api]:
     served = Api()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            request = Request(self)
-            served.requests.append(request)
-            answer = served.answer(request)
-            status, body, headers = answer if isinstance(answer, tuple) else (200, answer, {})
-            if status == 0:  # the connection breaks
-                self.close_connection = True
-                return
-            data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(data)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(handler: BaseHTTPRequestHandler) -> object:
+        request = Request(handler)
+        served.requests.append(request)
+        answered = served.answer(request)
+        # Of status 0, the connection breaks.
+        return None if isinstance(answered, tuple) and answered[0] == 0 else answered
 
-        do_POST = do_GET
-
-        def log_message(self, *args):
-            pass
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        served.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(answer) as served.url:
         yield served
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -311,6 +286,8 @@ PAGE = {"pagination": {"kind": "page"}}
         (lambda request: {"data": ORDERS}, {"records": "items"}, "no list of records at 'items'"),
         (lambda request: [*ORDERS, 7], {}, "a record that is no object but int"),
         (lambda request: (302, "", {"Location": "/login"}), {}, "answered 302 Found"),
+        (lambda request: [{"id": float("nan")}], {}, "answered NaN, which no JSON has.* write null"),
+        (lambda request: [{"id": float("-inf")}], {}, "answered -Infinity, which no JSON has"),
     ],
 )
 def test_what_would_never_end_or_is_no_table_is_refused(tmp_path, api, answer, raw, words):
@@ -400,4 +377,14 @@ def test_a_window_without_records_stays_where_it_is(tmp_path, api):
     sources = {"s": {"uri": api.url, "resource": "orders"}}
     pinned = resolve_source("s", root=tmp_path, sources=sources, window=window)
     assert pinned.window.upto is None
-    assert scan_source(pinned, root=tmp_path, columns=["id"]).collect().shape == (0, 1)
+    with pytest.warns(UserWarning, match=r"gave no records, .* but \['id', 'updated_at'\]: declare them"):
+        table = scan_source(pinned, root=tmp_path, columns=["id"]).collect()
+    assert table.shape == (0, 1)
+
+
+def test_an_answer_without_records_says_that_its_columns_are_not_known(tmp_path, api):
+    """Else the next step fails for a missing column, and nobody knows why."""
+    api.answer = lambda request: []
+    with pytest.warns(UserWarning, match="gave no records, so that nothing is known of its columns"):
+        assert load(tmp_path, api).shape == (0, 0)
+    assert load(tmp_path, api, schema={"id": "int64"}).schema == {"id": pl.Int64}

@@ -20,7 +20,7 @@ from tidemill.measures.population import profile_categories, profile_numbers
 
 _MOST_VALUES = 50
 _VALUES_SHARE = 0.01
-_TOLD = 3
+_TOLD, _ROUNDS = 3, 5
 
 
 def infer_contract(
@@ -33,8 +33,8 @@ def infer_contract(
     without gaps and repeats becomes a unique key. With `distributions`, later tables are also compared with this one:
     each number and each column of few categories gets its profile as a reference, with severity ``warn``.
 
-    What `explore` calls an error in the values of a column (codes for missing values such as -999, impossible values,
-    wrong signs) is left out of its range and its set.
+    What `explore` calls an error in the numbers of a column (codes for missing values such as -999, impossible values,
+    wrong signs) is left out of its range.
 
     Warns
     -----
@@ -83,16 +83,19 @@ def inferred(
 
 
 def _without_errors(column: pl.Series) -> tuple[pl.Series, list[Finding]]:
-    """The values that are no errors, and what was found of the others."""
-    if not column.dtype.is_numeric() or column.null_count() == column.len():
-        return column, []
-    found = [item for item in find_in_values(measure_column(column)) if item.severity == "error"]
-    errors = []
-    for finding in found:
-        kept = _kept(column, finding)
-        if kept.null_count() > column.null_count():
-            column = kept
-            errors.append(finding)
+    """The values that are no errors, and what was found of the others; one that is far away hides the nearer ones."""
+    errors: list[Finding] = []
+    for _ in range(_ROUNDS):
+        if not column.dtype.is_numeric() or column.null_count() == column.len():
+            break
+        before = column.null_count()
+        for finding in find_in_values(measure_column(column)):
+            kept = _kept(column, finding)
+            if finding.severity == "error" and kept.null_count() > column.null_count():
+                column = kept
+                errors.append(finding)
+        if column.null_count() == before:
+            break
     return column, errors
 
 

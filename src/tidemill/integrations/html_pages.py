@@ -139,20 +139,26 @@ class Site:
             )
 
     def _answer(self, url: str, headers: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
-        attempt = 0
-        while True:
+        data = b""
+
+        def ask() -> tuple[str, httpx.Response | None]:
+            nonlocal data
             said, response, data = self._try(url, headers, self._most)
-            if response is not None and (response.is_success or response.status_code in (304, *_MOVED)):
-                return response, data
-            if response is not None and response.status_code not in http_patience.AGAIN:
-                raise self.error(f"was refused: {said}", url, "Check the uri, and the selectors of links.")
-            pause = http_patience.pause_before(attempt, response)
-            too_long = pause > http_patience.LONGEST_PAUSE
-            if attempt >= self._retries or too_long:
-                later = f" and asks to wait {pause:.0f} s" if too_long else f", {attempt + 1} times"
-                raise self.error(f"cannot be had: {said}{later}", url, "Run again later; what came so far is kept.")
-            http_patience.wait(pause)
-            attempt += 1
+            return said, response
+
+        ending = http_patience.patiently(
+            ask,
+            retries=self._retries,
+            accepts=lambda answer: answer.is_success or answer.status_code in (304, *_MOVED),
+        )
+        response: httpx.Response = ending.response
+        if ending.is_answer:
+            return response, data
+        if ending.refused:
+            raise self.error(f"was refused: {ending.said}", url, "Check the uri, and the selectors of links.")
+        raise self.error(
+            f"cannot be had: {ending.said}{ending.after}", url, "Run again later; what came so far is kept."
+        )
 
     def _try(self, url: str, headers: Mapping[str, str], most: int) -> tuple[str, httpx.Response | None, bytes]:
         """What happened, the answer if there was one, and its unpacked body, of at most `most` bytes."""

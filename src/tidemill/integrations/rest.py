@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import date, datetime
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def scan(resolved: ResolvedSource, root: Path, selection: Selection) -> pl.LazyF
         if again.digest != file.digest:
             raise changed(source, file)
     frame = _frame(path, source, selection, resolved.window)
+    if frame.is_empty() and not source.options.get("schema"):
+        warnings.warn(
+            f"the API of source {source.name!r} gave no records, so that nothing is known of its columns but "
+            f'{frame.columns}: declare them, as schema = {{ id = "int64" }}',
+            UserWarning,
+            stacklevel=2,
+        )
     return selected(frame.lazy(), source, Selection(), resolved.window)
 
 

@@ -102,7 +102,10 @@ class Client:
         if response.status_code in absent:
             return None
         try:
-            return response.json(), response
+            return response.json(parse_constant=_no_number), response
+        except FloatingPointError as error:
+            hint = "Ask whoever runs it to write null for what is missing."
+            raise self.error(f"answered {error}, which no JSON has", response.request.url, hint) from None
         except ValueError:
             what = f"answered no JSON but {response.headers.get('content-type', 'something')}: {_excerpt(response)}"
             hint = f"The status was {response.status_code}: check uri, resource and auth."
@@ -114,26 +117,25 @@ class Client:
 
     def _answer(self, url: httpx.URL, body: Mapping[str, Any] | None, absent: frozenset[int]) -> httpx.Response:
         renewed = False
-        attempt = 0
-        while True:
-            said, response = self._try("GET" if body is None else "POST", url, body=body)
+
+        def ask() -> tuple[str, httpx.Response | None]:
+            nonlocal renewed
+            method = "GET" if body is None else "POST"
+            said, response = self._try(method, url, body=body)
             if response is not None and response.status_code == 401 and self._token is not None and not renewed:
                 self._token, renewed = None, True
-                continue
-            if response is not None and (response.is_success or response.status_code in absent):
-                return response
-            if response is not None and response.status_code not in http_patience.AGAIN:
-                what = f"answered {said}{_saying(response)}"
-                raise self.error(what, url, "Check uri, resource, params and auth.")
-            pause = http_patience.pause_before(attempt, response)
-            too_long = pause > http_patience.LONGEST_PAUSE
-            if attempt >= self._retries or too_long:
-                later = f" and asks to wait {pause:.0f} s" if too_long else f" {attempt + 1} times"
-                raise self.error(
-                    f"answered {said}{later}{_saying(response)}", url, "Run again later, or raise retries."
-                )
-            http_patience.wait(pause)
-            attempt += 1
+                return self._try(method, url, body=body)
+            return said, response
+
+        ending = http_patience.patiently(
+            ask, retries=self._retries, accepts=lambda answer: answer.is_success or answer.status_code in absent
+        )
+        response: httpx.Response = ending.response
+        if ending.is_answer:
+            return response
+        what = f"answered {ending.said}{ending.after}{_saying(ending.response)}"
+        hint = "Check uri, resource, params and auth." if ending.refused else "Run again later, or raise retries."
+        raise self.error(what, url, hint)
 
     def _try(
         self,
@@ -198,6 +200,11 @@ def _body(source: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
     if method == "GET" and "body" in options:
         raise ConfigError(f"[sources.{source}] has a body, which GET does not send", hint='Set method = "POST".')
     return dict(options.get("body", {})) if method == "POST" else None
+
+
+def _no_number(name: str) -> None:
+    """NaN and Infinity are not JSON, though Python writes them: as text or as null they would be guessed."""
+    raise FloatingPointError(name)
 
 
 def _as_text(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from tidemill.core.errors import ConflictError, NotFoundError, StoreError
 from tidemill.core.ids import new_id
 from tidemill.core.labelling import LabelEvent, Labelling, LabelTask
-from tidemill.store import annotating, label_history, labelling
+from tidemill.store import annotating, label_deleting, label_history, labelling
 from tidemill.store.annotating import release, say, take, undo
 from tidemill.store.database import Database, Transaction
 from tidemill.store.labelling import NewTask
@@ -160,6 +160,27 @@ def check_what_is_said_is_kept_and_can_be_taken_back(database: Database) -> None
 def _history(database: Database, queue: Labelling, number: int) -> list[LabelEvent]:
     with database.reading() as tx:
         return label_history.history(tx, queue.id, number)
+
+
+def check_a_deleted_queue_leaves_nothing_and_others_as_they_were(database: Database) -> None:
+    """Who holds a task is told; the name is free again."""
+    queue, other = a_queue(database, 3), a_queue(database, 1)
+    assert _given(database, queue, "ann") == _given(database, other, "ann") == [1]
+    _said(database, queue, 1, "ann")
+    assert _given(database, queue, "ann") == [2]
+    with writing(database, queue) as (tx, now):
+        assert label_deleting.leased(tx, now) == {"ann": 1}
+        assert label_deleting.labels_in(tx, now) == 1
+        label_deleting.delete_queue(tx, now)
+    raises(database, NotFoundError, lambda tx: labelling.lock(tx, queue.id), queue.id)
+    with database.reading() as tx:
+        assert not labelling.all_tasks(tx, queue.id)
+        assert not labelling.batches(tx, queue.id)
+        assert not label_history.places(tx, queue.id)
+        assert not label_history.events(tx, queue.id)
+        assert len(label_history.places(tx, other.id)) == 1
+    with database.transaction() as tx:
+        assert labelling.create_queue(tx, replace(queue, id=new_id()))
 
 
 def check_decisions_settle_a_task(database: Database) -> None:

@@ -87,3 +87,14 @@ def test_a_file_without_bad_lines_is_not_changed():
 def test_a_wrong_choice_is_named():
     with pytest.raises(ConfigError, match="bad_lines must be 'fail' or 'quarantine': 'skip'"):
         parse_source("s", {"uri": "f.csv", "bad_lines": "skip"})
+
+
+def test_a_fixed_type_is_read_in_the_notation_of_the_file():
+    """Else every line of a file with decimal commas is put aside."""
+    options = {"decimal": ",", "thousands": ".", "schema": {"fee": "float64", "paid": "bool"}}
+    data = b"fee;paid\n1.234,5;true\n1234,5;FALSE\n12.34,5;true\nx;false\n1,0;maybe\n"
+    good, bad = good_csv(data, options, "f.csv")
+    assert good == b"fee;paid\n1.234,5;true\n1234,5;FALSE\n"
+    assert [(line.line, line.reason) for line in bad] == [
+        (4, "fee is '12.34,5', not float64"), (5, "fee is 'x', not float64"), (6, "paid is 'maybe', not bool"),
+    ]  # fmt: skip

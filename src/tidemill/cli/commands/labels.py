@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from tidemill.cli.commands.labels_annotate import annotate
+from tidemill.cli.commands.labels_delete import delete
 from tidemill.cli.commands.labels_files import errors, export, import_
 from tidemill.cli.commands.labels_input import queue_of, table_of
 from tidemill.cli.given import reading
@@ -18,7 +19,7 @@ from tidemill.core.errors import UsageError
 from tidemill.core.labelling import LabellingProgress, LabelTask
 from tidemill.data.labels.agreement import Agreement
 from tidemill.data.labels.queues import label_queue, label_queues
-from tidemill.data.labels.schema import LabelSchema, parsed, shown
+from tidemill.data.labels.schema import LabelSchema, names_in, parsed, shown
 from tidemill.data.labels.tasks import tasks_of
 from tidemill.project import open_project_store, use_project
 
@@ -31,19 +32,15 @@ def command() -> None:
     """Hold the subcommands."""
 
 
-for _part in (annotate, errors, export, import_):
+for _part in (annotate, delete, errors, export, import_):
     command.add_command(_part)
-
-
-def _classes(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 @command.command(name="create", short_help="Make a queue from the rows of a table.")
 @click.argument("name")
 @click.option("--from", "source", metavar="FILE|SOURCE", help="The table whose rows are the tasks.")
 @click.option("--key", help="Columns that name a row, with commas between them.")
-@click.option("--classes", help="The classes, with commas between them.")
+@click.option("--classes", help="The classes, with commas between them: good,'\"bad, rather\"'.")
 @click.option("--multiple", is_flag=True, help="Several classes may be chosen.")
 @click.option("--number", is_flag=True, help="A label is a number; so it is with --min or --max.")
 @click.option("--min", "minimum", type=float, help="The smallest number.")
@@ -71,16 +68,16 @@ def create(
     if classes is None and not number and bounds["minimum"] is None and bounds["maximum"] is None:
         hint = "Give --classes good,bad, or --number; a queue that is there gets rows with: tidemill labels add."
         raise UsageError("it is not said what a label is", value=name, hint=hint)
-    schema = LabelSchema(_classes(classes), **bounds)
+    schema = LabelSchema(names_in(classes or ""), **bounds)
     text = guidelines.read_text(encoding="utf-8") if guidelines else ""
     rows = None if source is None else table_of(setup, source, pairs)
     if rows is not None:
-        tasks_of(rows, _classes(key) or None)  # what is wrong with the rows is said before there is a queue
+        tasks_of(rows, names_in(key or "") or None)  # what is wrong with the rows is said before there is a queue
     with use_project(setup.project()) as project:
         queue = label_queue(
             name, schema, guidelines=text, overlap=overlap, lease=lease, store=open_project_store(project)
         )
-    added = None if rows is None else queue.add(rows, key=_classes(key) or None)
+    added = None if rows is None else queue.add(rows, key=names_in(key or "") or None)
     if setup.json:
         emit({"status": "created", "queue": name, "added": added, "tasks": queue.progress().tasks})
     elif added is None:
@@ -98,7 +95,7 @@ def create(
 def add(setup: Setup, name: str, source: str, key: str | None, pairs: Sequence[str]) -> None:
     """Add the rows of a table to the queue NAME; rows that it has already stay."""
     with queue_of(setup, name) as queue:
-        added = queue.add(table_of(setup, source, pairs), key=_classes(key) or None)
+        added = queue.add(table_of(setup, source, pairs), key=names_in(key or "") or None)
     if setup.json:
         emit({"status": "added", "queue": name, "added": added})
     else:
@@ -343,7 +340,7 @@ def change(setup: Setup, name: str, guidelines: Path | None, classes: str | None
     """Change the guidelines, overlap or lease of the queue NAME, or add classes to it."""
     text = None if guidelines is None else guidelines.read_text(encoding="utf-8")
     with queue_of(setup, name) as queue:
-        queue.change(guidelines=text, classes=None if classes is None else _classes(classes), **changes)
+        queue.change(guidelines=text, classes=None if classes is None else names_in(classes), **changes)
         record = queue.record
     if setup.json:
         emit({"status": "changed", "queue": record})

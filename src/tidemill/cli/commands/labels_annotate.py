@@ -14,7 +14,7 @@ from tidemill.core.clock import elapsed
 from tidemill.core.errors import ConflictError, NotFoundError, UsageError
 from tidemill.core.labelling import LabelTask
 from tidemill.data.labels.queue import LabelQueue
-from tidemill.data.labels.schema import LabelSchema, accepted, shown
+from tidemill.data.labels.schema import LabelSchema, accepted, names_in, shown
 
 #: Keys that mean something else than a class.
 SKIP, FLAG, UNDO, QUIT, HELP = "s", "f", "u", "q", "?"
@@ -139,8 +139,7 @@ def _label(schema: LabelSchema, keys: dict[str, str], text: str) -> object:
         return accepted(schema, text)
     if schema.kind == "class":
         return accepted(schema, keys.get(text.lower(), text))
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    return accepted(schema, [keys.get(part.lower(), part) for part in parts])
+    return accepted(schema, [keys.get(part.lower(), part) for part in names_in(text)])
 
 
 def _say(setup: Setup, text: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -39,13 +41,28 @@ def command(setup: Setup, what: str | None, pairs: tuple[str, ...]) -> None:
         source = source_named(what, here, options)
         info = source_info(source, root=here.root, sources=here.sources)
     cursors = _positions(project, source)
+    messages = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
+    messages += _misnamed(source, [column.name for column in info.schema])
     if setup.json:
+        for message in messages:
+            emit({"warning": message})
         for position in cursors:
             emit({"cursor": position})
         emit({"status": "found", "source": info})
         return
     _show(info, source, cursors)
-    warned([str(item.message) for item in caught if issubclass(item.category, UserWarning)])
+    warned(messages)
+
+
+def _misnamed(source: Source, columns: Sequence[str]) -> Iterator[str]:
+    """What the declaration says of columns that the source does not have."""
+    uses = {"event_time": "since and until cannot be used", "cursor": "it cannot be read incrementally"}
+    for key, loss in uses.items():
+        name = getattr(source, key)
+        if name is not None and name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            yield f"{key} = {name!r} is no column of source {source.name!r}: {loss}.{meant}"
 
 
 def _list(setup: Setup, project: Project) -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tidemill.core import clock
 from tidemill.core.errors import ConflictError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.core.labelling import Labelling
-from tidemill.data.expected import TEXT, require
+from tidemill.data.expected import FLAG, TEXT, require
 from tidemill.data.labels.queue import LabelQueue, lease_of, overlap_of, subject_of
 from tidemill.data.labels.schema import LabelSchema, from_mapping, to_mapping
 from tidemill.project import current_project, open_project_store
-from tidemill.store import Store, audit, labelling
+from tidemill.store import Store, audit, label_deleting, labelling
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A queue that was deleted, and how much was in it."""
+
+    queue: str
+    tasks: int
+    labels: int
 
 
 def label_queue(
@@ -69,6 +80,43 @@ def label_queue(
             hint="Open it without a schema, or choose another name.",
         )
     return LabelQueue(opened, found)
+
+
+def delete_queue(name: str, *, force: bool = False, store: Store | None = None) -> Deleted:
+    """Delete a labelling queue with its tasks, labels and history, which cannot be undone; the audit keeps that it was.
+
+    Parameters
+    ----------
+    name
+        The queue.
+    force
+        Whether to delete it though annotators hold tasks of it: what they submit then is refused.
+    store
+        The current project's by default.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such queue.
+    ConflictError
+        If annotators hold tasks, and `force` is not set.
+    """
+    require("delete_queue", name=(name, TEXT), force=(force, FLAG))
+    opened = open_project_store(current_project()) if store is None else store
+    with opened.metadata.transaction() as tx:
+        queue = labelling.lock(tx, labelling.get_queue(tx, name).id)
+        holders = label_deleting.leased(tx, queue)
+        if holders and not force:
+            raise ConflictError(
+                f"annotators are at work on the queue {name!r}",
+                value=holders,
+                hint="Wait until they have submitted or their leases have run out, or delete it with force.",
+            )
+        deleted = Deleted(name, sum(labelling.counts(tx, queue.id).values()), label_deleting.labels_in(tx, queue))
+        label_deleting.delete_queue(tx, queue)
+        details = {"tasks": deleted.tasks, "labels": deleted.labels, "held": holders}
+        audit.record(tx, "labels.delete", subject_of(queue), details)
+    return deleted
 
 
 def label_queues(store: Store | None = None) -> list[LabelQueue]:

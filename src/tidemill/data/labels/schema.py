@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,10 +107,20 @@ def accepted(schema: LabelSchema, value: Any) -> Any:
     return [name for name in schema.classes if name in chosen]
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """Names that are typed with commas between them; one that has a comma itself stands in double quotes.
+
+    >>> names_in('good, "bad, but not hopeless"')
+    ('good', 'bad, but not hopeless')
+    """
+    rows = csv.reader([text], skipinitialspace=True)
+    return tuple(name.strip() for row in rows for name in row if name.strip())
+
+
 def parsed(schema: LabelSchema, text: str) -> Any:
-    """The label that somebody has typed: a class, classes with commas between them, a number."""
+    """The label that somebody has typed: a class, classes as in `names_in`, a number."""
     if schema.kind == "multi_label":
-        return accepted(schema, [part.strip() for part in text.split(",") if part.strip()])
+        return accepted(schema, names_in(text))
     return accepted(schema, text.strip())
 
 

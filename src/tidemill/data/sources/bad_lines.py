@@ -11,10 +11,14 @@ from typing import Any
 
 import polars as pl
 
+from tidemill.data.sources.csv_types import as_type
+from tidemill.data.sources.dialect import dialect_of
 from tidemill.data.types import polars_type
 
 #: A record of more lines than this is taken for a quote that was never closed.
 _LONGEST_RECORD = 50
+#: Lines from which the separator is seen where none is given.
+_SEEN = 200
 #: How the reason of a line begins whose bytes are no text.
 UNDECODED = "not of the declared encoding"
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -55,10 +59,13 @@ def good_csv(data: bytes, options: Mapping[str, Any], file: str) -> tuple[bytes,
     (b'dest,miles\nIAH,1400\n', 3, '1 field, not 2')
     """
     lines = _decoded(data, options).splitlines(keepends=True)
+    if "separator" not in options:
+        head = "".join(lines[:_SEEN]).encode(errors="replace")
+        options = {**options, "separator": dialect_of(head, options).separator}
     quote, comment = options.get("quote", '"'), options.get("comment")
     records, bad = _records(lines, quote, comment, file)
     parsed = csv.reader(
-        (record.text for record in records), delimiter=options.get("separator", ","), quotechar=quote, strict=False
+        (record.text for record in records), delimiter=options["separator"], quotechar=quote, strict=False
     )
     good: list[_Record] = []
     width = 0
@@ -169,19 +176,12 @@ def _typed(records: list[_Record], options: Mapping[str, Any], file: str) -> tup
     reasons: dict[int, str] = {}
     for name, kind in fixed.items():
         if name in frame.columns and kind != pl.String:
-            for row in _misfits(frame[name], kind):
+            for row in _misfits(frame[name], kind, options):
                 reasons.setdefault(row + 1, f"{name} is {frame[name][row]!r}, not {options['schema'][name]}")
     good = [record for index, record in enumerate(records) if index not in reasons]
     return good, [_bad(file, records[index], reason) for index, reason in sorted(reasons.items())]
 
 
-def _misfits(column: pl.Series, kind: pl.DataType) -> list[int]:
-    if isinstance(kind, pl.Datetime):
-        cast = column.str.replace(" ", "T", literal=True).str.to_datetime(strict=False, time_zone=kind.time_zone)
-    elif kind.is_temporal():
-        cast = column.str.strptime(kind, strict=False)  # type: ignore[arg-type]  # a time type
-    elif kind == pl.Boolean:
-        cast = column.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None)
-    else:
-        cast = column.str.strip_chars().cast(kind, strict=False)
-    return (cast.is_null() & column.is_not_null()).arg_true().to_list()
+def _misfits(column: pl.Series, kind: pl.DataType, options: Mapping[str, Any]) -> list[int]:
+    values = as_type(column, kind, options.get("decimal", "."), options.get("thousands", ""))
+    return (values.is_null() & column.is_not_null()).arg_true().to_list()

@@ -12,7 +12,7 @@ import polars as pl
 from tidemill.core.errors import DataError, SchemaError
 from tidemill.data.sources.bad_lines import UNDECODED, BadLine, good_csv
 from tidemill.data.sources.csv_blocks import Block, Text, is_whole
-from tidemill.data.sources.csv_types import fitted
+from tidemill.data.sources.csv_types import as_type, plain_numbers
 from tidemill.data.sources.dialect import Dialect, Header
 from tidemill.data.sources.encodings import not_utf8
 from tidemill.data.types import physical_type
@@ -80,14 +80,7 @@ class Parser:
         """A column as the type that the option ``schema`` fixes; SchemaError names the row of a value that is not."""
         if column.dtype == kind:
             return column
-        if isinstance(kind, pl.Datetime):
-            values = as_time(column, kind)
-        elif kind.is_temporal():
-            values = column.str.strptime(kind, strict=False)  # type: ignore[arg-type]  # a time type
-        elif kind == pl.Boolean:
-            values = fitted(column, "bool")
-        else:
-            values = self.plain_numbers(column).str.strip_chars().cast(kind, strict=False)
+        values = as_type(column, kind, self.dialect.decimal, self.dialect.thousands)
         if values.null_count() != column.null_count():
             row = int((values.is_null() & column.is_not_null()).arg_max() or 0)
             raise SchemaError(
@@ -100,15 +93,7 @@ class Parser:
 
     def plain_numbers(self, column: pl.Series) -> pl.Series:
         """A text column with its numbers as Polars reads them; what is none in this dialect is ``"?"``."""
-        dialect = self.dialect
-        if dialect.has_plain_numbers or column.dtype != pl.String:
-            return column
-        decimal, thousands = re.escape(dialect.decimal), re.escape(dialect.thousands)
-        whole = rf"(\d+|\d{{1,3}}({thousands}\d{{3}})+)" if thousands else r"\d+"
-        pattern = rf"^\s*[+-]?({whole}({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?\s*$"
-        plain = column.str.replace_all(dialect.thousands, "", literal=True) if dialect.thousands else column
-        plain = plain.str.replace(dialect.decimal, ".", literal=True)
-        return plain.set(~column.str.contains(pattern), "?")
+        return plain_numbers(column, self.dialect.decimal, self.dialect.thousands)
 
     def _read_block(self, block: Block, **how: Any) -> pl.DataFrame:
         if self._cleaned is not None and self._cleaned[0] == block:
@@ -145,14 +130,6 @@ class Parser:
         else:
             data = self.text.view(block.start, block.end)
         return is_whole(data, frame.height, width, self.dialect.separator, self.dialect.quote)
-
-
-def as_time(column: pl.Series, kind: pl.Datetime) -> pl.Series:
-    """A text column as times of a type; a value that is none is null."""
-    if kind.time_zone is None:
-        text = column.str.replace(" ", "T", literal=True)
-        return text.str.to_datetime(time_unit=kind.time_unit, strict=False)
-    return fitted(column, "utc").dt.convert_time_zone(kind.time_zone).cast(kind)
 
 
 def unparsable(parser: Parser, block: Block) -> DataError:

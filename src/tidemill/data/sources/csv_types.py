@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, TypeAlias
 
 import polars as pl
@@ -73,6 +74,40 @@ def fitted(column: pl.Series, kind: Kind) -> pl.Series:
     if kind == "date":
         return column.str.to_date("%Y-%m-%d", strict=False).set(column.str.len_bytes() != 10, None)
     return _as_time(column) if kind == "time" else _as_utc(column)
+
+
+def as_type(column: pl.Series, kind: pl.DataType, decimal: str = ".", thousands: str = "") -> pl.Series:
+    """A text column as a type that is fixed; a value that is not of it is null.
+
+    >>> as_type(pl.Series(["1.234,5", "x"]), pl.Float64(), ",", ".").to_list()
+    [1234.5, None]
+    """
+    if isinstance(kind, pl.Datetime):
+        return _as_fixed_time(column, kind)
+    if kind.is_temporal():
+        return column.str.strptime(kind, strict=False)  # type: ignore[arg-type]  # a time type
+    if kind == pl.Boolean:
+        return fitted(column, "bool")
+    return plain_numbers(column, decimal, thousands).str.strip_chars().cast(kind, strict=False)
+
+
+def plain_numbers(column: pl.Series, decimal: str, thousands: str) -> pl.Series:
+    """A text column with its numbers as Polars reads them; what is none with these signs is ``"?"``."""
+    if (decimal == "." and not thousands) or column.dtype != pl.String:
+        return column
+    sign, group = re.escape(decimal), re.escape(thousands)
+    whole = rf"(\d+|\d{{1,3}}({group}\d{{3}})+)" if thousands else r"\d+"
+    pattern = rf"^\s*[+-]?({whole}({sign}\d*)?|{sign}\d+)([eE][+-]?\d+)?\s*$"
+    plain = column.str.replace_all(thousands, "", literal=True) if thousands else column
+    plain = plain.str.replace(decimal, ".", literal=True)
+    return plain.set(~column.str.contains(pattern), "?")
+
+
+def _as_fixed_time(column: pl.Series, kind: pl.Datetime) -> pl.Series:
+    if kind.time_zone is None:
+        text = column.str.replace(" ", "T", literal=True)
+        return text.str.to_datetime(time_unit=kind.time_unit, strict=False)
+    return fitted(column, "utc").dt.convert_time_zone(kind.time_zone).cast(kind)
 
 
 def _as_time(column: pl.Series) -> pl.Series:

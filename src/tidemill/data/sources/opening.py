@@ -100,6 +100,12 @@ def unpacked_size(path: Path, options: Mapping[str, Any]) -> int:
 
 def _unpacked(path: Path, options: Mapping[str, Any], folder: Path | None, *, plainly: bool = False) -> Path | bytes:
     suffix = path.suffix.lower()
+    if "member" in options and suffix != ".zip":
+        raise ConfigError(
+            f"{path.name} is no archive of several files, and has no member",
+            value=options["member"],
+            hint="Leave member out: it chooses a file of a .zip.",
+        )
     if suffix not in COMPRESSED or (suffix == ".zst" and plainly):
         return path
     if folder is None:
