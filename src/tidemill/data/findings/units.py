@@ -28,8 +28,8 @@ _MAGNITUDE, _MAGNITUDE_FACTOR = 8.0, 3.0
 _LEAST_JUMP, _JUMP, _WIDEST, _PER_WIDTH = 0.75, 1.5, 0.3, 0.05
 #: How far other columns of a stretch may be from their other rows, besides chance, before it is the rows that differ.
 _TOGETHER, _TOGETHER_NOISE = 0.3, 1.6
-#: The best of all stretches of even rows is at most this many standard errors away.
-_EVEN = 4.0
+#: The best of all stretches of even rows is at most this many standard errors away, that of uneven ones this many.
+_EVEN, _UNEVEN = 4.0, 7.0
 #: How far, in logarithms, the ratio of the two medians may be from the factor, besides chance.
 _MIDDLE = 0.03
 _CONVERSIONS: tuple[tuple[float, float, str], ...] = (
@@ -157,8 +157,10 @@ def _of_stretch(numbers: Floats, places: Any, inside: Flags, others: Sequence[Fl
         return None
     if fit.strict:
         return fit
-    if fit.jump < _JUMP and not _is_even(np.where(inside, numbers * fit.factor + fit.offset, numbers)):
-        return None
+    if fit.jump < _JUMP:
+        converted = np.where(inside, numbers * fit.factor + fit.offset, numbers)
+        if _unevenness(numbers) < _UNEVEN or _unevenness(converted) > _EVEN:
+            return None
     return None if _moved_together(places, inside, others, moderate=fit.jump < _JUMP) else fit
 
 
@@ -175,14 +177,14 @@ def _jumps(numbers: Floats, inside: Flags, fit: _Fit) -> bool:
     return True
 
 
-def _is_even(numbers: Floats) -> bool:
-    """Whether no stretch of the rows differs from the others by more than chance."""
+def _unevenness(numbers: Floats) -> float:
+    """How many standard errors the ranks of the best of all stretches are from those of the other rows."""
     signal = ranks(numbers)
     inside = best_stretch(signal).inside
     if inside.all() or not inside.any():
-        return True
+        return 0.0
     noise = float(signal.std()) * math.sqrt(1 / inside.sum() + 1 / (~inside).sum())
-    return abs(float(signal[inside].mean() - signal[~inside].mean())) <= _EVEN * max(noise, 1e-12)
+    return abs(float(signal[inside].mean() - signal[~inside].mean())) / max(noise, 1e-12)
 
 
 def _scale(inside: Floats, outside: Floats) -> _Fit | None:
