@@ -15,6 +15,7 @@ from tidemill.data.examining import examine
 from tidemill.data.expected import PAIRS, TABLES, TEXT, require_set
 from tidemill.data.faces import as_html, as_text
 from tidemill.data.findings.consequences import without_consequences
+from tidemill.data.findings.doubtful import find_doubtful_labels
 from tidemill.data.findings.finding import Finding
 from tidemill.data.findings.labels import find_in_labels
 from tidemill.data.findings.leaks import find_leaks
@@ -165,6 +166,7 @@ def explore(
     findings += find_leaks(seen.labels, available_at, prediction_time, target)
     if target is not None:
         findings += find_in_labels(seen.labels, target)
+        findings += find_doubtful_labels(seen.sample, target)
     drift = tuple(
         item for name, part in (parts or {}).items() for item in part_drift(seen.sample, collected(part), name)
     )

@@ -55,6 +55,11 @@ class JudgedFault:
     finding: Finding | None
     strays: tuple[Finding, ...]
 
+    @property
+    def changed(self) -> bool:
+        """Whether the fault changed anything: a small share of few rows may be none."""
+        return bool(self.injected.rows or self.injected.removed or self.injected.added)
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -68,8 +73,9 @@ class Judgement:
 
     @property
     def recall(self) -> float:
-        """The share of faults that was found; NaN if none was put in."""
-        return sum(fault.finding is not None for fault in self.faults) / len(self.faults) if self.faults else math.nan
+        """The share of faults that was found, of those that changed something; NaN if none was put in."""
+        put_in = [fault for fault in self.faults if fault.changed]
+        return sum(fault.finding is not None for fault in put_in) / len(put_in) if put_in else math.nan
 
 
 def judge_exploration(

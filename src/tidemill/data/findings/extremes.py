@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import NormalDist
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +22,10 @@ _EXAMPLES = 5
 #: Outliers are at most this share of the values, or this many, lie this many times as far from the median as the
 #: farthest of the others and this many widths of the middle half, and chance puts them there this rarely.
 _RARE, _FEW, _TIMES, _WIDTHS, _CHANCE = 0.01, 3, 2.5, 5.0, 2e-4
-_TAILS, _TAIL = (10, 20, 40, 80, 160), 0.2
+#: Of logarithms: how many times smaller than the next value is far, how many values tell a distribution, and how much
+#: wider it may be at its end than at its upper quartile.
+_TIMES_SMALLER, _FEWEST_NORMAL, _GROWING, _NORMAL_CHANCE = 25.0, 30, 1.2, 2e-5
+_TAILS, _TAIL = (10, 14, 20, 28, 40, 56, 80, 112, 160), 0.25
 _SHORTEST, _SHORT, _WIDE = 5, 40, 5.0
 _MOST_CODED, _CROWD = 0.6, 10.0
 _CODES = frozenset(
@@ -176,9 +180,49 @@ def _beyond_gaps(column: MeasuredColumn, values: Floats, counts: Any) -> Iterato
         original, number = values[::sign], counts[::sign]
         distance = (original - median) * sign
         first = _first_beyond(distance, number, width=three - quarter)
+        if first is None and column.is_number:
+            first = _beyond_in_logarithms(values, counts, sign)
         if first is not None:
             count = int(number[first:].sum())
             yield _far(column, original[first:][::-1], float(original[first - 1]), median, count, sign)
+
+
+def _beyond_in_logarithms(values: Floats, counts: Any, sign: int) -> int | None:
+    """Index of the first value that is too far for logarithms that fall like a normal distribution's, or faster.
+
+    The distribution is the widest of those that pass through one of the column's quantiles or its last value. Where
+    they grow wider the farther out, the tail is longer than that, and nothing is said; nor is it of small values of a
+    column that has zeros.
+    """
+    order = np.log(values[values > 0])[::sign] * sign
+    number = counts[values > 0][::sign]
+    if len(order) < _MIN_DISTINCT or (sign < 0 and len(order) < len(values)):
+        return None
+    beyond = np.cumsum(number[::-1])[::-1]
+    step = math.log(_TIMES if sign > 0 else _TIMES_SMALLER)
+    rare = beyond[1:] <= max(_FEW, _RARE * beyond[0])
+    for place in (np.flatnonzero(rare & (np.diff(order) >= step)) + 1).tolist():
+        usual, far = np.repeat(order[:place], number[:place]), float(order[place])
+        # Small values near zero are as usual: there, logarithms fall like an exponential.
+        chance = _NORMAL_CHANCE if sign > 0 else _power_chance(usual[::-1], min(_FEW, int(beyond[place])), far)
+        if chance <= _CHANCE and _normal_chance(usual, far) < _NORMAL_CHANCE:
+            return place + len(values) - len(order)
+    return None
+
+
+def _normal_chance(usual: Floats, far: float) -> float:
+    """How rarely the largest of so many normal numbers is that far, if the usual ones are like a normal's at most."""
+    rows = len(usual)
+    if rows < _FEWEST_NORMAL:
+        return 1.0
+    middle = float(np.median(usual))
+    shares = [share for share in (0.75, 0.9, 0.95, 0.99) if rows * (1 - share) >= 1] + [rows / (rows + 1)]
+    widths = [
+        (float(np.quantile(usual, share)) - middle) / NormalDist().inv_cdf(share) for share in shares
+    ]  # fmt: skip
+    if widths[0] <= 0 or max(widths) > _GROWING * widths[0]:
+        return 1.0
+    return rows * NormalDist().cdf(-(far - middle) / max(widths))
 
 
 def _first_beyond(distance: Floats, counts: Any, width: float) -> int | None:
@@ -201,21 +245,27 @@ def _first_beyond(distance: Floats, counts: Any, width: float) -> int | None:
 def _chance(tail: Floats, beyond: int, far: float) -> float:
     """How rarely chance puts the `beyond` farthest values so far from a tail with these values (the farthest first).
 
-    A long tail falls like a power and is judged by the logarithms of its values: by the least that tails of several
-    lengths say, as one that falls faster does so more the farther out. A tail whose excesses spread no more than an
+    A long tail falls like a power and is judged by the logarithms of its values, as one that falls faster does so more
+    the farther out. A tail whose excesses spread no more than an
     exponential's is also judged by the values themselves, if the gap is wide.
     """
-    chance = 1.0
-    for length in _TAILS:
-        k = min(length, len(tail) - 1)
-        if k < 2 or (length > _TAILS[0] and k > _TAIL * len(tail)):
-            break
-        chance = min(chance, _gap_chance(np.log(tail[: k + 1]), beyond, math.log(far)))
+    chance = _power_chance(np.log(tail), beyond, math.log(far))
     k = min(_SHORT, len(tail) // 2)
     if k >= _SHORTEST and far >= _WIDE * tail[0]:
         excess = tail[:k] - tail[k]
         if excess.std() <= excess.mean():
             chance = min(chance, _gap_chance(tail[: k + 1], beyond, far))
+    return chance
+
+
+def _power_chance(logarithms: Floats, beyond: int, far: float) -> float:
+    """The least that tails of several lengths say of values that fall like a power; logarithms, the farthest first."""
+    chance = 1.0
+    for length in _TAILS:
+        k = min(length, len(logarithms) - 1)
+        if k < 2 or (length > _TAILS[0] and k > _TAIL * len(logarithms)):
+            break
+        chance = min(chance, _gap_chance(logarithms[: k + 1], beyond, far))
     return chance
 
 
@@ -227,7 +277,7 @@ def _gap_chance(tail: Floats, beyond: int, far: float) -> float:
 
 def _far(column: MeasuredColumn, far: Floats, last: float, median: float, count: int, sign: int) -> Finding:
     """The finding about values beyond a gap, the farthest first; `last` is the end of the others."""
-    name, times = column.profile.name, abs(far[-1] - median) / abs(last - median)
+    name = column.profile.name
     if column.is_number:
         shown = [plain(value) for value in far.tolist()]
         ends = f"{shown[0]:,.6g}", f"{median:,.6g}", f"{last:,.6g}"
@@ -239,10 +289,13 @@ def _far(column: MeasuredColumn, far: Floats, last: float, median: float, count:
         ends = shown[0], times_in(column, np.array([median]))[0], times_in(column, np.array([last]))[0]
         suggestion = f"Make it missing: NullValues(({name!r},), ({shown[0]!r}, …))."
         remedy = {"kind": "null_values", "columns": [name], "values": shown}
+    times = abs(far[-1] - median) / abs(last - median)
+    how = f"lies {times:.0f} times as far from the median ({ends[1]}) as the next value ({ends[2]})"
+    if times < _TIMES:
+        how = f"is {last / far[-1]:,.0f} times smaller than the next value ({ends[2]}; the median is {ends[1]})"
     return Finding(
         "impossible_value", name, "error", count, count / column.profile.rows, tuple(shown[:_EXAMPLES]),
-        f"{name} = {ends[0]} lies {times:.0f} times as far from the median ({ends[1]}) as the next value ({ends[2]}), "
-        "with nothing between.",
+        f"{name} = {ends[0]} {how}, with nothing between.",
         suggestion, remedy,
     )  # fmt: skip
 

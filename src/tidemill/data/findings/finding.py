@@ -24,7 +24,8 @@ class Finding:
         ``missing_burst``, ``stuck_values``, ``precision_change``, ``swapped_columns``, ``late_rows``, ``time_gap``.
         Between clocks: ``hour_mismatch``, ``clock_shift``, ``daylight_saving``. In whole rows: ``duplicate_rows``,
         ``near_duplicates``. Between tables: ``orphan_keys``, ``part_drift``, ``new_values``. About the target:
-        ``missing_labels``, ``suspiciously_predictive``, ``leak`` (known only after the prediction), ``leak_unchecked``.
+        ``missing_labels``, ``doubtful_labels``, ``suspiciously_predictive``, ``leak`` (known only after the
+        prediction), ``leak_unchecked``.
     column
         The column it is in.
     severity

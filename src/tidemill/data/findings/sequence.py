@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tidemill.data.findings.finding import Finding, number_of
-from tidemill.data.findings.stretches import Floats, Stretch, best_stretch, odds
+from tidemill.data.findings.stretches import BLOCKS, Floats, Stretch, best_stretch, odds
 from tidemill.data.findings.swaps import find_swapped
 from tidemill.data.types import plain
 from tidemill.measures.distances import ks
@@ -19,9 +19,13 @@ _FEWEST_ROWS = 50
 _FEWEST = 12
 #: The logarithm of how rarely chance may make a finding, in one of 64 * 65 / 2 stretches of a column.
 _SURE = 14.0 + math.log(64 * 65 / 2)
-_GONE, _THERE = 0.5, 0.1
+_GONE, _THERE, _SAME = 0.5, 0.1, 0.95
 _PLACES = tuple(range(-3, 7))
+#: A rounded stretch is rounded in all rows but few, and is not nearly all of the column.
+_ALL, _ROUNDED = 0.97, 0.95
 _FEWEST_DISTINCT, _LONGER = 20, 4.0
+#: A column of groups stays in so many rows, and another column stays in so many of those.
+_GROUPED, _TOGETHER = 0.5, 0.9
 _ALIKE, _TURNED = 0.3, 0.97
 _LATE, _LATENESS = 0.25, 0.05
 _JUMPS = 3
@@ -39,37 +43,58 @@ def find_in_sequence(sample: pl.DataFrame, rows: int) -> Iterator[Finding]:
     if sample.height < _FEWEST_ROWS:
         return
     scale = rows / sample.height
+    yield from _bursts(sample, scale)
     for column in sample.iter_columns():
-        yield from _burst(column, scale)
         if column.dtype.is_numeric() and not column.dtype.is_decimal():
-            yield from _in_numbers(column, scale)
+            yield from _in_numbers(column, sample, scale)
         elif isinstance(column.dtype, pl.Datetime) or column.dtype == pl.Date:
             yield from _late(column, scale)
     yield from find_swapped(sample, scale)
 
 
-def _burst(column: pl.Series, scale: float) -> Iterator[Finding]:
+def _bursts(sample: pl.DataFrame, scale: float) -> Iterator[Finding]:
+    """Columns that are missing in a stretch; those that are missing in the same stretch are one finding."""
+    found: list[tuple[Stretch, list[pl.Series]]] = []
+    for column in sample.iter_columns():
+        burst = _burst(column)
+        if burst is None:
+            continue
+        same = next((columns for other, columns in found if _is_same(burst, other)), None)
+        if same is None:
+            found.append((burst, [column]))
+        else:
+            same.append(column)
+    for stretch, columns in found:
+        missing, inside = columns[0].is_null().to_numpy(), stretch.inside
+        count, others = int(missing[inside].sum()), ", ".join(column.name for column in columns[1:])
+        yield Finding(
+            "missing_burst", columns[0].name, "warning", round(count * scale), count / len(missing), (),
+            f"{columns[0].name} is missing in {missing[inside].mean():.0%} of a stretch of rows ({stretch.where}) and "
+            f"in {missing[~inside].mean():.1%} of others{f'; so are {others}' if others else ''}.",
+            "Ask the source what failed there; a model learns the stretch and not the value.",
+        )  # fmt: skip
+
+
+def _is_same(one: Stretch, other: Stretch) -> bool:
+    common = min(one.stop, other.stop) - max(one.start, other.start)
+    return common >= _SAME * (max(one.stop, other.stop) - min(one.start, other.start))
+
+
+def _burst(column: pl.Series) -> Stretch | None:
     missing = column.is_null().to_numpy()
     if not _FEWEST <= missing.sum() < len(missing):
-        return
+        return None
     found = best_stretch(missing.astype(np.float64))
+    if missing[found.inside].mean() < missing.mean():
+        found = _other_side(found)
     inside = found.inside
     if inside.all() or not inside.any():
-        return
-    if missing[inside].mean() < missing[~inside].mean():
-        found = _other_side(found)
-        inside = found.inside if found.stop > found.start else ~inside
-    here, there = float(missing[inside].mean()), float(missing[~inside].mean()) if (~inside).any() else 1.0
+        return None
+    here, there = float(missing[inside].mean()), float(missing[~inside].mean())
     if here < _GONE or there > _THERE or odds(here, float(inside.sum()), there) < _SURE:
-        return
-    if missing[inside].sum() < _LONGER * _longest_run(missing[~inside]):
-        return  # values stop coming again and again, as at the end of each day
-    count = round(int(missing[inside].sum()) * scale)
-    yield Finding(
-        "missing_burst", column.name, "warning", count, count / (len(missing) * scale), (),
-        f"{column.name} is missing in {here:.0%} of a stretch of rows ({found.where}) and in {there:.1%} of others.",
-        "Ask the source what failed there; a model learns the stretch and not the value.",
-    )  # fmt: skip
+        return None
+    # Else values stop coming again and again, as at the end of each day.
+    return found if missing[inside].sum() >= _LONGER * _longest_run(missing[~inside]) else None
 
 
 def _longest_run(flags: npt.NDArray[np.bool_]) -> int:
@@ -83,7 +108,7 @@ def _other_side(found: Stretch) -> Stretch:
     return max(left, right, key=lambda side: side.share)
 
 
-def _in_numbers(column: pl.Series, scale: float) -> Iterator[Finding]:
+def _in_numbers(column: pl.Series, sample: pl.DataFrame, scale: float) -> Iterator[Finding]:
     known = column.drop_nulls().cast(pl.Float64).to_numpy()
     known = known[np.isfinite(known)]
     if len(known) < _FEWEST_ROWS:
@@ -92,14 +117,31 @@ def _in_numbers(column: pl.Series, scale: float) -> Iterator[Finding]:
     if distinct < _FEWEST_DISTINCT:
         return
     rows = column.len() * scale
-    stuck = list(_stuck(column.name, known, scale, rows))
+    stuck = list(_stuck(column, known, sample, scale))
     yield from stuck
     if not stuck:
         yield from _coarser(column.name, known, scale, rows)
     yield from _sign(column.name, known, scale, rows)
 
 
-def _stuck(name: str, values: Floats, scale: float, rows: float) -> Iterator[Finding]:
+def _is_of_groups(column: pl.Series, sample: pl.DataFrame, value: float) -> bool:
+    """Whether the value is that of a group of rows: where the column stays, there and elsewhere, another one does."""
+    stays, there = _stays(column), (column == value).fill_null(value=False)[1:].to_numpy()
+    if stays.mean() < _GROUPED:
+        return False
+    for other in sample.iter_columns():
+        if other.name != column.name and not other.dtype.is_nested():
+            same = _stays(other)
+            if not same.all() and same[stays].mean() >= _TOGETHER and same[stays & there].all():
+                return True
+    return False
+
+
+def _stays(column: pl.Series) -> npt.NDArray[np.bool_]:
+    return column.eq_missing(column.shift(1))[1:].to_numpy()
+
+
+def _stuck(column: pl.Series, values: Floats, sample: pl.DataFrame, scale: float) -> Iterator[Finding]:
     """One value repeated in a run that is several times as long as any other run of the column."""
     starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
     lengths = np.diff(np.append(starts, len(values)))
@@ -117,10 +159,12 @@ def _stuck(name: str, values: Floats, scale: float, rows: float) -> Iterator[Fin
     again = max(again, float((others == value).mean()), 1 / len(values))
     if longest < max(5, _LONGER * usual) or longest * -math.log(min(again, 1 - 1e-9)) < 10 + math.log(len(values)):
         return
-    first = int(starts[order[0]])
+    if _is_of_groups(column, sample, value):
+        return
+    first, name = int(starts[order[0]]), column.name
     count = round(longest * scale)
     yield Finding(
-        "stuck_values", name, "warning", count, count / rows, (plain(value),),
+        "stuck_values", name, "warning", count, count / (column.len() * scale), (plain(value),),
         f"{name} is {value:,.6g} in {count:,} rows on end, from {first / len(values):.0%} of the way; no other value "
         f"stays longer than {usual:,} rows.",
         "Ask whether the source stood still there; if it did, make the stretch missing.",
@@ -143,29 +187,42 @@ def _coarser(name: str, values: Floats, scale: float, rows: float) -> Iterator[F
     known = np.isfinite(places)
     if known.sum() < _FEWEST_ROWS or places[known].min() == places[known].max():
         return
-    fine = np.where(known, places, np.median(places[known]))
-    found = best_stretch(fine)
-    inside = found.inside
-    for side, rest, is_inside in ((inside & known, ~inside & known, True), (~inside & known, inside & known, False)):
-        if side.sum() < _FEWEST or rest.sum() < _FEWEST:
+    # Rows that repeat the one before them, such as those of one person, are one piece of evidence.
+    fresh = np.concatenate([[True], values[1:] != values[:-1]])
+    for most in np.unique(places[known])[:-1].tolist():
+        finer = (known & (places > most)).astype(np.float64)
+        if not _FEWEST <= len(finer) - finer.sum() <= _ROUNDED * len(finer):
             continue
-        most = float(np.quantile(places[side], 0.95))
-        elsewhere = float((places[rest] <= most).mean())
-        # Rows that repeat the one before them, such as those of one person, are one piece of evidence.
-        fresh = float((np.diff(values[rest]) != 0).mean())
-        hits = float((places[side] <= most).mean())
-        if elsewhere <= 0.5 and odds(hits, side.sum() * fresh, elsewhere) >= _SURE:
-            where = found if is_inside else _other_side(found)
-            count = round(int(side.sum()) * scale)
-            step = 10.0**-most
-            examples = tuple(plain(value) for value in values[side][:3].tolist())
-            steps = "whole numbers" if step == 1 else f"steps of {step:g}"
-            yield Finding(
-                "precision_change", name, "warning", count, count / rows, examples,
-                f"{name} is rounded to {steps} in a stretch of rows ({where.where}), and the others are not.",
-                "Ask the source what changed; round all rows alike if a model could learn the stretch from the digits.",
-            )  # fmt: skip
-            return
+        found = best_stretch(finer)
+        inside, inner = found.inside, known & ~_near_ends(found)
+        for side, where in ((inside, found.where), (~inside, _other_side(found).where)):
+            here, there = side & inner, ~side & inner
+            if min(here.sum(), there.sum()) < _FEWEST:
+                continue
+            hits, elsewhere = 1 - float(finer[here].mean()), 1 - float(finer[there].mean())
+            evidence = float(here.sum()) * float(fresh[there].mean()) * (values[here].min() < values[here].max())
+            if hits >= _ALL and elsewhere <= 0.5 and odds(hits, evidence, elsewhere) >= _SURE:
+                yield _rounded(name, values[here], most, where, scale, rows)
+                return
+
+
+def _near_ends(found: Stretch) -> npt.NDArray[np.bool_]:
+    """Rows within a block of an end: chance may have moved it so far."""
+    near, block = np.zeros(found.rows, dtype=np.bool_), -(-found.rows // BLOCKS)
+    for end in (found.start, found.stop):
+        if 0 < end < found.rows:
+            near[max(0, end - block) : end + block] = True
+    return near
+
+
+def _rounded(name: str, values: Floats, most: float, where: str, scale: float, rows: float) -> Finding:
+    count, step = round(len(values) * scale), 10.0**-most
+    steps = "whole numbers" if step == 1 else f"steps of {step:g}"
+    return Finding(
+        "precision_change", name, "warning", count, count / rows, tuple(plain(value) for value in values[:3].tolist()),
+        f"{name} is rounded to {steps} in a stretch of rows ({where}), and the others are not.",
+        "Ask the source what changed; round all rows alike if a model could learn the stretch from the digits.",
+    )  # fmt: skip
 
 
 def _sign(name: str, values: Floats, scale: float, rows: float) -> Iterator[Finding]:

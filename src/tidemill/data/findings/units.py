@@ -13,10 +13,9 @@ import polars as pl
 from tidemill.data.findings.beside import Conditions, conditions_of, step_beside_others
 from tidemill.data.findings.finding import Finding
 from tidemill.data.findings.stretches import Flags, Floats, best_stretch, ranks
-from tidemill.measures.distances import ks
 
 #: Rows on each side of a group, and of a stretch that other columns speak for.
-_FEWEST, _FEWEST_STRETCH = 200, 25
+_FEWEST, _FEWEST_STRETCH, _FEWEST_FRESH = 200, 25, 12
 _FEWEST_DISTINCT, _FEWEST_WHOLE, _ROW_NUMBERS = 20, 32, 0.9
 _MOST_GROUPS = 30
 _CELSIUS = (-60.0, 60.0)
@@ -26,7 +25,11 @@ _NOISE = 1.6
 #: A stretch this many widths away, and this far in logarithms, is of another magnitude whatever its values are like.
 _MAGNITUDE, _MAGNITUDE_FACTOR = 8.0, 3.0
 #: Of jumps that are wide beside the values' own spread: how wide, and how far the sides may differ then.
-_LEAST_JUMP, _JUMP, _WIDEST, _PER_WIDTH, _TOGETHER = 0.75, 1.5, 0.3, 0.05, 0.4
+_LEAST_JUMP, _JUMP, _WIDEST, _PER_WIDTH = 0.75, 1.5, 0.3, 0.05
+#: How far other columns of a stretch may be from their other rows, besides chance, before it is the rows that differ.
+_TOGETHER, _TOGETHER_NOISE = 0.3, 1.6
+#: The best of all stretches of even rows is at most this many standard errors away, that of uneven ones this many.
+_EVEN, _UNEVEN = 4.0, 7.0
 #: How far, in logarithms, the ratio of the two medians may be from the factor, besides chance.
 _MIDDLE = 0.03
 _CONVERSIONS: tuple[tuple[float, float, str], ...] = (
@@ -53,6 +56,7 @@ class _Fit:
     after: float
     factor: float
     offset: float
+    jump: float
     strict: bool
 
 
@@ -89,10 +93,15 @@ def _may_have_a_unit(column: pl.Series) -> bool:
     if not column.dtype.is_numeric() or column.dtype.is_decimal():
         return False
     distinct = column.drop_nulls().drop_nans().n_unique() if column.dtype.is_float() else column.n_unique()
-    whole = column.dtype.is_integer()
-    return distinct >= (_FEWEST_WHOLE if whole else _FEWEST_DISTINCT) and not (
-        whole and distinct > _ROW_NUMBERS * column.len()
-    )
+    if not column.dtype.is_integer():
+        return distinct >= _FEWEST_DISTINCT
+    return distinct >= _FEWEST_WHOLE and not (distinct > _ROW_NUMBERS * column.len() and _counts_rows(column))
+
+
+def _counts_rows(column: pl.Series) -> bool:
+    """Whether whole numbers that hardly repeat are numbers of rows: in order, or with few left out."""
+    low, high = column.min(), column.max()
+    return column.is_sorted() or int(high) - int(low) < 2 * column.len()  # type: ignore[arg-type]
 
 
 def _levels(column: pl.Series) -> list[tuple[str, Flags]]:
@@ -114,14 +123,14 @@ def _stretch(
     numbers = values[places]
     if len(numbers) < 2 * _FEWEST_STRETCH:
         return None
-    found = best_stretch(ranks(numbers))
-    inside = found.inside
-    if found.share > 1 / 2:
-        inside = ~inside
-    fit = _converted(numbers[inside], numbers[~inside], fewest=_FEWEST_STRETCH)
-    if fit is None or not fit.strict:
-        scale = _scale(numbers[inside], numbers[~inside])
-        fit = scale or (None if fit is None or _moved_together(places, inside, others) else fit)
+    fit, inside = None, np.zeros(len(numbers), dtype=np.bool_)
+    # Ranks find a moderate change among extremes; logarithms one of magnitude among groups that differ.
+    for signal in (ranks(numbers), np.log(numbers) if numbers.min() > 0 else None):
+        if fit is not None or signal is None:
+            break
+        inside = best_stretch(signal).inside
+        inside = ~inside if inside.mean() > 1 / 2 else inside
+        fit = _of_stretch(numbers, places, inside, others)
     if fit is None:
         return None
     share = float(inside.mean())
@@ -130,16 +139,64 @@ def _stretch(
     return _finding(name, fit, round(share * rows), share, where)
 
 
+def _of_stretch(numbers: Floats, places: Any, inside: Flags, others: Sequence[Floats]) -> _Fit | None:
+    """The conversion of a stretch, if it is sure.
+
+    Where rows come in groups, one stretch or another differs by about some factor. A conversion is believed where the
+    numbers jump at the ends of the stretch, and for many rows, a great step, or a change that is the only one: no other
+    column changes with it and, if it is moderate, no stretch of the converted column is left that differs.
+    """
+    # Rows that repeat the one before them, such as those of one month, are one piece of evidence.
+    fresh = np.concatenate([[True], numbers[1:] != numbers[:-1]])
+    if min(fresh[inside].sum(), fresh[~inside].sum()) < _FEWEST_FRESH:
+        return None
+    fit = _converted(numbers[inside], numbers[~inside], fewest=_FEWEST_STRETCH)
+    if fit is None or not fit.strict:
+        fit = _scale(numbers[inside], numbers[~inside]) or fit
+    if fit is None or not _jumps(numbers, inside, fit):
+        return None
+    if fit.strict:
+        return fit
+    if fit.jump < _JUMP:
+        converted = np.where(inside, numbers * fit.factor + fit.offset, numbers)
+        if _unevenness(numbers) < _UNEVEN or _unevenness(converted) > _EVEN:
+            return None
+    return None if _moved_together(places, inside, others, moderate=fit.jump < _JUMP) else fit
+
+
+def _jumps(numbers: Floats, inside: Flags, fit: _Fit) -> bool:
+    """Whether the rows next to each end of a stretch are as far apart as its factor says, or at least half as far."""
+    if fit.offset:
+        return True
+    for edge in (np.flatnonzero(inside[1:] != inside[:-1]) + 1).tolist():
+        sides = numbers[max(0, edge - _FEWEST_STRETCH) : edge], numbers[edge : edge + _FEWEST_STRETCH]
+        before, after = (float(np.median(np.abs(side))) for side in sides)
+        step = math.log(after / before) if before > 0 and after > 0 else 0.0
+        if (step if inside[edge] else -step) * -math.log(fit.factor) < math.log(fit.factor) ** 2 / 2:
+            return False
+    return True
+
+
+def _unevenness(numbers: Floats) -> float:
+    """How many standard errors the ranks of the best of all stretches are from those of the other rows."""
+    signal = ranks(numbers)
+    inside = best_stretch(signal).inside
+    if inside.all() or not inside.any():
+        return 0.0
+    noise = float(signal.std()) * math.sqrt(1 / inside.sum() + 1 / (~inside).sum())
+    return abs(float(signal[inside].mean() - signal[~inside].mean())) / max(noise, 1e-12)
+
+
 def _scale(inside: Floats, outside: Floats) -> _Fit | None:
     """A stretch of another order of magnitude: so many widths away that whatever else differs does not matter."""
     if min(len(inside), len(outside)) < _FEWEST_STRETCH or min(inside.min(), outside.min()) <= 0:
         return None
     middle, other = float(np.median(inside)), float(np.median(outside))
     times = other / middle
-    jump = _jump(inside, outside, times)
+    width = _width(inside, outside)
+    jump = abs(math.log(times)) / width
     if jump < _MAGNITUDE or abs(math.log(times)) < _MAGNITUDE_FACTOR:
         return None
-    width = abs(math.log(times)) / jump
     near = [
         (abs(math.log(times / there)), there, words)
         for factor, offset, words in _CONVERSIONS
@@ -149,17 +206,22 @@ def _scale(inside: Floats, outside: Floats) -> _Fit | None:
     off, factor, words = min(near)
     if off > 2 * width:
         factor, words = times, f"a factor of about {max(times, 1 / times):.3g}"
-    return _Fit(words, other, middle, factor, 0.0, strict=True)
+    return _Fit(words, other, middle, factor, 0.0, jump, strict=True)
 
 
-def _moved_together(places: Any, inside: Flags, others: Sequence[Floats]) -> bool:
-    """Whether other columns are otherwise in the stretch too: then the rows differ, and not the unit."""
+def _moved_together(places: Any, inside: Flags, others: Sequence[Floats], *, moderate: bool) -> bool:
+    """Whether other columns are otherwise there too: then the rows differ, and not the unit.
+
+    Beside a great step, a quarter of the other columns may be otherwise; beside a moderate one, none.
+    """
     apart = []
     for other in others:
         here, there = other[places][inside], other[places][~inside]
         here, there = here[np.isfinite(here)], there[np.isfinite(there)]
-        apart.append(len(here) > 0 and len(there) > 0 and ks(there, here).statistic >= _TOGETHER)
-    return bool(apart) and sum(apart) > len(apart) / 4
+        if len(here) and len(there):
+            noise = _TOGETHER_NOISE * math.sqrt(1 / len(here) + 1 / len(there))
+            apart.append(_gap(np.sort(there), np.sort(here)) >= max(_TOGETHER, noise))
+    return sum(apart) > (0 if moderate else len(apart) / 4)
 
 
 def _unexplained(conditions: Conditions, names: Sequence[str], rows: int) -> Iterator[Finding]:
@@ -181,7 +243,7 @@ def _unexplained(conditions: Conditions, names: Sequence[str], rows: int) -> Ite
     if off > _MIDDLE + 3 * found.error:
         return
     share = found.stretch.share
-    fit = _Fit(words, found.outside, found.inside, factor, 0.0, strict=True)
+    fit = _Fit(words, found.outside, found.inside, factor, 0.0, abs(found.step) / found.spread, strict=True)
     yield _finding(name, fit, round(share * rows), share, found.stretch.where)
 
 
@@ -200,7 +262,9 @@ def _group(
         if not _FEWEST <= inside.sum() <= outside.sum():
             continue
         fit = _converted(values[inside], values[outside], fewest=_FEWEST)
-        if fit is not None and not _moved_together(np.flatnonzero(known), inside[known], others):
+        if fit is not None and not _moved_together(
+            np.flatnonzero(known), inside[known], others, moderate=fit.jump < _JUMP
+        ):
             share = float(inside.sum() / len(values))
             return _finding(
                 name, fit, round(share * rows), share, f"the rows where {by} is {group!r}", _where(by, group)
@@ -211,39 +275,48 @@ def _group(
 def _converted(inside: Floats, outside: Floats, *, fewest: int) -> _Fit | None:
     if min(len(inside), len(outside)) < fewest:
         return None
-    apart = ks(outside, inside).statistic
+    inside, outside = np.sort(inside), np.sort(outside)
+    apart = _gap(outside, inside)
     if apart < _APART:
         return None
     noise = math.sqrt(1 / len(inside) + 1 / len(outside))
     limit = min(max(_ALIKE, _NOISE * noise), _SHARE * apart)
+    width = _width(inside, outside)
     best: tuple[float, _Fit] | None = None
     for factor, offset, words in _conversions(inside, outside):
-        if not _keeps_whole(inside, outside, factor):
-            continue
-        alike = ks(outside, inside * factor + offset).statistic
-        jump = _LEAST_JUMP if offset else _jump(inside, outside, factor)
-        if jump < _LEAST_JUMP:
+        jump = _LEAST_JUMP if offset else abs(math.log(factor)) / width
+        if jump < _LEAST_JUMP or not _keeps_whole(inside, outside, factor):
             continue  # among numbers that spread so far, any two groups are some factor apart
+        alike = _gap(outside, inside * factor + offset)
         # A jump of many widths that a factor undoes is one, even where the two sides differ a little besides.
         wide = min(_WIDEST, _SHARE * apart, _ALIKE + _PER_WIDTH * max(0.0, jump - 2))
         strict = min(len(inside), len(outside)) >= _FEWEST and alike <= limit
-        if (strict or (jump >= _JUMP and alike <= max(limit, wide))) and (best is None or alike < best[0]):
-            best = alike, _Fit(words, float(np.median(outside)), float(np.median(inside)), factor, offset, strict)
+        if alike <= (max(limit, wide) if jump >= _JUMP else limit) and (best is None or alike < best[0]):
+            ends = float(np.median(outside)), float(np.median(inside))
+            best = alike, _Fit(words, *ends, factor, offset, jump, strict)
     return best[1] if best else None
+
+
+def _gap(left: Floats, right: Floats) -> float:
+    """The largest gap between the distributions of two sorted samples (Kolmogorov and Smirnov's)."""
+    points = np.concatenate([left, right])
+    gaps = np.searchsorted(left, points, side="right") / len(left)
+    return float(np.abs(gaps - np.searchsorted(right, points, side="right") / len(right)).max())
 
 
 def _keeps_whole(inside: Floats, outside: Floats, factor: float) -> bool:
     """Whether a conversion can have made what is there: of few whole numbers, only a whole factor makes whole ones."""
-    whole = bool((inside == np.rint(inside)).all() and (outside == np.rint(outside)).all())
     times = max(factor, 1 / factor)
-    return not whole or abs(times - round(times)) < 1e-9 or float(np.median(np.abs(outside))) >= _FEWEST_WHOLE
+    if abs(times - round(times)) < 1e-9 or float(np.median(np.abs(outside))) >= _FEWEST_WHOLE:
+        return True
+    return not ((inside == np.rint(inside)).all() and (outside == np.rint(outside)).all())
 
 
-def _jump(inside: Floats, outside: Floats, factor: float) -> float:
-    """How many widths of the values' logarithms a factor is."""
+def _width(inside: Floats, outside: Floats) -> float:
+    """The width of the values' logarithms, as a standard deviation: the wider one of the two sides'."""
     sizes = [np.log(np.abs(side[side != 0])) for side in (inside, outside)]
     width = max(float(np.subtract(*np.quantile(side, [0.75, 0.25]))) / 1.349 if len(side) else 0.0 for side in sizes)
-    return abs(math.log(factor)) / max(width, 1e-6)
+    return max(width, 1e-6)
 
 
 def _conversions(inside: Floats, outside: Floats) -> Iterator[tuple[float, float, str]]:
@@ -252,8 +325,9 @@ def _conversions(inside: Floats, outside: Floats) -> Iterator[tuple[float, float
     if middle <= 0 or other <= 0:
         return
     tolerance = _MIDDLE + 4 * math.sqrt(1 / len(inside) + 1 / len(outside))
+    is_weather = _is_weather(inside, outside)
     for factor, offset, words in _CONVERSIONS:
-        if offset and not _is_weather(inside, outside):
+        if offset and not is_weather:
             continue
         for there, shift in ((factor, offset), (1 / factor, -offset / factor)):
             if offset or abs(math.log(other / middle / there)) <= tolerance:
@@ -261,7 +335,10 @@ def _conversions(inside: Floats, outside: Floats) -> Iterator[tuple[float, float
 
 
 def _is_weather(inside: Floats, outside: Floats) -> bool:
-    """Whether one side could be degrees Celsius outdoors: an offset between other numbers is no change of unit."""
+    """Whether one side could be degrees Celsius outdoors: an offset between other numbers is no change of unit.
+
+    Both sides are sorted.
+    """
     cold, warm = _CELSIUS
     return any(cold <= np.quantile(side, 0.01) and np.quantile(side, 0.99) <= warm for side in (inside, outside))
 

@@ -18,6 +18,7 @@ _MOST_CHECKS = 10
 _SCREEN = 20_000
 _MOST_REPEATED = 0.1
 _CHANCE = 0.05
+_WRITTEN = 2
 
 
 def key_candidates(frame: pl.DataFrame, columns: Sequence[MeasuredColumn]) -> tuple[tuple[str, ...], ...]:
@@ -73,45 +74,69 @@ def _is_unique(hashes: Sequence[pl.Series]) -> bool:
 def find_near_duplicates(frame: pl.DataFrame, columns: Sequence[MeasuredColumn]) -> Iterator[Finding]:
     """Rows that repeat another but for capitals, spaces at the ends of text, and columns that only name the row.
 
-    Says nothing where chance alone would make such rows, or where a tenth of all rows and more are alike.
+    Where chance alone would make such rows, or a tenth of all rows and more are alike, only those that are written
+    otherwise in two columns at once.
     """
-    rows_of_table = frame.height
     names = {column.profile.name for column in columns if _names_rows(column, frame.height)}
     compared = [column for column in columns if column.profile.name not in names]
     texts = [column.profile.name for column in compared if column.is_text]
-    if frame.height < 2 or len(compared) < 2 or not (texts or names) or _by_chance(compared, frame.height) > _CHANCE:
+    if frame.height < 2 or len(compared) < 2 or not (texts or names):
         return
     # Rows that differ in what is no text are not alike: only the others' text is folded.
     rest = [column.profile.name for column in compared if not column.is_text]
     alike = _repeated(frame.select(rest).hash_rows()) if rest else pl.repeat(value=True, n=frame.height, eager=True)
     if not alike.any():
         return
-    frame = frame.filter(alike)
-    folded = frame.select(
-        pl.col(column.profile.name).cast(pl.String).str.strip_chars().str.to_lowercase() if column.is_text
-        else pl.col(column.profile.name)
-        for column in compared
-    )  # fmt: skip
+    kept = frame.filter(alike)
+    folded = kept.select(
+        _folded(column.profile.name) if column.is_text else pl.col(column.profile.name) for column in compared
+    )
     alike = _repeated(folded.hash_rows())
-    count = int(alike.sum())
-    if not count or count > _MOST_REPEATED * rows_of_table:
+    if not alike.any():
         return
-    suspects = frame.filter(alike)
-    exact = suspects.is_duplicated()
-    groups = folded.filter(alike).with_columns(exact=exact).with_row_index("__row")
-    keys = [name for name in folded.columns]  # noqa: C416
-    repeated = groups.filter(~pl.struct(keys).is_first_distinct() & ~pl.col("exact"))
-    if repeated.is_empty():
-        return
-    rows = repeated.height
-    example = suspects[repeated["__row"].head(2).to_list()].rows()
+    suspects, folded = kept.filter(alike), folded.filter(alike)
+    if _by_chance(compared, frame.height) > _CHANCE or suspects.height > _MOST_REPEATED * frame.height:
+        again = _written_otherwise(columns, suspects, texts)
+    else:
+        again = ~suspects.is_duplicated() & ~_is_first(folded)
+    if again.any():
+        yield _near_duplicates(suspects, again, names, texts, frame.height)
+
+
+def _near_duplicates(
+    suspects: pl.DataFrame, again: pl.Series, names: set[str], texts: Sequence[str], rows: int
+) -> Finding:
+    count = int(again.sum())
+    example = suspects.filter(again).head(2).rows()
     differ = f"the columns that name them ({', '.join(sorted(names))})" if names else "capitals and spaces"
-    yield Finding(
-        "near_duplicates", "*", "warning", rows, rows / rows_of_table, tuple(str(row) for row in example),
-        f"{number_of(rows, 'row repeats', 'rows repeat')} another row but for {differ}"
+    return Finding(
+        "near_duplicates", "*", "warning", count, count / rows, tuple(str(row) for row in example),
+        f"{number_of(count, 'row repeats', 'rows repeat')} another row but for {differ}"
         f"{' or capitals and spaces' if names and texts else ''}.",
         "Normalise the text (NormaliseText), then Deduplicate over the columns that describe the thing.",
     )  # fmt: skip
+
+
+def _folded(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase()
+
+
+def _is_first(folded: pl.DataFrame) -> pl.Series:
+    return folded.select(pl.struct(pl.all()).is_first_distinct().alias("first"))["first"]
+
+
+def _written_otherwise(columns: Sequence[MeasuredColumn], suspects: pl.DataFrame, texts: Sequence[str]) -> pl.Series:
+    """Rows of which two texts or more are not written as they mostly are: what one hand wrote, another wrote again."""
+    count = pl.zeros(suspects.height, dtype=pl.Int64, eager=True)
+    for column in columns:
+        name = column.profile.name
+        if name not in texts:
+            continue
+        words = pl.DataFrame({name: column.distinct, "count": column.counts}).with_columns(fold=_folded(name))
+        usual = words.sort("count").group_by("fold", maintain_order=True).last()[name]
+        if len(usual) < words.height:
+            count += (~suspects[name].is_in(usual.implode()) & suspects[name].is_not_null()).cast(pl.Int64)
+    return count >= _WRITTEN
 
 
 def _repeated(hashes: pl.Series) -> pl.Series:
