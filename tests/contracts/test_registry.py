@@ -13,8 +13,10 @@ from tidemill.evaluation.promises import Measurement
 from tidemill.packaging.package import Package
 from tidemill.registry import promote_version, register_version, resolve, roll_back
 from tidemill.registry.approval import approve_version
+from tidemill.registry.archiving import archive_version
 from tidemill.registry.editing import edit_version, set_stage
 from tidemill.registry.history import model_history
+from tidemill.registry.restoring import restore_version
 from tidemill.registry.rules import rules_of
 from tidemill.store import Store, audit, open_store, outbox
 
@@ -70,3 +72,16 @@ def test_the_life_of_a_version(store: Store, packaged: Package) -> None:
     assert actions == ["promote", "stage", "approve", "edit", "register"]
     found = resolve(store, "flight-delay")
     assert (found.stage, found.owner, found.registered_by) == ("staging", "eve", "ann")
+
+
+def test_an_archive_moves_a_version_between_databases(store: Store, packaged: Package, tmp_path: Path) -> None:
+    version = made(store, packaged, 1)
+    approve_version(store, version, actor="bob")
+    archive_version(store, version, tmp_path / "a.tma")
+    with open_store(f"sqlite:///{tmp_path}/other.db", str(tmp_path / "other")) as other:
+        moved = restore_version(other, tmp_path / "a.tma", name="moved").version
+        archive_version(other, moved, tmp_path / "b.tma")
+    back = restore_version(store, tmp_path / "b.tma").version
+    assert (back.model, back.metrics, back.gate) == ("moved", version.metrics, version.gate)
+    assert restore_version(store, tmp_path / "b.tma").version == back
+    assert restore_version(store, tmp_path / "a.tma").version.id == version.id

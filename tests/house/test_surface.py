@@ -18,6 +18,12 @@ PUBLIC = """
     open_project_store package pipeline point_in_time predict predictions promote read read_labels register
     reproduce resample rollback rolling_origin run runs save_contract serve share split start_server step
     suggest_cleaning test total trace train training_set tune uniform use_project validate weak_labels
+    contract_versions count current_project disturb drift drift_between evaluate explore expression_check
+    fuzzy_join gate generate infer_contract integers key_join label_errors label_queue last leaks load
+    load_contract load_project log_metric log_metrics log_params log_tags lookup maximum mean minimum model_card
+    open_project_store package pipeline point_in_time predict predictions promote read read_labels register
+    resample rollback rolling_origin run runs save_contract serve share split start_server step suggest_cleaning
+    test total trace train training_set tune uniform use_project validate weak_labels
 """
 
 
