@@ -25,6 +25,8 @@ class StepContext:
         The step's name, its place in the run, and the attempt, from 1.
     project, pipeline
         What the run belongs to.
+    key
+        The key of the step: the same code, parameters and inputs have the same one, in any run.
     logged
         What `record` has appended, in order: ``(kind, payload)``.
     finished
@@ -38,6 +40,7 @@ class StepContext:
     attempt: int
     project: str
     pipeline: str
+    key: str = ""
     logged: list[tuple[str, Any]] = field(default_factory=list, repr=False)
     finished: bool = False
 

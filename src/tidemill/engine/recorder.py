@@ -17,7 +17,7 @@ from tidemill.engine.logged import LOGGED, keep_logged, put_logged, read_logged
 from tidemill.engine.prepared import Prepared
 from tidemill.engine.recipe import recipe_of
 from tidemill.engine.tasks import StepFailure, StepResult, StepTask
-from tidemill.store import Store, executions
+from tidemill.store import Store, checkpoints, executions
 from tidemill.store.database import Transaction
 
 
@@ -94,6 +94,7 @@ class Recorder:
             cpu=options.cpu,
             root=self._root,
             gpu=options.gpu,
+            key=prepared.key.digest,
         )
 
     def succeeded(self, node: Node, result: StepResult) -> None:
@@ -237,6 +238,8 @@ class Recorder:
         def write(tx: Transaction) -> None:
             executions.put_artifacts(tx, saved)
             executions.finish(tx, execution, inputs, made)
+            if status == "succeeded":
+                checkpoints.drop(tx, prepared.key.digest)
             put_logged(tx, execution, logged)
 
         self._journal.soon(write)

@@ -81,6 +81,8 @@ class StepTask:
         Limits: seconds, bytes of resident memory, threads, devices. An executor honours or refuses them.
     root
         The project's folder, put on ``sys.path`` in worker processes.
+    key
+        The key of the step; empty where there is none.
     """
 
     execution_id: str
@@ -100,6 +102,7 @@ class StepTask:
     cpu: float | None = None
     root: str = ""
     gpu: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ def execute(task: StepTask, artifacts: ArtifactStore, log: StepLog | None = None
     """
     log = StepLog() if log is None else log
     step = StepContext(
-        task.run_id, task.execution_id, task.step, task.node, task.attempt, task.project, task.pipeline
+        task.run_id, task.execution_id, task.step, task.node, task.attempt, task.project, task.pipeline, task.key
     )  # fmt: skip
     meter = _Meter()
     outputs: tuple[tuple[str, Draft], ...] = ()

@@ -13,7 +13,7 @@ from tidemill.core.errors import MissingExtraError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic
-from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
 try:
     import catboost
@@ -34,12 +34,14 @@ _ANSWERS: Mapping[str, str] = {
 }
 
 
-def settle(estimator: Any, seed: int, threads: int) -> None:
+def settle(estimator: Any, given: Given) -> Any:
     """Seed, threads and quiet where they were left open; no folder with its log is left in the working directory."""
-    given = estimator.get_params()
-    for names, value in ((_SEEDS, seed), (_THREADS, threads), (_LOUDNESS, False), (("allow_writing_files",), False)):
-        if not any(given.get(name) is not None for name in names):
+    chosen = estimator.get_params()
+    left_open = ((_SEEDS, given.seed), (_THREADS, given.threads), (_LOUDNESS, False), (("allow_writing_files",), False))
+    for names, value in left_open:
+        if not any(chosen.get(name) is not None for name in names):
             estimator.set_params(**{names[0]: value})
+    return estimator
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:

@@ -13,7 +13,7 @@ from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic
-from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
 try:
     import xgboost
@@ -25,16 +25,17 @@ FILE = "model.ubj"
 _MISSING = "tidemill_missing"
 
 
-def settle(estimator: Any, seed: int, threads: int) -> None:
+def settle(estimator: Any, given: Given) -> Any:
     """Seeds, threads and quiet, where they were left open."""
     if not isinstance(estimator, xgboost.XGBModel):
         raise ModelError(
             f"build returned a {type(estimator).__name__} of XGBoost's native interface",
             hint="Return an XGBClassifier, XGBRegressor or XGBRanker: they take the same parameters.",
         )
-    generic.settle(estimator, seed, threads)
+    generic.settle(estimator, given)
     if estimator.get_params().get("verbosity") is None:
         estimator.set_params(verbosity=0)
+    return estimator
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:

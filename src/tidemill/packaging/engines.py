@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tidemill.core.errors import ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import native_format
+from tidemill.packaging.formats.own_state import allowing
 from tidemill.packaging.package import ONNX_FILE, Package
 
 EngineName = Literal["onnx", "native"]
@@ -20,8 +21,10 @@ EngineName = Literal["onnx", "native"]
 Engine = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]
 
 
-def open_engine(package: Package, engine: EngineName) -> Engine:
+def open_engine(package: Package, engine: EngineName, allow: Sequence[str] = ()) -> Engine:
     """One of a package's engines, ready to score; only the libraries that it needs are loaded.
+
+    A class of the user's own is made only if it is in `allow`, as ``"module:Class"``, or loaded already.
 
     Raises
     ------
@@ -34,7 +37,8 @@ def open_engine(package: Package, engine: EngineName) -> Engine:
     if engine == "native":
         files = {name: data for name, data in package.files.items() if name != ONNX_FILE}
         native = native_format(package.framework)
-        estimator = native.load(files)
+        with allowing(allow):
+            estimator = native.load(files)
         return lambda matrix: native.predict(estimator, matrix, task)
     if ONNX_FILE not in package.files:
         raise ModelError(

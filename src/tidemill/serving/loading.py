@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tidemill.packaging.validator import Policy
 from tidemill.project import current_project, open_project_store
 from tidemill.registry.names import parse_reference
@@ -10,7 +12,9 @@ from tidemill.serving.predictor import Predictor
 from tidemill.store import Store
 
 
-def load(reference: str, *, store: Store | None = None, policy: Policy | None = None) -> Predictor:
+def load(
+    reference: str, *, store: Store | None = None, policy: Policy | None = None, allow: Sequence[str] = ()
+) -> Predictor:
     """A predictor of a registered model, for use in this process.
 
     Parameters
@@ -21,6 +25,8 @@ def load(reference: str, *, store: Store | None = None, policy: Policy | None = 
         Where it is registered; the current project's store by default.
     policy
         How rows unlike the training rows are met.
+    allow
+        Classes of your own that the model may be of, as ``"module:Class"``: they are imported to read it.
 
     Raises
     ------
@@ -32,4 +38,5 @@ def load(reference: str, *, store: Store | None = None, policy: Policy | None = 
     wanted = parse_reference(reference)
     where = store or open_project_store(current_project())
     version = resolve(where, wanted)
-    return Predictor(load_package(where, version), policy=policy, version=version.version, alias=wanted.alias)
+    package = load_package(where, version)
+    return Predictor(package, policy=policy, version=version.version, alias=wanted.alias, allow=allow)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.core.digests import digest_value
-from tidemill.core.errors import MissingExtraError, ModelError
+from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.packaging.engines import Engine, EngineName, open_engine
 from tidemill.packaging.package import Package, open_folder
 from tidemill.packaging.preparation import compile_columns, compile_row
@@ -64,6 +64,8 @@ class Predictor:
         What the registry calls this model, for the log and the answers.
     engine
         Force an engine; by default the one that the package chose for single rows and the one for batches.
+    allow
+        Classes of your own that a model may be of, as ``"module:Class"``.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Predictor:
         version: int | None = None,
         alias: str | None = None,
         engine: EngineName | None = None,
+        allow: Sequence[str] = (),
     ) -> None:
         manifest = package.manifest
         self.model = package.name
@@ -89,7 +92,8 @@ class Predictor:
         self._batch: EngineName = engine or engines["batch"]
         self._takes_missing = bool(manifest.get("takes_missing", True))
         self._package = package
-        self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online)}
+        self._allow = tuple(allow)
+        self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online, allow)}
         self._validate = compile_validator(self.signature, policy, package.contract)
         self._prepare = compile_row(manifest["cleaning"], manifest["encoding"])
         self._prepare_columns = compile_columns(manifest["cleaning"], manifest["encoding"])
@@ -203,12 +207,12 @@ class Predictor:
         answer.scores[place] = score
 
     def _engine_for(self, rows: int) -> Engine:
-        """The engine for so many rows; a native library that is not installed here leaves the work to ONNX."""
+        """The engine for so many rows; a native form that cannot be read here leaves the work to ONNX."""
         name = self._batch if rows >= BATCH_ROWS else self._online
         if name not in self._engines:
             try:
-                self._engines[name] = open_engine(self._package, name)
-            except ModuleNotFoundError:
+                self._engines[name] = open_engine(self._package, name, self._allow)
+            except (ModuleNotFoundError, MissingExtraError, UnsafeModelError):  # no library, or a class not allowed
                 self._engines[name] = self._engines[self._online]
         return self._engines[name]
 
@@ -225,14 +229,14 @@ class Predictor:
         return Problem(place, column, "None", f"column {column!r} is missing or unknown, and the model needs it")
 
 
-def open_predictor(folder: str | Path, *, policy: Policy | None = None) -> Predictor:
-    """A predictor from a package's folder, without any store."""
-    return Predictor(open_folder(folder), policy=policy)
+def open_predictor(folder: str | Path, *, policy: Policy | None = None, allow: Sequence[str] = ()) -> Predictor:
+    """A predictor from a package's folder, without any store; `allow` as for `Predictor`."""
+    return Predictor(open_folder(folder), policy=policy, allow=allow)
 
 
-def _engine(package: Package, name: EngineName) -> Engine:
+def _engine(package: Package, name: EngineName, allow: Sequence[str]) -> Engine:
     try:
-        return open_engine(package, name)
+        return open_engine(package, name, allow)
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "ml", purpose=f"the {name} engine of {package.name!r}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
-from tidemill.training.frameworks import Fitting, Matrix, Numbers, framework_for
+from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for
+from tidemill.training.seeding import loaded_sources, seeded
 
 Build = Callable[[dict[str, Any]], Any]
 
@@ -49,9 +50,50 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
             value=build,
             hint="Write def build(params): return LGBMClassifier(**params), and pass build.",
         )
-    estimator = build(dict(params))
-    framework_for(estimator).settle(estimator, seed, threads)
-    return estimator
+    asked = _Read(params)
+    with seeded(seed) as known:
+        estimator = build(asked)
+    if loaded_sources() != known:  # build itself loaded what draws the weights, so that nobody had seeded it
+        with seeded(seed):
+            estimator = build(_Read(params))
+    given = Given(params=dict(params), unread=frozenset(set(params) - asked.read), seed=seed, threads=threads)
+    return framework_for(estimator).settle(estimator, given)
+
+
+class _Read(dict[str, Any]):
+    """Parameters that know which of them were looked at."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__(params)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        self.read.add(name)
+        return super().pop(name, *default)
+
+    def __iter__(self) -> Iterator[str]:
+        self.read.update(dict.keys(self))  # also what ``**params`` goes through
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        self.read.update(dict.keys(self))
+        return super().keys()
+
+    def items(self) -> Any:
+        self.read.update(dict.keys(self))
+        return super().items()
+
+    def values(self) -> Any:
+        self.read.update(dict.keys(self))
+        return super().values()
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:

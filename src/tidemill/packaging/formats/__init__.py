@@ -18,17 +18,21 @@ from tidemill.core.tasks import Task
 
 #: Framework name -> module that reads and writes its native format.
 FORMATS: Mapping[str, str] = {
-    "lightgbm": "tidemill.packaging.formats.lightgbm_text",
-    "sklearn": "tidemill.packaging.formats.sklearn_skops",
     "catboost": "tidemill.integrations.catboost",
+    "lightgbm": "tidemill.packaging.formats.lightgbm_text",
+    "own": "tidemill.packaging.formats.own_state",
+    "sklearn": "tidemill.packaging.formats.sklearn_skops",
+    "torch": "tidemill.integrations.torch_graph",
     "xgboost": "tidemill.integrations.xgboost",
 }
 
 #: Framework name -> module that writes ONNX; apart from the above, since a server reads models and writes none.
 ONNX_WRITERS: Mapping[str, str] = {
-    "lightgbm": "tidemill.packaging.formats.lightgbm_onnx",
-    "sklearn": "tidemill.packaging.formats.sklearn_onnx",
     "catboost": "tidemill.integrations.catboost_onnx",
+    "lightgbm": "tidemill.packaging.formats.lightgbm_onnx",
+    "own": "tidemill.packaging.formats.own_state",
+    "sklearn": "tidemill.packaging.formats.sklearn_onnx",
+    "torch": "tidemill.integrations.torch_onnx",
     "xgboost": "tidemill.integrations.xgboost_onnx",
 }
 
@@ -63,7 +67,8 @@ def native_format(framework: str) -> NativeFormat:
         raise UnsafeModelError(
             "a model of an unknown framework cannot be written or read safely",
             value=framework,
-            hint=f"Known frameworks: {', '.join(FORMATS)}.",
+            hint=f"Known frameworks: {', '.join(FORMATS)}. A class of your own needs get_state(), which gives plain "
+            "values and arrays, and a class method from_state(state).",
         )
     return cast("NativeFormat", importlib.import_module(FORMATS[framework]))
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from tidemill.core.tasks import Task
-from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
 #: The first part of a class's module -> the module that knows the library.
 FRAMEWORKS: Mapping[str, str] = {
     "lightgbm": "tidemill.training.frameworks.lightgbm_models",
     "catboost": "tidemill.integrations.catboost",
+    "torch": "tidemill.integrations.torch",
     "xgboost": "tidemill.integrations.xgboost",
 }
 
@@ -27,8 +28,14 @@ _GENERIC = "tidemill.training.frameworks.generic"
 class Framework(Protocol):
     """What a module of this folder has."""
 
-    def settle(self, estimator: Any, seed: int, threads: int) -> None:
-        """Set what the user left open: seeds, thread counts, what makes a second fit give the same model."""
+    def settle(self, estimator: Any, given: Given) -> Any:
+        """Set what the user left open: seeds, thread counts, what makes a second fit give the same model.
+
+        Returns
+        -------
+        object
+            What is fitted: the estimator, or one around it.
+        """
         ...
 
     def fit(self, estimator: Any, fitting: Fitting) -> Any:
@@ -47,11 +54,16 @@ class Framework(Protocol):
 def framework_name(estimator: Any) -> str:
     """The library that an estimator comes from, by its class or the classes that it extends.
 
+    An object of a class of the user's own that gives its state and is made from it is ``"own"``.
+
     >>> framework_name(object())
     'builtins'
     """
     libraries = [kind.__module__.partition(".")[0] for kind in type(estimator).__mro__]
-    return next((name for name in libraries if name in FRAMEWORKS), libraries[0])
+    known = next((name for name in libraries if name in FRAMEWORKS), None)
+    if known is None and all(callable(getattr(type(estimator), name, None)) for name in ("get_state", "from_state")):
+        return "own"
+    return known or libraries[0]
 
 
 def framework_for(estimator: Any) -> Framework:
@@ -59,4 +71,4 @@ def framework_for(estimator: Any) -> Framework:
     return cast("Framework", importlib.import_module(FRAMEWORKS.get(framework_name(estimator), _GENERIC)))
 
 
-__all__ = ["FRAMEWORKS", "Fitting", "Framework", "Matrix", "Numbers", "framework_for", "framework_name"]
+__all__ = ["FRAMEWORKS", "Fitting", "Framework", "Given", "Matrix", "Numbers", "framework_for", "framework_name"]

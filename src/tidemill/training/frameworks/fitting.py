@@ -1,8 +1,10 @@
-"""What an estimator is fitted on."""
+"""What an estimator is settled with, and what it is fitted on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,26 @@ from tidemill.core.tasks import Task
 
 Matrix = NDArray[np.float32]
 Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an estimator that was just built is settled with.
+
+    Parameters
+    ----------
+    params
+        What `build` was given.
+    unread
+        The names of those that `build` did not look at.
+    seed, threads
+        As for `tidemill.training.train`.
+    """
+
+    params: Mapping[str, Any]
+    unread: frozenset[str] = frozenset()
+    seed: int = 0
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)

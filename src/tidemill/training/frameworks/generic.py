@@ -9,10 +9,10 @@ import numpy as np
 
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
-from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
 
-def settle(estimator: Any, seed: int, threads: int) -> None:
+def settle(estimator: Any, given: Given) -> Any:
     """Seeds and thread counts that are None, of all its parts, where it has parameters as scikit-learn has them.
 
     Raises
@@ -22,18 +22,19 @@ def settle(estimator: Any, seed: int, threads: int) -> None:
     """
     _check(estimator)
     if not has_params(estimator):
-        return
+        return estimator
     params = estimator.get_params(deep=True)
     chosen: dict[str, Any] = {}
     for name in [name for name, value in params.items() if value is None]:
         prefix, _, last = name.rpartition("__")
         if last == "random_state":
-            chosen[name] = seed
+            chosen[name] = given.seed
         elif last in {"n_jobs", "thread_count"}:
             owner = type(params[prefix] if prefix else estimator).__module__.partition(".")[0]
-            if owner != "sklearn" or threads > 1:  # there None is one thread, and some warn when they are told
-                chosen[name] = threads
+            if owner != "sklearn" or given.threads > 1:  # there None is one thread, and some warn when they are told
+                chosen[name] = given.threads
     estimator.set_params(**chosen)
+    return estimator
 
 
 def _check(estimator: Any) -> None:
@@ -65,6 +66,26 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     """
     estimator.fit(fitting.matrix, fitting.truth, **_weighted_as_it_takes(estimator, fitting))
     return estimator
+
+
+def refuse_holes(estimator: Any, fitting: Fitting) -> None:
+    """Refuse missing and infinite values, of which a network would learn nothing but more of them.
+
+    Raises
+    ------
+    ModelError
+        It names the columns.
+    """
+    for what, found in (("missing", np.isnan), ("infinite", np.isinf)):
+        bad = found(fitting.matrix).any(axis=0)
+        if len(fitting.validation):
+            bad |= found(fitting.validation).any(axis=0)
+        if bad.any():
+            raise ModelError(
+                f"{type(estimator).__name__} does not take {what} values",
+                value=[name for name, is_bad in zip(fitting.names, bad.tolist(), strict=True) if is_bad],
+                hint="Fill them by a learned repair: train(..., cleaning=[FillLearned(column)]).",
+            )
 
 
 def weighted(fitting: Fitting) -> dict[str, Any]:

@@ -10,18 +10,19 @@ import numpy as np
 
 from tidemill.core.tasks import Task
 from tidemill.training.frameworks import generic
-from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
 #: Without these LightGBM times two algorithms against each other, and prints while it works.
 _QUIET = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
 
 
-def settle(estimator: Any, seed: int, threads: int) -> None:
+def settle(estimator: Any, given: Given) -> Any:
     """Seeds and threads that were left open, and what makes a second fit give the same model."""
-    generic.settle(estimator, seed, threads)
+    generic.settle(estimator, given)
     if generic.has_params(estimator):
         params = estimator.get_params()
         estimator.set_params(**{name: value for name, value in _QUIET.items() if name not in params})
+    return estimator
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:

@@ -1,0 +1,63 @@
+"""The state of a training that is part of a run, kept in the store: a killed one goes on instead of starting anew.
+
+A checkpoint lies under the key of the step: other code, parameters or data never find it. It is written whole before it
+is named, replaced by the next one, and dropped with the success of the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.core.errors import CorruptArtifactError
+from tidemill.engine.context import current
+from tidemill.project import current_project, open_project_store
+from tidemill.store import Store, checkpoints
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """Where one training of a step keeps its state; see `checkpoint_of`."""
+
+    store: Store
+    key: str
+    name: str
+    saved: int = 0
+
+    def load(self) -> bytes | None:
+        """The last state that was saved; None if there is none, or its bytes are damaged or gone."""
+        with self.store.metadata.reading() as tx:
+            found = checkpoints.find(tx, self.key, self.name)
+        try:
+            return None if found is None else self.store.artifacts.read(found[0])
+        except CorruptArtifactError:  # it only saves time: without it the training starts from the beginning
+            return None
+
+    def save(self, data: bytes, note: Mapping[str, Any]) -> None:
+        """Keep a state instead of the last one; `note` says to people what it is."""
+        blob = self.store.artifacts.put(data)
+        with self.store.metadata.transaction() as tx:
+            if not self.saved:
+                checkpoints.drop_old(tx)
+            checkpoints.put(tx, self.key, self.name, blob=blob.digest, size=blob.size, note=note)
+        self.saved += 1
+
+
+def checkpoint_of(name: str) -> Checkpoint | None:
+    """Where the running step keeps the state of a training; None outside a run, where nobody could go on.
+
+    Parameters
+    ----------
+    name
+        Says all that the training depends on, since a step may train several models.
+
+    Examples
+    --------
+    >>> checkpoint_of("outside a run") is None
+    True
+    """
+    step = current()
+    if step is None or not step.key:
+        return None
+    return Checkpoint(open_project_store(current_project()), step.key, name)
