@@ -83,10 +83,11 @@ def evaluate(
     """
     scored = score(model, table)
     resamples = bootstrap
+    truth, scores = scored.in_order()
     names = (*leading_metrics(scored), *(name for name in metrics if name not in METRICS[model.signature.task]))
     task, threshold = model.signature.task, model.signature.threshold
-    found = estimate(scored.truth, scored.scores, names, task, threshold=threshold, resamples=resamples, seed=seed)
-    report = _costs(scored, costs, resamples, seed)
+    found = estimate(truth, scores, names, task, threshold=threshold, resamples=resamples, seed=seed)
+    report = _costs(scored, (truth, scores), costs, resamples, seed)
     if report is not None:
         found["cost_per_1000"] = report.per_1000
     note_metrics({name: value.value for name, value in found.items()}, moment)
@@ -113,12 +114,12 @@ def evaluate(
         leading = metric(names[0], task)
         shuffled = permutation_importance(model, scored.matrix, scored.truth, leading, seed=seed)
         measured = replace(measured, importance=shuffled)
-    return _with_charts(measured, scored)
+    return _with_charts(measured, scored, truth, scores)
 
 
-def _with_charts(found: Evaluation, scored: Scored) -> Evaluation:
+def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Floats) -> Evaluation:
     """The record with the curves, bins and counts that charts of its task are drawn from."""
-    truth, scores, unit = scored.truth, scored.scores, scored.are_probabilities
+    unit = scored.are_probabilities
     if found.task == "binary":
         return replace(
             found,
@@ -134,23 +135,26 @@ def _with_charts(found: Evaluation, scored: Scored) -> Evaluation:
     return replace(found, histogram=score_histogram(scores, None, unit=False))
 
 
-def _costs(scored: Scored, costs: Mapping[str, float] | None, resamples: int, seed: int) -> CostReport | None:
+def _costs(
+    scored: Scored, ordered: tuple[Floats, Floats], costs: Mapping[str, float] | None, resamples: int, seed: int
+) -> CostReport | None:
     if not costs:
         return None
     if scored.model.signature.task != "binary":
         raise UsageError("costs are of binary decisions", value=scored.model.signature.task, hint="Leave costs out.")
+    truth, scores = ordered
     threshold = scored.model.signature.threshold
-    cheapest = cheapest_threshold(scored.truth, scored.scores, costs)
-    rows = cost_rows(scored.truth, scored.scores, threshold, costs)
+    cheapest = cheapest_threshold(truth, scores, costs)
+    rows = cost_rows(truth, scores, threshold, costs)
     per_1000 = of_sums(lambda sums: 1000 * sums[0] / sums[1] if sums[1] > 0 else math.nan, rows, np.ones(len(rows)))
     return CostReport(
         costs=dict(costs),
         per_1000=bootstrap({"cost": per_1000}, len(rows), resamples=resamples, seed=seed)["cost"],
         threshold=threshold,
         cheapest_threshold=cheapest,
-        cheapest_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, cheapest, costs).mean()),
-        never_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, np.inf, costs).mean()),
-        always_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, -np.inf, costs).mean()),
+        cheapest_per_1000=1000 * float(cost_rows(truth, scores, cheapest, costs).mean()),
+        never_per_1000=1000 * float(cost_rows(truth, scores, np.inf, costs).mean()),
+        always_per_1000=1000 * float(cost_rows(truth, scores, -np.inf, costs).mean()),
     )
 
 

@@ -82,9 +82,8 @@ def compare(
         resamples=resamples,
         seed=seed,
     )
-    value = leading.prepare(truth, mine, signature.threshold)(None)
     difference = tested.difference
-    other_value = leading.prepare(truth, theirs, threshold)(None)
+    value, other_value = tested.values
     better = _better(difference, greater_is_better=leading.greater_is_better)
     return Comparison(
         other, kind, name, _known(value), _known(other_value), difference, better, tested.p_value, tested.test, where

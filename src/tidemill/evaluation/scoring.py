@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from tidemill.core.errors import DataError
@@ -31,6 +32,13 @@ class Scored:
     def are_probabilities(self) -> bool:
         """Whether the scores lie between 0 and 1."""
         return not len(self.scores) or bool(self.scores.min() >= 0 and self.scores.max() <= 1)
+
+    def in_order(self) -> tuple[Floats, Floats]:
+        """Truth and scores by rising score, so that what ranks them need not sort again; as they are if not of one."""
+        if self.scores.ndim != 1:
+            return self.truth, self.scores
+        order = np.argsort(self.scores, kind="stable")
+        return self.truth[order], self.scores[order]
 
 
 def score(model: Model, table: Tabular) -> Scored:

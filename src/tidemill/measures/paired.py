@@ -27,6 +27,8 @@ class PairedTest:
     ----------
     difference
         Of the first minus the second, with a paired interval.
+    values
+        Of the first and of the second; NaN where not defined.
     p_value
         How likely a difference at least as large is by chance when there is none; None when there is no test.
     test
@@ -34,6 +36,7 @@ class PairedTest:
     """
 
     difference: Estimate
+    values: tuple[float, float]
     p_value: float | None = None
     test: str = ""
 
@@ -75,23 +78,25 @@ def paired_test(
     found = metric(name, task)
     mine, theirs = found.prepare(truth, predicted, thresholds[0]), found.prepare(truth, other, thresholds[1])
     difference = difference_of(mine, theirs)
-    rows, value = len(np.asarray(truth)), difference(None)
+    values = mine(None), theirs(None)
+    rows, value = len(np.asarray(truth)), values[0] - values[1]
     if math.isnan(value):
-        return PairedTest(Estimate(None, rows=rows, reason=found.undefined if rows else "there are no rows"))
+        return PairedTest(Estimate(None, rows=rows, reason=found.undefined if rows else "there are no rows"), values)
     if not resamples or rows < 2:
-        return PairedTest(Estimate(value, rows=rows))
+        return PairedTest(Estimate(value, rows=rows), values)
     if name == "roc_auc":
         by_formula = delong_difference(truth, predicted, other)
-        return PairedTest(by_formula, _normal_p(by_formula), "DeLong")
+        return PairedTest(by_formula, values, _normal_p(by_formula), "DeLong")
     draws = draw([difference], rows, resamples, seed)[0]
     estimate = estimate_of(value, draws, rows)
     if task == "binary" and name in ("accuracy", "recall"):
-        return PairedTest(estimate, mcnemar(truth, predicted, other, thresholds, positives=name == "recall"), "McNemar")
+        chance = mcnemar(truth, predicted, other, thresholds, positives=name == "recall")
+        return PairedTest(estimate, values, chance, "McNemar")
     known = draws[~np.isnan(draws)]
     if estimate.low is None:
-        return PairedTest(estimate)
+        return PairedTest(estimate, values)
     smaller = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return PairedTest(estimate, min(1.0, 2 * (smaller + 1) / (len(known) + 1)), "bootstrap")
+    return PairedTest(estimate, values, min(1.0, 2 * (smaller + 1) / (len(known) + 1)), "bootstrap")
 
 
 def mcnemar(
