@@ -13,7 +13,7 @@ import pytest
 from tidemill.core.errors import DataError, SchemaError, UsageError
 from tidemill.data.split import by_share, split
 from tidemill.engine.materialisers.plain import decode, encode
-from tidemill.evaluation import assessment, evaluate
+from tidemill.evaluation import evaluate
 from tidemill.measures import roc_auc
 from tidemill.training.fitting import train
 from tidemill.training.prediction import predict
@@ -107,19 +107,29 @@ def test_another_model_is_compared_in_pairs(model, flights):
         train(lambda p: lightgbm.LGBMClassifier(n_estimators=1, num_leaves=2), {}, flights, baselines=False), name="old"
     )
     found = evaluate(model, flights.validation, against=worse, importance=False, bootstrap=60)
-    duel = found.comparisons[-1]
-    assert (duel.other, duel.kind, duel.better) == ("old", "model", True)
-    same = evaluate(model, flights.validation, against=model, importance=False, bootstrap=60).comparisons[-1]
-    assert (same.difference.value, same.better) == (0, None)
+    duels = {entry.metric: entry for entry in found.comparisons if entry.kind == "model"}
+    assert list(duels) == list(found.metrics)
+    area = duels["roc_auc"]
+    assert (area.other, area.better, area.test) == ("old", True, "DeLong")
+    assert area.p_value < 1e-6
+    assert (duels["accuracy"].test, duels["brier"].test) == ("McNemar", "bootstrap")
+    assert area.other_value == pytest.approx(roc_auc(flights.validation["late"], predict(worse, flights.validation)))
+    same = evaluate(model, flights.validation, against=model, importance=False, bootstrap=60).comparisons
+    assert {(e.difference.value, e.better, e.p_value) for e in same if e.kind == "model"} == {(0, None, 1.0)}
 
 
-def test_many_rows_are_compared_by_formula_with_the_same_verdict(model, flights, monkeypatch):
-    resampled = evaluate(model, flights.validation, importance=False).comparisons[1]
-    monkeypatch.setattr(assessment, "DELONG_ROWS", 10)
-    formula = evaluate(model, flights.validation, importance=False).comparisons[1]
-    assert formula.difference.value == pytest.approx(resampled.difference.value)
-    width = resampled.difference.high - resampled.difference.low
-    assert formula.difference.low == pytest.approx(resampled.difference.low, abs=0.25 * width)
+def test_another_model_is_compared_on_each_slice(model, flights):
+    damaged = flights.validation.with_columns(late=pl.col("late"))
+    found = evaluate(model, damaged, against=model, slices=["carrier"], importance=False, bootstrap=20)
+    slices = {entry.where: entry for entry in found.comparisons if entry.where}
+    assert list(slices) == ["carrier B6", "carrier EV", "carrier OO", "carrier UA"]
+    assert (slices["carrier OO"].difference.reason, slices["carrier UA"].p_value) == ("fewer than 30 rows", 1.0)
+
+
+def test_a_model_of_another_target_is_not_compared(model, flights):
+    other = replace(model, name="early", signature=replace(model.signature, target="early"))
+    with pytest.raises(UsageError, match="'early' predicts another target"):
+        evaluate(model, flights.validation, against=other, importance=False, bootstrap=0)
 
 
 def test_rows_without_a_label_are_left_out_and_counted(model, flights):

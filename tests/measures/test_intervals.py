@@ -7,8 +7,8 @@ import pytest
 
 from tidemill import measures
 from tidemill.core.errors import DataError
-from tidemill.measures import intervals
-from tidemill.measures.intervals import resampled_counts
+from tidemill.measures import intervals, resampling
+from tidemill.measures.resampling import resampled_counts
 
 
 def scored(rows, seed=0, shift=0.15):
@@ -64,7 +64,7 @@ def test_resamples_draw_every_row_once_on_average(rows):
     counts = np.stack(list(resampled_counts(rows, 20, seed=0)))
     assert counts.mean() == pytest.approx(1, abs=0.005)
     assert counts.var(axis=0, ddof=1).mean() == pytest.approx(1, abs=0.03)
-    if rows < intervals.POISSON_ROWS:
+    if rows < resampling.POISSON_ROWS:
         assert (counts.sum(axis=1) == rows).all()
 
 

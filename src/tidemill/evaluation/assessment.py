@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import polars as pl
 
-from tidemill.core.errors import DataError, UsageError
+from tidemill.core.errors import UsageError
 from tidemill.core.model import Model
-from tidemill.data.types import Tabular, collected, require_columns
+from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
+from tidemill.evaluation.comparing import comparisons_of
 from tidemill.evaluation.curves import precision_recall_points, roc_points, score_histogram
 from tidemill.evaluation.importance import permutation_importance
-from tidemill.evaluation.records import Comparison, CostReport, Evaluation
+from tidemill.evaluation.records import CostReport, Evaluation
+from tidemill.evaluation.scoring import Scored, leading_metrics, score
 from tidemill.evaluation.slices import slices_of
 from tidemill.measures.calibration import calibration_curve
 from tidemill.measures.classification import confusion
 from tidemill.measures.inputs import Floats
-from tidemill.measures.intervals import Estimate, bootstrap, delong_difference
-from tidemill.measures.registry import METRICS, estimate, estimate_difference, metric
-from tidemill.training.baselines import baseline_scores
+from tidemill.measures.intervals import bootstrap
+from tidemill.measures.registry import METRICS, estimate, metric
+from tidemill.measures.resampling import of_sums
 from tidemill.training.defaults import from_project
-from tidemill.training.frames import target_values
-from tidemill.training.frameworks import Matrix
 from tidemill.training.noting import note_metrics
-from tidemill.training.prediction import encoded, predict, predict_encoded
 from tidemill.training.threshold import cheapest_threshold, checked_costs
-
-#: From this many rows on, areas under ROC curves are compared by DeLong's formula instead of resampling.
-DELONG_ROWS = 100_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Labelled rows with a model's predictions: the table, its encoded rows, truth and scores, all in one order."""
-
-    model: Model
-    frame: pl.DataFrame
-    matrix: Matrix
-    truth: Floats
-    scores: Floats
-    unlabelled: int
-
-    @property
-    def are_probabilities(self) -> bool:
-        """Whether the scores lie between 0 and 1."""
-        return not len(self.scores) or bool(self.scores.min() >= 0 and self.scores.max() <= 1)
 
 
 @step(stage="evaluate", resolve=from_project)
@@ -104,10 +83,11 @@ def evaluate(
     """
     scored = score(model, table)
     resamples = bootstrap
+    truth, scores = scored.in_order()
     names = (*leading_metrics(scored), *(name for name in metrics if name not in METRICS[model.signature.task]))
     task, threshold = model.signature.task, model.signature.threshold
-    found = estimate(scored.truth, scored.scores, names, task, threshold=threshold, resamples=resamples, seed=seed)
-    report = _costs(scored, costs, resamples, seed)
+    found = estimate(truth, scores, names, task, threshold=threshold, resamples=resamples, seed=seed)
+    report = _costs(scored, (truth, scores), costs, resamples, seed)
     if report is not None:
         found["cost_per_1000"] = report.per_1000
     note_metrics({name: value.value for name, value in found.items()}, moment)
@@ -120,7 +100,7 @@ def evaluate(
         base_rate=None if task == "multiclass" else float(scored.truth.mean()),
         threshold=threshold,
         metrics=found,
-        comparisons=_comparisons(scored, against, resamples, seed),
+        comparisons=comparisons_of(scored, against, names, slices, resamples, seed),
         classes=model.signature.classes,
         costs=report,
         slices=slices_of(
@@ -134,12 +114,12 @@ def evaluate(
         leading = metric(names[0], task)
         shuffled = permutation_importance(model, scored.matrix, scored.truth, leading, seed=seed)
         measured = replace(measured, importance=shuffled)
-    return _with_charts(measured, scored)
+    return _with_charts(measured, scored, truth, scores)
 
 
-def _with_charts(found: Evaluation, scored: Scored) -> Evaluation:
+def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Floats) -> Evaluation:
     """The record with the curves, bins and counts that charts of its task are drawn from."""
-    truth, scores, unit = scored.truth, scored.scores, scored.are_probabilities
+    unit = scored.are_probabilities
     if found.task == "binary":
         return replace(
             found,
@@ -155,108 +135,26 @@ def _with_charts(found: Evaluation, scored: Scored) -> Evaluation:
     return replace(found, histogram=score_histogram(scores, None, unit=False))
 
 
-def score(model: Model, table: Tabular) -> Scored:
-    """Ask a model about the labelled rows of a table."""
-    frame, target = collected(table), model.signature.target
-    require_columns(frame, [target], purpose="the evaluation")
-    labels = frame[target]
-    known = labels.is_not_null() & labels.is_not_nan() if labels.dtype.is_float() else labels.is_not_null()
-    labelled = frame.filter(known)
-    if not labelled.height:
-        raise DataError(
-            f"none of {frame.height} rows has a label in {target!r}",
-            hint="Wait for the labels, or evaluate rows that have them.",
-        )
-    signature = model.signature
-    truth = target_values(labelled, target, signature.task, signature.classes, "evaluated")
-    matrix = encoded(model, labelled)
-    scores = predict_encoded(model, matrix)
-    return Scored(model, labelled, matrix, truth, scores, frame.height - labelled.height)
-
-
-def leading_metrics(scored: Scored) -> tuple[str, ...]:
-    """The metrics of the task that fit these predictions; those of probabilities only for probabilities."""
-    table = METRICS[scored.model.signature.task]
-    fits = scored.are_probabilities or scored.model.signature.task != "binary"
-    return tuple(name for name, found in table.items() if fits or found.needs != "probability")
-
-
-def compare(
-    scored: Scored, other: str, kind: str, other_scores: Floats, threshold: float, resamples: int, seed: int
-) -> Comparison:
-    """Compare with another model's predictions for the same rows in the leading metric."""
-    task, signature = scored.model.signature.task, scored.model.signature
-    leading = metric(leading_metrics(scored)[0], task)
-    difference = _difference(scored, other_scores, leading.name, (signature.threshold, threshold), resamples, seed)
-    mine, theirs = (
-        leading.prepare(scored.truth, scores, limit)(None)
-        for scores, limit in ((scored.scores, signature.threshold), (other_scores, threshold))
-    )
-    better = _better(difference, greater_is_better=leading.greater_is_better)
-    return Comparison(other, kind, leading.name, _known(mine), _known(theirs), difference, better)
-
-
-def _difference(
-    scored: Scored, other: Floats, name: str, thresholds: tuple[float, float], resamples: int, seed: int
-) -> Estimate:
-    """The paired difference; of many rows' areas by DeLong's formula, which agrees with resampling and is quicker."""
-    if name == "roc_auc" and len(other) >= DELONG_ROWS and resamples:
-        return delong_difference(scored.truth, scored.scores, other)
-    task = scored.model.signature.task
-    return estimate_difference(
-        scored.truth, scored.scores, other, name, task, thresholds=thresholds, resamples=resamples, seed=seed
-    )
-
-
-def _better(difference: Estimate, *, greater_is_better: bool) -> bool | None:
-    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
-        return None
-    return (difference.low > 0) is greater_is_better
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value
-
-
-def _comparisons(scored: Scored, against: Model | None, resamples: int, seed: int) -> tuple[Comparison, ...]:
-    threshold = scored.model.signature.threshold
-    found = [
-        compare(scored, entry["name"], "baseline", baseline_scores(entry, scored.matrix), threshold, resamples, seed)
-        for entry in scored.model.metadata.get("baselines", ())
-    ]
-    if against is not None:
-        mine, theirs = scored.model.signature, against.signature
-        if (mine.task, mine.classes) != (theirs.task, theirs.classes):
-            raise UsageError(
-                f"model {against.name!r} answers another question",
-                value=(theirs.task, theirs.classes),
-                hint="Compare models of the same task and classes.",
-            )
-        scores = predict(against, scored.frame)
-        found.append(compare(scored, against.name, "model", scores, theirs.threshold, resamples, seed))
-    return tuple(found)
-
-
-def _costs(scored: Scored, costs: Mapping[str, float] | None, resamples: int, seed: int) -> CostReport | None:
+def _costs(
+    scored: Scored, ordered: tuple[Floats, Floats], costs: Mapping[str, float] | None, resamples: int, seed: int
+) -> CostReport | None:
     if not costs:
         return None
     if scored.model.signature.task != "binary":
         raise UsageError("costs are of binary decisions", value=scored.model.signature.task, hint="Leave costs out.")
+    truth, scores = ordered
     threshold = scored.model.signature.threshold
-    cheapest = cheapest_threshold(scored.truth, scored.scores, costs)
-    rows = cost_rows(scored.truth, scored.scores, threshold, costs)
-
-    def per_1000(weights: Floats | None) -> float:
-        return 1000 * float(np.average(rows, weights=weights))
-
+    cheapest = cheapest_threshold(truth, scores, costs)
+    rows = cost_rows(truth, scores, threshold, costs)
+    per_1000 = of_sums(lambda sums: 1000 * sums[0] / sums[1] if sums[1] > 0 else math.nan, rows, np.ones(len(rows)))
     return CostReport(
         costs=dict(costs),
         per_1000=bootstrap({"cost": per_1000}, len(rows), resamples=resamples, seed=seed)["cost"],
         threshold=threshold,
         cheapest_threshold=cheapest,
-        cheapest_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, cheapest, costs).mean()),
-        never_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, np.inf, costs).mean()),
-        always_per_1000=1000 * float(cost_rows(scored.truth, scored.scores, -np.inf, costs).mean()),
+        cheapest_per_1000=1000 * float(cost_rows(truth, scores, cheapest, costs).mean()),
+        never_per_1000=1000 * float(cost_rows(truth, scores, np.inf, costs).mean()),
+        always_per_1000=1000 * float(cost_rows(truth, scores, -np.inf, costs).mean()),
     )
 
 

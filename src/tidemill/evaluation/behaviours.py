@@ -11,8 +11,8 @@ import polars as pl
 
 from tidemill.core.errors import TidemillError
 from tidemill.core.model import Model
-from tidemill.evaluation.assessment import Scored, leading_metrics
 from tidemill.evaluation.records import Comparison, Slice
+from tidemill.evaluation.scoring import Scored, leading_metrics
 from tidemill.measures.inputs import Floats
 from tidemill.measures.registry import metric
 from tidemill.training.prediction import predict

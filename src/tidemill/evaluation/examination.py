@@ -9,7 +9,7 @@ from tidemill.core.model import Model
 from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
-from tidemill.evaluation.assessment import evaluate, score
+from tidemill.evaluation.assessment import evaluate
 from tidemill.evaluation.behaviours import (
     Behaviour,
     UserTest,
@@ -19,6 +19,7 @@ from tidemill.evaluation.behaviours import (
     user_tests,
 )
 from tidemill.evaluation.records import Evaluation
+from tidemill.evaluation.scoring import score
 from tidemill.measures.intervals import Estimate
 from tidemill.training.defaults import from_project
 

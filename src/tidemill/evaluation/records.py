@@ -46,6 +46,11 @@ class Comparison:
         `value` minus `other_value`, with a paired bootstrap interval.
     better
         Whether the model is better beyond the interval; None when the interval holds zero, or there is none.
+    p_value, test
+        How likely such a difference is by chance when there is none, and by which paired test; None and empty where
+        there was none.
+    where
+        The slice that was compared, such as ``"carrier UA"``; empty for all rows.
     """
 
     other: str
@@ -55,6 +60,9 @@ class Comparison:
     other_value: float | None
     difference: Estimate
     better: bool | None
+    p_value: float | None = None
+    test: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from tidemill.measures.distances import (
 )
 from tidemill.measures.intervals import Estimate, bootstrap, delong, delong_difference, wilson
 from tidemill.measures.multiplicity import benjamini_hochberg
+from tidemill.measures.paired import PairedTest, mcnemar, paired_test
 from tidemill.measures.population import count_like, profile_categories, profile_numbers
 from tidemill.measures.ranking import (
     average_precision,
@@ -51,6 +52,7 @@ __all__ = [
     "Confusion",
     "Estimate",
     "Metric",
+    "PairedTest",
     "Significance",
     "accuracy",
     "average_precision",
@@ -77,8 +79,10 @@ __all__ = [
     "log_loss",
     "macro_f1",
     "mae",
+    "mcnemar",
     "measure",
     "metric",
+    "paired_test",
     "pinball",
     "precision",
     "precision_at_share",

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from tidemill.core.errors import DataError
 from tidemill.measures.inputs import Floats, probabilities, row_weights
-from tidemill.measures.intervals import Weighted, wilson
+from tidemill.measures.intervals import wilson
+from tidemill.measures.resampling import OfSums, Weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,14 @@ def prepare_ece(labels: ArrayLike, scores: ArrayLike, bins: int = 10) -> Weighte
     truth, predicted = probabilities(labels, scores)
     codes = np.minimum((predicted * bins).astype(np.int64), bins - 1)
     gaps = truth - predicted
-    # Sorted rows, as a bootstrap brings them, have their bins side by side: sums over stretches are quicker.
-    sorted_starts = np.flatnonzero(np.diff(codes, prepend=-1)) if bool((np.diff(codes) >= 0).all()) else None
 
-    def measured(weights: Floats | None) -> float:
-        total = float(len(gaps) if weights is None else weights.sum())
-        if total <= 0:
-            return float("nan")
-        moved = gaps if weights is None else weights * gaps
-        if sorted_starts is not None:
-            return float(np.abs(np.add.reduceat(moved, sorted_starts)).sum()) / total
-        sums = np.bincount(codes, weights=moved, minlength=bins)
-        return float(np.abs(sums).sum()) / total
+    def columns(part: slice) -> Floats:
+        table = np.zeros((bins + 1, len(gaps[part])))
+        table[codes[part], np.arange(table.shape[1])] = gaps[part]
+        table[bins] = 1.0
+        return table
 
-    return measured
+    def value(sums: Floats) -> float:
+        return float(np.abs(sums[:bins]).sum() / sums[bins]) if sums[bins] > 0 else float("nan")
+
+    return OfSums(len(gaps), columns, value)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tidemill.core.errors import DataError
 from tidemill.measures.inputs import Floats, binary
-
-#: A measure of fixed rows under weights of shape (rows,); None weighs every row once.
-Weighted = Callable[[Floats | None], float]
-
-#: From this many rows on, rows are drawn independently (Poisson) instead of exactly as many as there are.
-POISSON_ROWS = 20_000
+from tidemill.measures.resampling import Weighted, draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +70,8 @@ def bootstrap(
 
     Notes
     -----
-    Efron's percentile method. A resample is a vector of row counts: multinomial below `POISSON_ROWS` rows, Poisson
-    above, where the two cannot be told apart; nothing is copied or sorted again.
+    Efron's percentile method. A resample is a vector of row counts (see `measures.resampling`); nothing is copied or
+    sorted again.
 
     Examples
     --------
@@ -88,27 +83,11 @@ def bootstrap(
     _check(resamples, level)
     values = {name: measure(None) for name, measure in measures.items()}
     alive = [name for name, value in values.items() if not math.isnan(value)] if rows > 1 else []
-    draws = np.full((len(alive), resamples), np.nan)
-    if alive:
-        for column, weights in enumerate(resampled_counts(rows, resamples, seed)):
-            for line, name in enumerate(alive):
-                draws[line, column] = measures[name](weights)
+    draws = draw([measures[name] for name in alive], rows, resamples, seed)
     return {
-        name: _estimate(value, draws[alive.index(name)] if name in alive else None, rows, level)
+        name: estimate_of(value, draws[alive.index(name)] if name in alive else None, rows, level)
         for name, value in values.items()
     }
-
-
-def resampled_counts(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each row is drawn, in each resample; arrays of float64 of shape (rows,)."""
-    generator = np.random.default_rng(seed)
-    table = _poisson_table() if rows >= POISSON_ROWS else None
-    for _ in range(resamples):
-        if table is None:
-            drawn = generator.integers(0, rows, rows)
-            yield np.bincount(drawn, minlength=rows).astype(np.float64)
-        else:
-            yield table[np.frombuffer(generator.bytes(2 * rows), dtype=np.uint16)]
 
 
 def wilson(hits: float, rows: int, level: float = 0.95) -> tuple[float, float]:
@@ -168,9 +147,13 @@ def _delong_parts(labels: ArrayLike, many_scores: list[ArrayLike]) -> tuple[Floa
 
 def _placements(values: Floats, among: Floats) -> Floats:
     """For each value the share of `among` (sorted) that lies below it, ties counted half."""
-    lower = np.searchsorted(among, values, side="left")
-    upper = np.searchsorted(among, values, side="right")
-    return np.asarray((lower + upper) / (2 * len(among)))
+    order = np.argsort(values, kind="stable")  # looked up in order, neighbours are found in the processor's cache
+    ordered = values[order]
+    lower = np.searchsorted(among, ordered, side="left")
+    upper = np.searchsorted(among, ordered, side="right")
+    shares = np.empty(len(values))
+    shares[order] = (lower + upper) / (2 * len(among))
+    return shares
 
 
 def _scatter(placements: Floats) -> Floats:
@@ -181,7 +164,8 @@ def _scatter(placements: Floats) -> Floats:
     return np.asarray(np.atleast_2d(np.cov(placements)) / many)
 
 
-def _estimate(value: float, draws: Floats | None, rows: int, level: float) -> Estimate:
+def estimate_of(value: float, draws: Floats | None, rows: int, level: float = 0.95) -> Estimate:
+    """The percentile interval of a value from its draws, shape (resamples,), of which some may be NaN."""
     if math.isnan(value):
         return Estimate(None, rows=rows, level=level, reason="not defined on these rows")
     if draws is None or not len(draws):
@@ -192,13 +176,6 @@ def _estimate(value: float, draws: Floats | None, rows: int, level: float) -> Es
         return Estimate(value, rows=rows, level=level, reason="not defined in most resamples")
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, float(low), float(high), rows, level)
-
-
-def _poisson_table() -> NDArray[np.float64]:
-    """The count that each of the 65,536 two-byte draws stands for: the inverse of Poisson's distribution at mean 1."""
-    chances = [math.exp(-1) / math.factorial(count) for count in range(9)]
-    counts = np.searchsorted(np.cumsum(chances), (np.arange(65_536) + 0.5) / 65_536)
-    return np.asarray(counts, dtype=np.float64)
 
 
 def _check(resamples: int, level: float) -> None:

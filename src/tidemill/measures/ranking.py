@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from tidemill.core.errors import DataError
 from tidemill.measures.inputs import Floats, binary, row_weights
 
-#: Rows are worked through in blocks of about this many, whose arrays stay in the processor's cache.
-BLOCK = 32_768
+#: Rows are worked through in blocks of about this many: their arrays stay in the processor's cache, and their products
+#: are too small for the linear algebra library to start threads.
+BLOCK = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,19 +216,50 @@ def lift_at_share(labels: ArrayLike, scores: ArrayLike, share: float = 0.1, weig
 
 def lift_at_share_of(ranked: Ranked, share: float, weights: Floats | None = None) -> float:
     """`lift_at_share` of rows that are ranked already."""
-    hits, taken, positives, rows = _top(ranked, share, weights)
-    return (hits / taken) / (positives / rows) if positives > 0 and taken > 0 else float("nan")
+    return lift_of_masses(*ranked.all_masses(weights), share)
 
 
 def recall_at_share_of(ranked: Ranked, share: float, weights: Floats | None = None) -> float:
     """`recall_at_share` of rows that are ranked already."""
-    hits, _, positives, _ = _top(ranked, share, weights)
-    return hits / positives if positives > 0 else float("nan")
+    return recall_of_masses(*ranked.all_masses(weights), share)
 
 
 def precision_at_share_of(ranked: Ranked, share: float, weights: Floats | None = None) -> float:
     """`precision_at_share` of rows that are ranked already."""
-    hits, taken, _, _ = _top(ranked, share, weights)
+    return precision_of_masses(*ranked.all_masses(weights), share)
+
+
+def roc_auc_of_masses(positive: Floats, negative: Floats) -> float:
+    """`roc_auc` from the weights of positives and negatives in each group of equal scores, ascending."""
+    beaten = np.cumsum(negative)
+    wins = float((positive * (beaten - 0.5 * negative)).sum())
+    pairs = float(positive.sum()) * float(beaten[-1]) if len(beaten) else 0.0
+    return min(1.0, wins / pairs) if pairs > 0 else float("nan")
+
+
+def average_precision_of_masses(positive: Floats, negative: Floats) -> float:
+    """`average_precision` from the weights of positives and negatives in each group of equal scores, ascending."""
+    positive, negative = positive[::-1], negative[::-1]
+    hits = np.cumsum(positive)
+    taken = np.maximum(np.cumsum(positive + negative), 1e-300)
+    return float((positive * (hits / taken)).sum() / hits[-1]) if len(hits) and hits[-1] > 0 else float("nan")
+
+
+def lift_of_masses(positive: Floats, negative: Floats, share: float) -> float:
+    """`lift_at_share` from the weights of positives and negatives in each group of equal scores, ascending."""
+    hits, taken, positives, rows = _top_of_masses(positive, negative, share)
+    return (hits / taken) / (positives / rows) if positives > 0 and taken > 0 else float("nan")
+
+
+def recall_of_masses(positive: Floats, negative: Floats, share: float) -> float:
+    """`recall_at_share` from the weights of positives and negatives in each group of equal scores, ascending."""
+    hits, _, positives, _ = _top_of_masses(positive, negative, share)
+    return hits / positives if positives > 0 else float("nan")
+
+
+def precision_of_masses(positive: Floats, negative: Floats, share: float) -> float:
+    """`precision_at_share` from the weights of positives and negatives in each group of equal scores, ascending."""
+    hits, taken, _, _ = _top_of_masses(positive, negative, share)
     return hits / taken if taken > 0 else float("nan")
 
 
@@ -263,9 +295,13 @@ def _levels(ranked: Ranked) -> Floats:
 
 def _top(ranked: Ranked, share: float, weights: Floats | None) -> tuple[float, float, float, float]:
     """Positives in the top share, weight of the top share, all positives, all rows."""
+    return _top_of_masses(*ranked.all_masses(weights), share)
+
+
+def _top_of_masses(positive: Floats, negative: Floats, share: float) -> tuple[float, float, float, float]:
     if not 0 < share <= 1:
         raise DataError("a share lies above 0 and at most at 1", value=share, hint="Use 0.1 for the top 10 %.")
-    positive, negative = (mass[::-1] for mass in ranked.all_masses(weights))
+    positive, negative = positive[::-1], negative[::-1]
     if not len(positive):
         return 0.0, 0.0, 0.0, 0.0
     taken, hits = np.cumsum(positive + negative), np.cumsum(positive)

@@ -10,31 +10,34 @@ from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tidemill.core.errors import UsageError
 from tidemill.core.tasks import Task
 from tidemill.measures.calibration import prepare_ece
 from tidemill.measures.classification import (
     brier_rows,
-    class_accuracy,
     class_log_loss_rows,
     confusion,
     log_loss_rows,
-    macro_f1,
-    mean,
 )
-from tidemill.measures.inputs import Floats
-from tidemill.measures.intervals import Estimate, Weighted, bootstrap
+from tidemill.measures.inputs import Floats, classes
+from tidemill.measures.intervals import Estimate, bootstrap
 from tidemill.measures.ranking import (
     average_precision_of,
+    average_precision_of_masses,
     lift_at_share_of,
+    lift_of_masses,
     precision_at_share_of,
+    precision_of_masses,
     rank,
     recall_at_share_of,
+    recall_of_masses,
     roc_auc_of,
+    roc_auc_of_masses,
 )
-from tidemill.measures.regression import absolute_rows, pinball_rows, r2, squared_rows
+from tidemill.measures.regression import absolute_rows, pinball_rows, squared_rows
+from tidemill.measures.resampling import OfRanking, OfSums, Weighted, difference_of, of_sums
 
 Needs = Literal["score", "probability", "label", "value"]
 Prepare = Callable[[ArrayLike, ArrayLike, float], Weighted]
@@ -134,7 +137,7 @@ def estimate(
     left, right = np.asarray(truth), np.asarray(predicted)
     if right.ndim == 1 and left.shape == right.shape and right.dtype.kind in "fiu":
         order = np.argsort(right, kind="stable")  # sorted once here, so that no metric gathers weights by row again
-        left, right = left[order], right[order]
+        left, right = left[order].astype(np.float64), right[order].astype(np.float64)
     metrics = {name: metric(name, task) for name in names}
     prepared = {name: found.prepare(left, right, threshold) for name, found in metrics.items()}
     found = bootstrap(prepared, len(left), resamples=resamples, seed=seed, level=level)
@@ -160,10 +163,7 @@ def estimate_difference(
     found = metric(name, task)
     mine = found.prepare(truth, predicted, thresholds[0])
     theirs = found.prepare(truth, other, thresholds[1])
-
-    def difference(weights: Floats | None) -> float:
-        return mine(weights) - theirs(weights)
-
+    difference = difference_of(mine, theirs)
     rows = len(np.asarray(truth))
     result = bootstrap({name: difference}, rows, resamples=resamples, seed=seed, level=level)[name]
     return _with_reason(found, result)
@@ -176,23 +176,24 @@ def _with_reason(found: Metric, value: Estimate) -> Estimate:
     return Estimate(None, rows=value.rows, level=value.level, reason=reason)
 
 
-def _row_mean(rows_of: Callable[[ArrayLike, ArrayLike], Floats]) -> Prepare:
+def _row_mean(rows_of: Callable[[ArrayLike, ArrayLike], Floats], finish: Callable[[float], float] = float) -> Prepare:
     def prepare(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> Weighted:
         rows = rows_of(truth, predicted)
-        return lambda weights: mean(rows, weights)
+        return of_sums(lambda sums: finish(_divided(sums[0], sums[1])), rows, np.ones(len(rows)))
 
     return prepare
 
 
-def _root_mean(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> Weighted:
-    rows = squared_rows(truth, predicted)
-    return lambda weights: math.sqrt(mean(rows, weights))
-
-
-def _ranked(measure_of: Callable[..., float], *arguments: float) -> Prepare:
+def _ranked(measure_of: Callable[..., float], of_masses: Callable[..., float], *arguments: float) -> Prepare:
     def prepare(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> Weighted:
         ranked = rank(truth, predicted)
-        return lambda weights: measure_of(ranked, *arguments, weights=weights)
+
+        def exact(weights: Floats | None) -> float:
+            return measure_of(ranked, *arguments, weights=weights)
+
+        if ranked.order is not None:
+            return exact
+        return OfRanking(ranked.positive, ranked.scores, exact, lambda *masses: of_masses(*masses, *arguments))
 
     return prepare
 
@@ -202,23 +203,9 @@ def _decided(ratio: Callable[[float, float, float, float], float]) -> Prepare:
 
     def prepare(truth: ArrayLike, predicted: ArrayLike, threshold: float) -> Weighted:
         confusion(truth, predicted, threshold)  # checks the arrays, and says what is wrong with them
-        positive, scores = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-        order: NDArray[np.intp] | None = None
-        if bool((scores[1:] < scores[:-1]).any()):
-            order = np.argsort(scores, kind="stable")
-            positive, scores = positive[order], scores[order]
-        first = int(np.searchsorted(scores, threshold, side="left"))  # calls are the rows from here on
-        called = positive[first:].copy()
-
-        def measured(weights: Floats | None) -> float:
-            if weights is None:
-                return ratio(float(called.sum()), float(len(called)), float(positive.sum()), float(len(positive)))
-            if order is not None:
-                weights = weights[order]
-            top = weights[first:]
-            return ratio(float(top @ called), float(top.sum()), float(weights @ positive), float(weights.sum()))
-
-        return measured
+        positive = np.asarray(truth, dtype=np.float64)
+        called = (np.asarray(predicted) >= threshold).astype(np.float64)
+        return of_sums(lambda sums: ratio(*sums.tolist()), positive * called, called, positive, np.ones(len(positive)))
 
     return prepare
 
@@ -231,20 +218,54 @@ def _calibrated(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> We
     return prepare_ece(truth, predicted)
 
 
-def _plain(measure_of: Callable[..., float]) -> Prepare:
-    def prepare(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> Weighted:
-        return lambda weights: measure_of(truth, predicted, weights=weights)
+def _class_hits(truth: ArrayLike, predicted: ArrayLike) -> Floats:
+    codes, chances = classes(truth, predicted)
+    return (chances.argmax(axis=1) == codes).astype(np.float64)
 
-    return prepare
+
+def _class_f1(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> Weighted:
+    """Macro F1 from three sums for each class: rows of it, calls of it, and hits."""
+    codes, chances = classes(truth, predicted)
+    called, many = chances.argmax(axis=1), np.arange(chances.shape[1])[:, None]
+
+    def columns(part: slice) -> Floats:
+        actual, calls = codes[part] == many, called[part] == many
+        return np.concatenate([actual, calls, actual & calls]).astype(np.float64)
+
+    def value(sums: Floats) -> float:
+        actual, calls, hits = sums.reshape(3, -1)
+        present = actual + calls > 0
+        return float((2 * hits[present] / (actual + calls)[present]).mean()) if present.any() else float("nan")
+
+    return OfSums(len(codes), columns, value)
+
+
+def _explained(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> Weighted:
+    """The share of variance from four sums; the target is centred first, so that its square loses no digits."""
+    errors = squared_rows(truth, predicted)
+    left = np.asarray(truth, dtype=np.float64)
+    centred = left - left.mean() if len(left) else left
+
+    def value(sums: Floats) -> float:
+        error, first, second, rows = sums.tolist()
+        spread = second - first * first / rows if rows > 0 else 0.0
+        # A resample of equal targets leaves only what rounding leaves.
+        return 1 - error / spread if spread > 1e-12 * second else float("nan")
+
+    return of_sums(value, errors, centred, centred**2, np.ones(len(left)))
 
 
 def _at_share(name: str) -> Metric | None:
     match = re.fullmatch(r"(lift|recall|precision)_at_(\d{1,3})pct", name)
     if match is None or not 1 <= int(match[2]) <= 100:
         return None
-    of = {"lift": lift_at_share_of, "recall": recall_at_share_of, "precision": precision_at_share_of}[match[1]]
+    of = {
+        "lift": (lift_at_share_of, lift_of_masses),
+        "recall": (recall_at_share_of, recall_of_masses),
+        "precision": (precision_at_share_of, precision_of_masses),
+    }[match[1]]
     high = math.inf if match[1] == "lift" else 1.0
-    prepare = _ranked(of, int(match[2]) / 100)
+    prepare = _ranked(*of, int(match[2]) / 100)
     return Metric(
         name,
         "binary",
@@ -287,8 +308,10 @@ def _loss(name: str, task: Task, needs: Needs, prepare: Prepare, *, high: float 
 
 
 _TABLE: tuple[Metric, ...] = (
-    _gain("roc_auc", "binary", "score", _ranked(roc_auc_of), _ONE_CLASS),
-    _gain("average_precision", "binary", "score", _ranked(average_precision_of), _NO_POSITIVE),
+    _gain("roc_auc", "binary", "score", _ranked(roc_auc_of, roc_auc_of_masses), _ONE_CLASS),
+    _gain(
+        "average_precision", "binary", "score", _ranked(average_precision_of, average_precision_of_masses), _NO_POSITIVE
+    ),
     _loss("log_loss", "binary", "probability", _row_mean(log_loss_rows)),
     _loss("brier", "binary", "probability", _row_mean(brier_rows), high=1.0),
     _loss("ece", "binary", "probability", _calibrated, high=1.0),
@@ -296,12 +319,12 @@ _TABLE: tuple[Metric, ...] = (
     _gain("precision", "binary", "label", _decided(_precision), "no row is called positive at the threshold"),
     _gain("recall", "binary", "label", _decided(_recall), _NO_POSITIVE),
     _gain("f1", "binary", "label", _decided(_f1), "no row is positive or called positive"),
-    _gain("accuracy", "multiclass", "probability", _plain(class_accuracy), _NO_ROWS),
+    _gain("accuracy", "multiclass", "probability", _row_mean(_class_hits), _NO_ROWS),
     _loss("log_loss", "multiclass", "probability", _row_mean(class_log_loss_rows)),
-    _gain("macro_f1", "multiclass", "probability", _plain(macro_f1), _NO_ROWS),
-    _loss("rmse", "regression", "value", _root_mean),
+    _gain("macro_f1", "multiclass", "probability", _class_f1, _NO_ROWS),
+    _loss("rmse", "regression", "value", _row_mean(squared_rows, math.sqrt)),
     _loss("mae", "regression", "value", _row_mean(absolute_rows)),
-    _gain("r2", "regression", "value", _plain(r2), "the target does not vary", low=-math.inf),
+    _gain("r2", "regression", "value", _explained, "the target does not vary", low=-math.inf),
     _loss("pinball", "regression", "value", _row_mean(pinball_rows)),
 )
 
