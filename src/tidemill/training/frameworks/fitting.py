@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,19 @@ from tidemill.core.tasks import Task
 
 Matrix = NDArray[np.float32]
 Numbers = NDArray[np.float64]
+
+
+class Report(Protocol):
+    """Takes the value after each round or epoch; in a study with a pruner it may raise, to end a hopeless fit."""
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anybody decides by what is reported; where nobody does, what costs time need not be reported."""
+        ...
+
+    def __call__(self, value: float, step: int, *, greater_is_better: bool | None = None) -> None:
+        """Report a value, and which way it goes if that is not the way of the metric that is tuned."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,8 @@ class Fitting:
         The kind of answer, and how many numbers it has: classes, or one.
     seed, threads, early_stopping
         As for `tidemill.training.train`.
+    report
+        Whom to tell the value after each round or epoch; None outside of tuning.
     """
 
     matrix: Matrix
@@ -39,3 +55,4 @@ class Fitting:
     seed: int = 0
     threads: int = 1
     early_stopping: int = 30
+    report: Report | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,17 @@ def has_params(estimator: Any) -> bool:
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
-    """Fit on the training rows."""
-    estimator.fit(fitting.matrix, fitting.truth)
+    """Fit on the training rows; an estimator whose ``fit`` has a parameter `report` is told whom to report to."""
+    told = {"report": fitting.report} if fitting.report is not None and _reports(estimator) else {}
+    estimator.fit(fitting.matrix, fitting.truth, **told)
     return estimator
+
+
+def _reports(estimator: Any) -> bool:
+    try:
+        return "report" in inspect.signature(estimator.fit).parameters
+    except (TypeError, ValueError):  # written in another language, without a signature
+        return False
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
