@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tidemill.engine.notebook import close_notebook_runs
+from tidemill.engine.references import load_module
 from tidemill.project import load_project, open_project_store, use_project
 
 
@@ -23,3 +26,9 @@ def project(tmp_path, monkeypatch):
 def store(project):
     """Its store."""
     return open_project_store(project)
+
+
+@pytest.fixture(scope="session")
+def builds():
+    """The module `sample_builds`, under a name that worker processes find."""
+    return load_module("tidemill_sample_builds", str(Path(__file__).with_name("sample_builds.py")))

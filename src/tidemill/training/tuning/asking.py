@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -40,7 +40,7 @@ class Asked:
 class Precedents:
     """What a pruner in another process must know: the trials before this one, as plain values."""
 
-    name: str
+    seed: int
     greater_is_better: bool
     pruner: Any
     before: tuple[Outcome | None, ...]
@@ -53,8 +53,6 @@ class Asking:
     ----------
     space
         Where to look.
-    name
-        The study's name: Hyperband draws its brackets by it.
     directions
         For each metric, whether greater is better.
     sampler, pruner, seed
@@ -67,7 +65,6 @@ class Asking:
         self,
         space: Space,
         *,
-        name: str,
         directions: Sequence[bool],
         sampler: Any = "tpe",
         pruner: Any = None,
@@ -81,11 +78,13 @@ class Asking:
         self._space = space
         self._directions = tuple(directions)
         self._pruner = pruner
+        self._seed = seed
         self._grid = grid(space) if isinstance(sampler, str) and sampler == "grid" else None
         self._sampler = _Planned(_sampler(sampler, space, seed, parallel))
         self._count = 0
+        self._told: dict[int, Outcome] = {}
         self._study = optuna.create_study(
-            study_name=name,
+            study_name=_name(seed),
             directions=["maximize" if greater else "minimize" for greater in directions],
             sampler=self._sampler,
             pruner=make_pruner(pruner) or optuna.pruners.NopPruner(),
@@ -116,7 +115,15 @@ class Asking:
         """What became of it: Optuna learns from it."""
         _replay(asked.trial, outcome, judged=self._pruner is not None, single=len(self._directions) == 1)
         values = list(outcome.values.values())[: len(self._directions)] if outcome.state == "complete" else None
+        self._told[asked.number] = replace(outcome, exception=None)
         self._study.tell(asked.trial, values, state=_STATES[outcome.state])
+
+    def precedents(self, asked: Asked) -> Precedents | None:
+        """What a pruner in another process must know of the trials before this one; None where nothing is pruned."""
+        if self._pruner is None:
+            return None
+        before = tuple(self._told.get(number) for number in range(asked.number))
+        return Precedents(self._seed, self._directions[0], self._pruner, before)
 
     def judge(self, asked: Asked) -> Callable[[float, int], bool] | None:
         """Who says in this process that a fit is hopeless; None where nothing is pruned."""
@@ -136,7 +143,7 @@ class Asking:
 def judge_by(precedents: Precedents) -> Callable[[float, int], bool]:
     """Who says in another process that a fit is hopeless: Optuna's pruner, shown what the study knew at its start."""
     study = optuna.create_study(
-        study_name=precedents.name,
+        study_name=_name(precedents.seed),
         direction="maximize" if precedents.greater_is_better else "minimize",
         sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=make_pruner(precedents.pruner),
@@ -165,11 +172,17 @@ def make_pruner(given: Any) -> Any:
             "hyperband": optuna.pruners.HyperbandPruner,
             "patience": lambda: optuna.pruners.PatientPruner(None, patience=3),
         }
-        return named[given]()
+        with _experimental():
+            return named[given]()
     made = given() if callable(given) else given
     if not isinstance(made, optuna.pruners.BasePruner):
         raise UsageError("this is no pruner", value=made, hint=f"Use {', '.join(PRUNERS)}, or a pruner of Optuna.")
     return made
+
+
+def _name(seed: int) -> str:
+    """Of the study in Optuna: Hyperband draws its brackets by it, so it depends on nothing but the seed."""
+    return f"study {seed}"
 
 
 def _judge(trial: Any) -> Callable[[float, int], bool]:

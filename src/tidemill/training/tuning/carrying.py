@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tidemill.core.errors import ModelError, StoreError
+from tidemill.core.errors import CancelledError, ModelError, StoreError
 from tidemill.core.tasks import Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.split import Splits
@@ -15,10 +16,11 @@ from tidemill.engine.key import value_digest
 from tidemill.project import current_project
 from tidemill.training.estimators import Build
 from tidemill.training.fitting import Prepared, prepare
+from tidemill.training.frameworks import Fitting
 from tidemill.training.space import Conditional, Range, Space
 from tidemill.training.tuning.keeping import Kept, keep
 from tidemill.training.tuning.records import Study, Trial
-from tidemill.training.tuning.searching import Budget, Here, Search, Searched
+from tidemill.training.tuning.searching import Budget, Here, Runner, Search, Searched
 from tidemill.training.tuning.trying import COST, Trying, wanted_metrics
 
 
@@ -79,7 +81,6 @@ def carry_out(
     with optuna.quiet:
         asking = optuna.Asking(
             plan.space,
-            name=title,
             directions=list(metrics.values()),
             sampler=plan.sampler,
             pruner=plan.pruner,
@@ -93,13 +94,21 @@ def carry_out(
         kept = (
             keep(name, title, _parts(plan, data), _about(plan, metrics, measured), resume=resume) if is_kept else None
         )
-        with _Closing(kept) as closing:
-            runner = Here(trying, folds)
+        with _Closing(kept) as closing, _runner(plan, trying, folds) as runner:
             search = Search(asking, runner, metrics, kept, plan.budget, told)
             study = _study(plan, title, metrics, search.run(), len(folds[0].truth))
             study = replace(study, importance=asking.importance(plan.seed), number=kept.number if kept else 0)
             closing.study = replace(study, notes=_notes(asking, kept))
     return closing.study
+
+
+def _runner(plan: Plan, trying: Trying, folds: Sequence[Fitting]) -> AbstractContextManager[Runner]:
+    """Where the trials are carried out: several at a time in worker processes, otherwise here."""
+    if plan.budget.parallel == 1:
+        return nullcontext(Here(trying, folds))
+    working = importlib.import_module("tidemill.training.tuning.working")  # it needs Optuna as well
+    workers: AbstractContextManager[Runner] = working.Workers(trying, folds, plan.budget.parallel)
+    return workers
 
 
 @dataclass(eq=False)
@@ -120,7 +129,8 @@ class _Closing:
         elif isinstance(error, StoreError):  # the store is full or gone: that the process is gone will tell the next
             return
         else:
-            self.kept.close("failed" if isinstance(error, Exception) else "stopped")
+            is_stopped = not isinstance(error, Exception) or isinstance(error, CancelledError)
+            self.kept.close("stopped" if is_stopped else "failed")
 
 
 def _study(plan: Plan, title: str, metrics: Mapping[str, bool], searched: Searched, rows: int) -> Study:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tidemill.core.clock import elapsed
+from tidemill.core.errors import CancelledError
 from tidemill.engine.context import current
 from tidemill.engine.signals import Interrupts, Stopped, Why
 from tidemill.training.frameworks import Fitting
@@ -115,10 +116,10 @@ class Search:
         try:
             with stop.installed():
                 ended = self._search(stop)
-        except (KeyboardInterrupt, Stopped):
+        except (KeyboardInterrupt, Stopped) as stopped:
             self._abandon()
-            if current() is not None or not self.trials:
-                raise
+            if current() is not None or not any(trial.state == "complete" for trial in self.trials):
+                raise _as_raised(stopped) from None
             ended = "interrupted"
         except BaseException:
             self._abandon()
@@ -205,7 +206,7 @@ class Search:
         for one in self._flying:
             if self.kept is None or one.is_written or not one.run_id:
                 continue
-            finished = one.future.done() and not one.future.cancelled()
+            finished = one.future.done() and not one.future.cancelled() and one.future.exception() is None
             outcome = one.future.result() if finished else Outcome("stopped", error="the study was stopped")
             self.kept.ended(one.run_id, outcome)
             one.is_written = True
@@ -216,6 +217,13 @@ class Search:
             return None
         spent = sum(known.outcome.seconds for known in self.kept.known.values()) if self.kept else 0.0
         return elapsed() + self.budget.seconds - spent / self.budget.parallel
+
+
+def _as_raised(stopped: KeyboardInterrupt | Stopped) -> BaseException:
+    """What the caller of a search is told that was stopped before there was anything to return."""
+    if isinstance(stopped, Stopped) and stopped.why == "terminate":
+        return CancelledError("the study was stopped by SIGTERM before a trial had completed", hint="Start it again.")
+    return KeyboardInterrupt() if isinstance(stopped, Stopped) else stopped
 
 
 class _Stop:

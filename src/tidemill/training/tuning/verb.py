@@ -33,6 +33,7 @@ def tune(
     resume: bool | None = None,
     sampler: Any = "tpe",
     pruner: Any = None,
+    parallel: int = 1,
     task: Task | None = None,
     cleaning: Sequence[Learned] | CleaningPlan = (),
     costs: Mapping[str, float] | None = None,
@@ -77,6 +78,10 @@ def tune(
         Ends hopeless trials early by what they report on their way: ``"median"``, ``"halving"``, ``"hyperband"``,
         ``"patience"``, a pruner of Optuna, or a function that makes one. LightGBM reports each round; any other
         estimator may take ``fit(X, y, report=None)`` and call ``report(value, step)``.
+    parallel
+        How many trials run at the same time, each in a worker process on `threads` threads; `build` must then stand at
+        the top level of a module. A trial is proposed when all but the last few before it have been told of, in order,
+        so that the study does not depend on which ends first; it does depend on `parallel`.
     task, cleaning, seed, threads, early_stopping
         As for `train`.
     costs
@@ -116,7 +121,7 @@ def tune(
     >>> found.best, found.value
     ({'cut': 60}, 1.0)
     """
-    _check_budget(trials, timeout)
+    _check_budget(trials, timeout, parallel)
     if not has_ranges(space):
         raise UsageError("the search space has no ranges", value=dict(space), hint="Use uniform, integers or choice.")
     require("optuna", extra="ml", purpose="Tuning")
@@ -133,14 +138,16 @@ def tune(
         seed=seed,
         threads=threads,
         early_stopping=early_stopping,
-        budget=Budget(trials, timeout),
+        budget=Budget(trials, timeout, parallel),
     )
     return carry_out(plan, data, name=name, resume=resume)
 
 
-def _check_budget(trials: int, timeout: float | None) -> None:
+def _check_budget(trials: int, timeout: float | None, parallel: int) -> None:
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         raise UsageError("tuning needs at least one trial", value=trials, hint="Use 20.")
+    if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
+        raise UsageError("at least one trial runs at a time", value=parallel, hint="Use parallel=4 on four cores.")
     if timeout is not None and not timeout > 0:
         raise UsageError(
             "tuning needs some seconds", value=timeout, hint="Leave the timeout out for as long as it takes."
