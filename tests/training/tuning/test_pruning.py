@@ -67,7 +67,7 @@ def test_patience_ends_a_trial_that_does_not_get_better(cancer):
     class Worsening:
         def fit(self, matrix, truth, report=None):
             for step in range(50):
-                report(0.5, step)
+                report(0.5 - step / 100, step)
             return self
 
         def predict(self, matrix):
