@@ -109,8 +109,10 @@ if TYPE_CHECKING:
     from tidemill.training.fitting import train as train
     from tidemill.training.prediction import predict as predict
     from tidemill.training.space import choice as choice
+    from tidemill.training.space import conditional as conditional
     from tidemill.training.space import integers as integers
     from tidemill.training.space import uniform as uniform
+    from tidemill.training.tuning import Study as Study
     from tidemill.training.tuning import tune as tune
 
 #: Where each public name lives; the one table of the public surface.
@@ -192,7 +194,9 @@ _HOMES: dict[str, str] = {
     "total": "features.aggregations",
     "training_set": "features.training_set",
     # training and evaluation
+    "Study": "training.tuning",
     "choice": "training.space",
+    "conditional": "training.space",
     "integers": "training.space",
     "predict": "training.prediction",
     "train": "training.fitting",

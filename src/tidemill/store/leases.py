@@ -37,6 +37,11 @@ _INTERRUPT_RUN = Statement("""
 _INTERRUPT_STEPS = Statement("""
     UPDATE executions SET status = 'interrupted', ended_at = :ended_at WHERE run_id = :id AND status = 'running'
 """)
+# Trials of a study have no lease of their own: they end with the run that they are part of.
+_INTERRUPT_TRIALS = Statement("""
+    UPDATE runs SET status = 'interrupted', ended_at = :ended_at, error = :error
+    WHERE parent_id = :id AND pipeline = 'trial' AND status = 'running'
+""")
 # The condition is repeated: on PostgreSQL the owner may have renewed since the list was read.
 _TAKE_EXPIRED = Statement("""
     UPDATE leases SET owner = '', expires_at = 0
@@ -144,7 +149,9 @@ def mark_interrupted(tx: Transaction, now: float) -> list[str]:
         run_id = lease.resource.removeprefix(RUN)
         ended_at = clock.now_us()
         tx.run(_INTERRUPT_STEPS, id=run_id, ended_at=ended_at)
-        if tx.run(_INTERRUPT_RUN, id=run_id, ended_at=ended_at, error=f"its process ({lease.owner}) is gone"):
+        gone = f"its process ({lease.owner}) is gone"
+        if tx.run(_INTERRUPT_RUN, id=run_id, ended_at=ended_at, error=gone):
+            tx.run(_INTERRUPT_TRIALS, id=run_id, ended_at=ended_at, error=gone)
             marked.append(run_id)
     return marked
 

@@ -87,6 +87,7 @@ def list_runs(
     status: RunStatus | None = None,
     limit: int = 50,
     before: str | None = None,
+    trials: bool = True,
 ) -> list[Run]:
     """Runs, newest first.
 
@@ -101,10 +102,14 @@ def list_runs(
     before
         Go on after this run of an earlier list (its id): no run is skipped or repeated, also when many started in the
         same microsecond.
+    trials
+        Whether to list the trials of tuning studies too.
     """
     filters = {"project": project, "pipeline": pipeline, "status": status}
     values: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     conditions = [f"{name} = :{name}" for name in values]
+    if not trials:
+        conditions.append("pipeline <> 'trial'")
     if before is not None:
         last = get(tx, before)
         conditions.append("(started_at, id) < (:started_at, :id)")

@@ -11,6 +11,7 @@ from tidemill.core.records import Run, RunStatus
 from tidemill.project import current_project, open_project_store
 from tidemill.store import Store
 from tidemill.store import runs as stored
+from tidemill.store.studies import TRIAL
 from tidemill.tracking.filters import Clause, parse_filter
 from tidemill.tracking.views import RunView
 
@@ -40,7 +41,7 @@ def run(id_or_prefix: str = "latest", *, store: Store | None = None) -> RunView:
     with where.metadata.reading() as tx:
         if id_or_prefix not in _NEWEST:
             return RunView(stored.get(tx, id_or_prefix), where)
-        newest = stored.list_runs(tx, project=project, limit=1)
+        newest = stored.list_runs(tx, project=project, limit=1, trials=False)
     if not newest:
         raise NotFoundError("there are no runs yet", hint="Start one with: tidemill run")
     return RunView(newest[0], where)
@@ -66,7 +67,7 @@ def runs(
         ``pipeline``, ``user``, ``commit``, …: ``"metrics.roc_auc >= 0.74 and tags.team = 'gates'"``. Metrics mean their
         last value.
     pipeline, status
-        Only these.
+        Only these. Trials of tuning studies are left out, unless the pipeline is ``"trial"``.
     order_by
         Another order: ``"metrics.roc_auc"`` with the smallest first, ``"metrics.roc_auc desc"`` with the largest; runs
         without it come last.
@@ -114,7 +115,9 @@ def _views(store: Store, wanted: Mapping[str, Any], before: str | None) -> Itera
     """All runs, page by page."""
     while True:
         with store.metadata.reading() as tx:
-            page: Sequence[Run] = stored.list_runs(tx, limit=_PAGE, before=before, **wanted)
+            page: Sequence[Run] = stored.list_runs(
+                tx, limit=_PAGE, before=before, trials=wanted.get("pipeline") == TRIAL, **wanted
+            )
         yield from (RunView(record, store) for record in page)
         if len(page) < _PAGE:
             return

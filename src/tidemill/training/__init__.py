@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tidemill.training.encoding import encode_columns, encode_row, fit_encoding, row_encoder
     from tidemill.training.fitting import train
     from tidemill.training.prediction import predict
-    from tidemill.training.space import choice, integers, uniform
+    from tidemill.training.space import choice, conditional, integers, uniform
     from tidemill.training.tuning import Study, Trial, tune
 
 _HOMES = {
@@ -22,6 +22,7 @@ _HOMES = {
     "Trial": "tuning",
     "baseline_scores": "baselines",
     "choice": "space",
+    "conditional": "space",
     "encode_columns": "encoding",
     "encode_row": "encoding",
     "fit_baselines": "baselines",
@@ -41,6 +42,7 @@ __all__ = [
     "Trial",
     "baseline_scores",
     "choice",
+    "conditional",
     "encode_columns",
     "encode_row",
     "fit_baselines",

@@ -26,6 +26,12 @@ def task_from_project(arguments: dict[str, Any]) -> dict[str, Any]:
     return _filled(arguments, ("task",))
 
 
+def tuning_from_project(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the ``task``, and the canvas's ``costs`` where several metrics are tuned for: they choose among them."""
+    weighed = not isinstance(arguments.get("metric"), str | None)
+    return _filled(arguments, ("task", "costs") if weighed else ("task",))
+
+
 def _filled(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     wanted = [name for name in names if name in arguments and arguments[name] is None]
     if not wanted or current() is not None:

@@ -104,7 +104,7 @@ def _store(project: Project) -> dict[str, Any]:
         if not connect(project.store).exists():
             return _check("store", "none yet; the first run makes one")
         with open_store(project.store, project.artifacts, create=False) as store, store.metadata.reading() as tx:
-            newest = runs.list_runs(tx, limit=1)
+            newest = runs.list_runs(tx, limit=1, trials=False)
             last = f"last run {newest[0].id} {newest[0].status}" if newest else "no runs"
             return _check("store", f"{store.metadata.url}, version {migrations.version(tx)}, {last}")
     except TidemillError as error:

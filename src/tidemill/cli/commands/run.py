@@ -113,7 +113,7 @@ def _again(setup: Setup, step: str, run_id: str | None) -> None:
 
 def _recorded(store: Store, project: str, step: str, run_id: str | None) -> Execution:
     with store.metadata.reading() as tx:
-        chosen = [runs.get(tx, run_id)] if run_id else runs.list_runs(tx, project=project, limit=20)
+        chosen = [runs.get(tx, run_id)] if run_id else runs.list_runs(tx, project=project, limit=20, trials=False)
         for run in chosen:
             for execution in executions.of_run(tx, run.id):
                 if step in (execution.node, execution.step) and execution.status in ("succeeded", "failed", "cached"):

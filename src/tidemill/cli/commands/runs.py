@@ -7,6 +7,7 @@ import click
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import duration, emit, moment, table
 from tidemill.store import runs
+from tidemill.store.studies import TRIAL
 
 
 @click.command(name="runs")
@@ -16,13 +17,22 @@ from tidemill.store import runs
     type=click.Choice(["running", "succeeded", "failed", "cancelled", "interrupted"]),
     help="Only runs with this status.",
 )
+@click.option("--trials", is_flag=True, help="The trials of tuning studies too.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most this many.")
 @click.option("--before", metavar="RUN", help="Go on after this run of an earlier list.")
 @shared
-def command(setup: Setup, pipeline: str | None, status: str | None, limit: int, before: str | None) -> None:
-    """List runs, newest first."""
+def command(
+    setup: Setup,
+    pipeline: str | None,
+    status: str | None,
+    trials: bool,  # noqa: FBT001 — click passes it by name
+    limit: int,
+    before: str | None,
+) -> None:
+    """List runs, newest first. Trials of tuning studies are left out, unless asked for: see tidemill studies."""
     with setup.store() as store, store.metadata.reading() as tx:
-        found = runs.list_runs(tx, pipeline=pipeline, status=status, limit=limit, before=before)  # type: ignore[arg-type]
+        wanted = {"pipeline": pipeline, "status": status, "limit": limit, "before": before}
+        found = runs.list_runs(tx, trials=trials or pipeline == TRIAL, **wanted)  # type: ignore[arg-type]
     if setup.json:
         for run in found:
             emit({"run": run})

@@ -130,7 +130,7 @@ def _run_here(tx: Transaction, project: str) -> Run | None:
         return runs.get(tx, step.run_id)
     me = owner_text().rpartition(":")[0]
     found = []
-    for run in runs.list_runs(tx, project=project, status="running", limit=_PAGE):
+    for run in runs.list_runs(tx, project=project, status="running", limit=_PAGE, trials=False):
         lease = leases.get(tx, resource_of(run.id))
         if lease is not None and lease.owner.rpartition(":")[0] == me and run.pipeline != "notebook":
             found.append(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,19 @@ from tidemill.core.tasks import Task
 
 Matrix = NDArray[np.float32]
 Numbers = NDArray[np.float64]
+
+
+class Report(Protocol):
+    """Takes the value after each round or epoch; in a study with a pruner it may raise, to end a hopeless fit."""
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anybody decides by what is reported; where nobody does, what costs time need not be reported."""
+        ...
+
+    def __call__(self, value: float, step: int, *, greater_is_better: bool | None = None) -> None:
+        """Report a value, and which way it goes if that is not the way of the metric that is tuned."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,8 @@ class Fitting:
         Ranking only: how many rows each query has, in the order of the rows, of both parts.
     levels
         Quantiles only: the levels that the answer has a number for.
+    report
+        Whom to tell the value after each round or epoch; None outside of tuning.
     """
 
     matrix: Matrix
@@ -71,3 +86,4 @@ class Fitting:
     groups: tuple[int, ...] | None = None
     validation_groups: tuple[int, ...] | None = None
     levels: tuple[float, ...] = ()
+    report: Report | None = None

@@ -57,14 +57,15 @@ def has_params(estimator: Any) -> bool:
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
-    """Fit on the training rows.
+    """Fit on the training rows; an estimator whose ``fit`` has a parameter `report` is told whom to report to.
 
     Raises
     ------
     ModelError
         When rows have weights and its ``fit`` takes none.
     """
-    estimator.fit(fitting.matrix, fitting.truth, **_weighted_as_it_takes(estimator, fitting))
+    told = {"report": fitting.report} if fitting.report is not None and _reports(estimator) else {}
+    estimator.fit(fitting.matrix, fitting.truth, **_weighted_as_it_takes(estimator, fitting), **told)
     return estimator
 
 
@@ -105,6 +106,13 @@ def _weighted_as_it_takes(estimator: Any, fitting: Fitting) -> dict[str, Any]:
             hint="Leave the weights out, or use an estimator that takes them.",
         )
     return {f"{steps[-1][0]}__sample_weight": fitting.weights} if steps else given
+
+
+def _reports(estimator: Any) -> bool:
+    try:
+        return "report" in inspect.signature(estimator.fit).parameters
+    except (TypeError, ValueError):  # written in another language, without a signature
+        return False
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

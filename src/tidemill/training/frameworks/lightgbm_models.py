@@ -29,20 +29,31 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     """Fit; stop after `early_stopping` rounds without gain on the validation rows."""
     callbacks: list[Any] = [lightgbm.log_evaluation(0)]
     watched: dict[str, Any] = {}
-    if len(fitting.validation) and fitting.early_stopping > 0:
+    is_pruned = fitting.report is not None and fitting.report.prunes
+    if len(fitting.validation) and (fitting.early_stopping > 0 or is_pruned):
         if "eval_X" in inspect.signature(estimator.fit).parameters:
             watched = {"eval_X": fitting.validation, "eval_y": fitting.validation_truth}
         else:  # before LightGBM 4.7
             watched = {"eval_set": [(fitting.validation, fitting.validation_truth)]}
         given = estimator.get_params()
-        if given.get("early_stopping_round") is None and given.get("boosting_type") != "dart":  # it drops trees later
+        drops = given.get("boosting_type") == "dart"  # trees, later
+        if fitting.early_stopping > 0 and given.get("early_stopping_round") is None and not drops:
             callbacks.append(lightgbm.early_stopping(fitting.early_stopping, verbose=False))
     if fitting.groups is not None:
         watched["group"] = fitting.groups
         if fitting.validation_groups is not None and len(watched) > 1:
             watched["eval_group"] = [fitting.validation_groups]
+    if is_pruned:
+        callbacks.append(lambda so_far: _report(fitting, so_far))
     estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **generic.weighted(fitting), **watched)
     return estimator
+
+
+def _report(fitting: Fitting, so_far: Any) -> None:
+    """Report the first thing that LightGBM watches on the validation rows, after each round."""
+    if fitting.report is not None and so_far.evaluation_result_list:
+        _, _, value, greater_is_better, *_ = so_far.evaluation_result_list[0]
+        fitting.report(value, so_far.iteration, greater_is_better=greater_is_better)
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

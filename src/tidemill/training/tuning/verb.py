@@ -1,0 +1,154 @@
+"""`tune`: look for the hyperparameters that do best on validation rows, and keep what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidemill.core.errors import UsageError
+from tidemill.core.tasks import Task
+from tidemill.data.operations import CleaningPlan, Learned
+from tidemill.data.split import Splits
+from tidemill.engine.step import step
+from tidemill.training.defaults import tuning_from_project
+from tidemill.training.estimators import Build
+from tidemill.training.libraries import require
+from tidemill.training.space import Space, has_ranges
+from tidemill.training.tuning.carrying import Plan, carry_out
+from tidemill.training.tuning.records import Study
+from tidemill.training.tuning.searching import Budget
+
+
+@step(stage="tune", resolve=tuning_from_project)
+def tune(
+    build: Build,
+    space: Space,
+    data: Splits,
+    *,
+    metric: str | Sequence[str] | None = None,
+    trials: int = 20,
+    timeout: float | None = None,
+    rows: int | None = None,
+    name: str | None = None,
+    resume: bool | None = None,
+    sampler: Any = "tpe",
+    pruner: Any = None,
+    parallel: int = 1,
+    task: Task | None = None,
+    cleaning: Sequence[Learned] | CleaningPlan = (),
+    costs: Mapping[str, float] | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    early_stopping: int = 30,
+) -> Study:
+    """Search a space of hyperparameters with Optuna, scored on validation rows; test rows are not read.
+
+    In a run each trial is recorded as a child run, and so it is outside of one where the study has a name: what has
+    ended is never tried again, also after a crash. With the same seed the study is the same, interrupted or not.
+
+    Parameters
+    ----------
+    build
+        Takes a dict of parameters and returns an unfitted estimator, as for `train`.
+    space
+        By parameter, a range made by `uniform`, `integers`, `choice` or `conditional`; any other value is passed on as
+        it is.
+    data
+        Train and validation parts.
+    metric
+        A metric of the task; its leading one (``"roc_auc"``, ``"accuracy"``, ``"rmse"``) if left out. Besides there are
+        ``"latency_p99_ms"`` of single rows, ``"fit_seconds"`` and, where `costs` are known, ``"cost_per_1000"``. Of
+        several, the study holds the Pareto front.
+    trials, timeout
+        How many trials, and after how many seconds no new one begins; both count what was tried before an interruption.
+        With a timeout the result depends on the speed of the machine.
+    rows
+        Fit the trials on this many training rows, drawn with the seed; all if left out.
+    name
+        What the study is called; the name of the target if left out. Outside of a run, only a study with a name is
+        kept.
+    resume
+        By default a study goes on if the last one in the store that asked the same was interrupted, and begins anew
+        otherwise. True: go on with the last one of this name, also if it was finished, and refuse if it asked something
+        else. False: begin anew.
+    sampler
+        ``"tpe"``, ``"cmaes"`` (numbers only; needs the extra), ``"random"``, ``"grid"`` (every point, in order), a
+        sampler of Optuna, or a function that makes one from a seed.
+    pruner
+        Ends hopeless trials early by what they report on their way: ``"median"``, ``"halving"``, ``"hyperband"``,
+        ``"patience"``, a pruner of Optuna, or a function that makes one. LightGBM reports each round; any other
+        estimator may take ``fit(X, y, report=None)`` and call ``report(value, step)``.
+    parallel
+        How many trials run at the same time, each in a worker process on `threads` threads; `build` must then stand at
+        the top level of a module. A trial is proposed when all but the last few before it have been told of, in order,
+        so that the study does not depend on which ends first; it does depend on `parallel`.
+    task, cleaning, seed, threads, early_stopping
+        As for `train`.
+    costs
+        What a ``false_positive`` and a ``false_negative`` cost; of several metrics, those of the project's canvas if
+        left out. They choose `Study.best` from the front.
+
+    Returns
+    -------
+    Study
+        Of a search that Ctrl-C or SIGTERM ended outside of a run, what there is: ``Study.ended`` says so.
+
+    Raises
+    ------
+    ModelError
+        When no trial completed; with the first failure.
+    UsageError
+        For an empty space, an unknown metric, sampler or pruner, or no budget.
+    ConflictError
+        When the study to go on with is being carried out by a living process.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from tidemill.data.split import by_share, split
+    >>> from tidemill.training.space import integers
+    >>> data = split(pl.DataFrame({"x": range(100), "late": [v > 60 for v in range(100)]}), by_share(), "late")
+    >>> class Above:
+    ...     def __init__(self, cut):
+    ...         self.cut = cut
+    ...
+    ...     def fit(self, X, y):
+    ...         return self
+    ...
+    ...     def predict(self, X):
+    ...         return X[:, 0] > self.cut
+    >>> found = tune(lambda params: Above(**params), {"cut": integers(0, 100)}, data, metric="accuracy", trials=30)
+    >>> found.best, found.value
+    ({'cut': 60}, 1.0)
+    """
+    _check_budget(trials, timeout, parallel)
+    if not has_ranges(space):
+        raise UsageError("the search space has no ranges", value=dict(space), hint="Use uniform, integers or choice.")
+    require("optuna", extra="ml", purpose="Tuning")
+    plan = Plan(
+        build=build,
+        space=space,
+        metric=metric,
+        task=task,
+        cleaning=cleaning,
+        costs=costs,
+        rows=rows,
+        sampler=sampler,
+        pruner=pruner,
+        seed=seed,
+        threads=threads,
+        early_stopping=early_stopping,
+        budget=Budget(trials, timeout, parallel),
+    )
+    return carry_out(plan, data, name=name, resume=resume)
+
+
+def _check_budget(trials: int, timeout: float | None, parallel: int) -> None:
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
+        raise UsageError("tuning needs at least one trial", value=trials, hint="Use 20.")
+    if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
+        raise UsageError("at least one trial runs at a time", value=parallel, hint="Use parallel=4 on four cores.")
+    if timeout is not None and not timeout > 0:
+        raise UsageError(
+            "tuning needs some seconds", value=timeout, hint="Leave the timeout out for as long as it takes."
+        )
