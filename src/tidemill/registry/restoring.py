@@ -243,15 +243,16 @@ def _check_row(
 
 def _problem(name: str, value: Any, kind: transfer.Kind) -> str:
     """Why a value cannot be in a column, or nothing."""
+    text = value if isinstance(value, str) else ""
     if value is None:
         return "" if kind.nullable else "nothing"
     if type(value) is not kind.type and not (kind.type is float and type(value) is int):
         return "a value of another kind"
-    if not isinstance(value, str):
+    if isinstance(value, int | float):
         return "a number that no database holds" if abs(value) >= 2**63 else ""
-    if (name == "id" and not value) or (name.endswith("id") and len(value) > _LONGEST_ID):
+    if (name == "id" and not text) or (name.endswith("id") and len(text) > _LONGEST_ID):
         return "an id that cannot be"
-    return "text that no database holds" if "\0" in value or not _encodable(value) else ""
+    return "text that no database holds" if "\0" in text or not _encodable(text) else ""
 
 
 def _encodable(text: str) -> bool:
