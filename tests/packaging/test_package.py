@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,3 +116,82 @@ def test_a_value_that_model_json_cannot_hold_is_named(model: Model) -> None:
     odd = Model(**{name: getattr(model, name) for name in Model.__slots__} | {"params": {"depth": float("nan")}})
     with pytest.raises(ModelError, match=r"params\.depth"):
         native_package(odd)
+
+
+def _edited(**changes: object) -> Callable[[dict[str, object]], None]:
+    return lambda manifest: manifest.update(changes)
+
+
+def _in_signature(**changes: object) -> Callable[[dict[str, object]], None]:
+    return lambda manifest: manifest["signature"].update(changes)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (_edited(format=True), "format that this Tidemill does not read: True"),
+        (_edited(format="1"), "does not read: '1'"),
+        (_edited(evil=1), r"nobody knows: \['evil'\]"),
+        (_edited(name=7), "name in .* is not a str: 7"),
+        (_edited(framework=None), "framework in .* is not a str"),
+        (_edited(files=[]), "files in .* is not a dict"),
+        (_edited(files={"model.onnx": {}}), "no digest and size of a file: 'model.onnx'"),
+        (_edited(files={"model.onnx": {"sha256": 1, "bytes": 1}}), "no digest and size"),
+        (_edited(encoding={}), "encoding in .* is not a list"),
+        (_edited(encoding=[7]), "encoding in .* is not a list of mappings"),
+        (_edited(encoding=[{"name": "x"}]), "no name, column and kind"),
+        (_edited(cleaning=["x"]), "cleaning in .* is not a list of mappings"),
+        (_edited(signature={}), "signature .* cannot be read: KeyError"),
+        (_edited(signature=[]), "signature in .* is not a dict"),
+        (_in_signature(task="pickle"), "signature .* is none"),
+        (_in_signature(classes=7), "signature .* cannot be read: TypeError"),
+        (_in_signature(classes=[1]), "signature .* is none"),
+        (_in_signature(threshold="0.5"), "signature .* is none"),
+        (_in_signature(target=None), "signature .* is none"),
+        (_in_signature(inputs={"columns": [{"name": "x"}]}), "signature .* cannot be read"),
+        (_in_signature(inputs={"columns": [{"name": "x", "type": "evil"}]}), "signature .* cannot be read"),
+        (_in_signature(inputs={"columns": [{"name": "x", "type": "int64", "evil": 1}]}), "signature .* cannot be read"),
+        (_in_signature(inputs={"columns": [{"name": "x", "type": "int64", "minimum": "a"}]}), "signature .* is none"),
+        (_in_signature(inputs=[]), "signature .* cannot be read"),
+        (_edited(metadata=[]), "metadata in .* is not a dict"),
+        (lambda manifest: manifest.pop("encoding"), r"lacks fields: \['encoding'\]"),
+    ],
+)
+def test_a_manifest_that_nobody_has_written_is_refused_by_field(
+    folder: Path, edit: Callable[[dict[str, object]], None], message: str
+) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    edit(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(UnsafeModelError, match=message):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"format": NaN}', "NaN is no JSON number"),
+        ('{"format": 1, "params": {"x": Infinity}}', "Infinity is no JSON number"),
+        ('{"format": 1, "name": "a", "name": "b"}', "twice"),
+        ("[" * 200_000, "not JSON"),
+        ('"model"', "does not read"),
+        ("", "not JSON"),
+    ],
+)
+def test_json_that_readers_could_read_in_two_ways_is_refused(folder: Path, text: str, message: str) -> None:
+    (folder / MANIFEST).write_text(text)
+    with pytest.raises(UnsafeModelError, match=message):
+        open_folder(folder)
+
+
+def test_a_manifest_that_fills_the_memory_is_refused_unread(folder: Path) -> None:
+    with (folder / MANIFEST).open("r+b") as file:
+        file.truncate(300 << 20)
+    with pytest.raises(UnsafeModelError, match="bytes"):
+        open_folder(folder)
+
+
+def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "notes")
+    with pytest.raises(UnsafeModelError, match="no file: 'notes'"):
+        open_folder(folder)

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def version(store: Store, packaged: Package, number: int, test: float | None = 0.7) -> ModelVersion:
     """A version of its own: another package."""
-    other = Package({**packaged.manifest, "description": number}, packaged.files)
+    other = Package({**packaged.manifest, "params": {"number": number}}, packaged.files)
     reports = [Measurement("evaluation", "roc_auc", 0.72)]
     reports += [] if test is None else [Measurement("test", "roc_auc", test)]
     return register_version(store, other, reports, requirements=REQUIREMENTS)

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from tidemill.core.digests import canonical_json, digest_bytes
-from tidemill.core.errors import ModelError, UnsafeModelError, UsageError
+from tidemill.core.errors import ModelError, TidemillError, UnsafeModelError, UsageError
 from tidemill.core.model import Model, Signature
+from tidemill.core.schema import Column
+from tidemill.core.tasks import TASKS
 from tidemill.design.requirements import Moment
 from tidemill.packaging.formats import native_format
 
@@ -26,6 +28,17 @@ MANIFEST = "model.json"
 ONNX_FILE = "model.onnx"
 #: What a manifest says because of how long something took: never the same twice.
 _TIMED = ("measured", "engines")
+
+#: The fields of ``model.json``: those that every folder has, and those that it has if it was measured or checked.
+_NEEDED: Mapping[str, type] = {
+    "format": int, "name": str, "framework": str, "signature": dict, "encoding": list, "cleaning": list, "files": dict,
+}  # fmt: skip
+_OPTIONAL: Mapping[str, type] = {
+    "contract": dict, "engines": dict, "example": dict, "measured": dict, "metadata": dict, "metrics": dict,
+    "params": dict, "parity": dict, "profile": dict, "takes_missing": bool, "versions": dict,
+}  # fmt: skip
+#: A manifest of thousands of features with a thousand categories each has 30 MB.
+_LARGEST = 256 << 20
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".p", ".dill", ".cloudpickle")
 
@@ -149,7 +162,7 @@ def model_of(package: Package) -> Model:
         encoding=tuple(manifest["encoding"]),
         cleaning=tuple(manifest["cleaning"]),
         contract=manifest.get("contract", {}),
-        **{part: manifest[part] for part in ("profile", "params", "metrics", "metadata")},
+        **{part: manifest.get(part, {}) for part in ("profile", "params", "metrics", "metadata")},
     )
 
 
@@ -180,8 +193,17 @@ def open_folder(path: str | Path, *, digest: str | None = None) -> Package:
             raise UnsafeModelError("a model folder holds a link", value=name, hint="Copy the file itself.")
         _refuse_pickle(name)
         if entry.is_file():
-            members[name] = entry.read_bytes()
+            members[name] = _bytes(entry, name)
+        elif not entry.is_dir():
+            raise UnsafeModelError("a model folder holds something that is no file", value=name, hint="Remove it.")
     return open_members(members, str(root), digest=digest)
+
+
+def _bytes(path: Path, name: str) -> bytes:
+    size = path.stat().st_size
+    if name == MANIFEST and size > _LARGEST:
+        raise UnsafeModelError(f"{MANIFEST} has {size:,} bytes", value=str(path), hint="This is no model of ours.")
+    return path.read_bytes()
 
 
 def open_members(members: Mapping[str, bytes], where: str, *, digest: str | None = None) -> Package:
@@ -214,21 +236,81 @@ def open_members(members: Mapping[str, bytes], where: str, *, digest: str | None
 
 
 def _manifest(data: bytes, where: str) -> dict[str, Any]:
+    if len(data) > _LARGEST:
+        raise UnsafeModelError(f"{MANIFEST} in {where} has {len(data):,} bytes", hint="This is no model of ours.")
     try:
-        manifest = json.loads(data)
-    except ValueError as error:
+        manifest = json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated)
+    except (ValueError, RecursionError) as error:
         raise UnsafeModelError(f"{MANIFEST} in {where} is not JSON: {error}", hint="Fetch it again.") from error
     version = manifest.get("format") if isinstance(manifest, dict) else None
-    if version != FORMAT:
+    if version != FORMAT or isinstance(version, bool):
         raise UnsafeModelError(
             f"{where} has a model folder format that this Tidemill does not read",
             value=version,
             hint=f"It reads format {FORMAT}; upgrade Tidemill or package the model again.",
         )
-    needed = {"name", "framework", "signature", "encoding", "cleaning", "files"}
-    if missing := sorted(needed - set(manifest)):
+    if missing := sorted(set(_NEEDED) - set(manifest)):
         raise UnsafeModelError(f"{MANIFEST} in {where} lacks fields", value=missing, hint="Package the model again.")
+    shapes = {**_NEEDED, **_OPTIONAL}
+    if unknown := sorted(set(manifest) - set(shapes)):
+        raise UnsafeModelError(
+            f"{MANIFEST} in {where} has fields that nobody knows", value=unknown, hint=f"Known: {', '.join(shapes)}."
+        )
+    for name, value in manifest.items():
+        if type(value) is not shapes[name]:
+            raise UnsafeModelError(
+                f"{name} in {MANIFEST} of {where} is not a {shapes[name].__name__}", value=value, hint="Fetch it again."
+            )
+    _check_parts(manifest, where)
     return dict(manifest)
+
+
+def _check_parts(manifest: Mapping[str, Any], where: str) -> None:
+    """What is read as soon as a folder is opened has the fields that are read."""
+    for name, entry in manifest["files"].items():
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("sha256"), str)
+            or type(entry.get("bytes")) is not int
+        ):
+            raise UnsafeModelError(f"{MANIFEST} in {where} has no digest and size of a file", value=name)
+    for part in ("encoding", "cleaning"):
+        if not all(isinstance(entry, dict) for entry in manifest[part]):
+            raise UnsafeModelError(f"{part} in {MANIFEST} of {where} is not a list of mappings", value=manifest[part])
+    for entry in manifest["encoding"]:
+        if not all(isinstance(entry.get(key), str) for key in ("name", "column", "kind")):
+            raise UnsafeModelError(f"an encoding in {MANIFEST} of {where} has no name, column and kind", value=entry)
+    try:
+        signature = Signature.from_dict(manifest["signature"])
+        sound = isinstance(signature.target, str) and signature.task in TASKS
+        sound = sound and all(isinstance(name, str) for name in signature.classes)
+        sound = sound and isinstance(signature.threshold, int | float) and not isinstance(signature.threshold, bool)
+        sound = sound and all(_is_column(column) for column in signature.inputs)
+    except (TidemillError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnsafeModelError(
+            f"the signature in {MANIFEST} of {where} cannot be read: {type(error).__name__}: {error}",
+            hint="Package the model again.",
+        ) from error
+    if not sound:
+        raise UnsafeModelError(f"the signature in {MANIFEST} of {where} is none", value=manifest["signature"])
+
+
+def _is_column(column: Column) -> bool:
+    ends = all(isinstance(end, int | float | None) for end in (column.minimum, column.maximum))
+    texts = isinstance(column.name, str) and all(isinstance(name, str) for name in column.categories or ())
+    return ends and texts and isinstance(column.nullable, bool)
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two readers of a key that is there twice could read different models."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a key is there twice among {[key for key, _ in pairs][:10]}")
+    return found
 
 
 def _refuse_pickle(name: str) -> None:

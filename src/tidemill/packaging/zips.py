@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import stat
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Mapping
 
 from tidemill.core.errors import UnsafeModelError
 
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _LIMIT = 8 << 30
+#: What unpacks to more than this must not be more than so many times as large as it is packed.
+_SMALL, _RATIO = 256 << 20, 100
 
 
 def write_zip(members: Mapping[str, bytes]) -> bytes:
@@ -29,7 +34,7 @@ def write_zip(members: Mapping[str, bytes]) -> bytes:
 
 
 def read_zip(data: bytes) -> dict[str, bytes]:
-    """The members of an archive; names that leave the folder, and archives that unpack to more than 8 GiB, are refused.
+    """The members of an archive; names that leave the folder or are there twice, links, and bombs are refused.
 
     >>> read_zip(write_zip({"a": b"1"}))
     {'a': b'1'}
@@ -37,11 +42,24 @@ def read_zip(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
+            counts = Counter(entry.filename for entry in entries)
             for entry in entries:
-                if entry.filename.startswith(("/", "\\")) or ".." in entry.filename.replace("\\", "/").split("/"):
-                    raise UnsafeModelError("a member of the archive leaves its folder", value=entry.filename)
-            if sum(entry.file_size for entry in entries) > _LIMIT:
-                raise UnsafeModelError("the archive unpacks to more than 8 GiB", hint="This is no model of ours.")
+                if problem := _problem(entry, counts[entry.filename]):
+                    raise UnsafeModelError(f"a member of the archive {problem}", value=entry.filename)
+            size = sum(entry.file_size for entry in entries)
+            if size > _LIMIT or (size > _SMALL and size > _RATIO * len(data)):
+                raise UnsafeModelError(
+                    f"the archive of {len(data):,} bytes unpacks to {size:,}", hint="This is no model of ours."
+                )
             return {entry.filename: archive.read(entry) for entry in entries if not entry.is_dir()}
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise UnsafeModelError(f"this is not a model archive: {error}", hint="Package the model again.") from error
+
+
+def _problem(entry: zipfile.ZipInfo, count: int) -> str:
+    """Why a member is refused, or nothing."""
+    if entry.filename.startswith(("/", "\\")) or ".." in entry.filename.replace("\\", "/").split("/"):
+        return "leaves its folder"
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link or no file"
+    return "is there twice" if count > 1 else ""

@@ -72,7 +72,7 @@ class Opened:
 def write(path: Path, head: Mapping[str, Any], lines: list[bytes], blobs: Mapping[str, Path]) -> str:
     """Write an archive; returns its digest. Equal contents give equal bytes."""
     records = b"".join(line + b"\n" for line in lines)
-    members = {RECORDS: {"sha256": digest_bytes(records), "bytes": len(records)}}
+    members: dict[str, dict[str, Any]] = {RECORDS: {"sha256": digest_bytes(records), "bytes": len(records)}}
     members |= {
         f"blobs/{digest}": {"sha256": digest, "bytes": blobs[digest].stat().st_size} for digest in sorted(blobs)
     }

@@ -140,7 +140,7 @@ def limitations(facts: CardFacts) -> CardSection:
 
 
 def _limitations(facts: CardFacts) -> Iterator[tuple[str, str]]:
-    examination, manifest = facts.examination, facts.package.manifest
+    examination = facts.examination
     if examination is None:
         yield "behaviour", f"checks of its behaviour: {NOT_RECORDED}"
     for one in () if examination is None else examination.behaviours:
@@ -153,9 +153,17 @@ def _limitations(facts: CardFacts) -> Iterator[tuple[str, str]]:
         yield from _worse_parts(facts.by_parts)
     if facts.report is not None and facts.report.unlabelled:
         yield "rows", f"{facts.report.unlabelled:,} rows without a label were left out"
-    parity = manifest.get("parity", {})
+    yield from _of_package(facts)
+
+
+def _of_package(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    manifest = facts.package.manifest
+    parity, agreement = manifest.get("parity", {}), manifest.get("metadata", {}).get("agreement", {})
     if not parity.get("verified"):
         yield "package", f"ONNX was not verified: {parity.get('reason', NOT_RECORDED)}"
+    if agreement.get("differing"):
+        rows = f"{agreement['differing']:,} of {agreement['rows']:,} rows of the example"
+        yield "float32", f"{rows} are answered otherwise than where it was trained, by up to {agreement['largest']:.4g}"
     for rule in facts.package.contract.get("not_enforced", ()):
         yield "contract", f"not checked on a request: {shorten(rule, 120)}"
 

@@ -19,7 +19,7 @@ from tidemill.core.errors import (
 )
 from tidemill.core.records import Approval, ModelVersion
 from tidemill.engine.materialisers.plain import NAME as PLAIN
-from tidemill.evaluation.promises import Promise
+from tidemill.evaluation.promises import Measurement, Promise
 from tidemill.packaging.package import open_members
 from tidemill.packaging.zips import read_zip
 from tidemill.registry import archive_file
@@ -243,15 +243,16 @@ def _check_row(
 
 def _problem(name: str, value: Any, kind: transfer.Kind) -> str:
     """Why a value cannot be in a column, or nothing."""
+    text = value if isinstance(value, str) else ""
     if value is None:
         return "" if kind.nullable else "nothing"
     if type(value) is not kind.type and not (kind.type is float and type(value) is int):
         return "a value of another kind"
     if isinstance(value, int | float):
         return "a number that no database holds" if abs(value) >= 2**63 else ""
-    if (name == "id" and not value) or (name.endswith("id") and len(value) > _LONGEST_ID):
+    if (name == "id" and not text) or (name.endswith("id") and len(text) > _LONGEST_ID):
         return "an id that cannot be"
-    return "text that no database holds" if "\0" in value or not _encodable(value) else ""
+    return "text that no database holds" if "\0" in text or not _encodable(text) else ""
 
 
 def _encodable(text: str) -> bool:
@@ -287,9 +288,10 @@ def _check_numbers(version: ModelVersion, where: str) -> None:
         checked_tags(version.tags)
         measured = recorded_measurements(version.gate)
         promises = [Promise(**promise) for promise in version.gate.get("promises", ())]
-        numbers = [number for one in (*measured, *promises) for number in (one.value, one.low, one.high)]
+        both: list[Measurement | Promise] = [*measured, *promises]
+        numbers = [number for one in both for number in (one.value, one.low, one.high)]
         sound = all(isinstance(number, int | float | None) for number in (*numbers, *version.metrics.values()))
-        texts = [text for one in (*measured, *promises) for text in (one.moment, one.metric, one.reason)]
+        texts: list[object] = [text for one in both for text in (one.moment, one.metric, one.reason)]
         sound = sound and all(isinstance(text, str) for text in texts)
     except (TypeError, AttributeError, UsageError) as error:
         raise UnsafeModelError(f"the gate or the tags of the version in {where} cannot be read: {error}") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from tidemill.core.errors import UsageError
 from tidemill.core.model import Model
 from tidemill.core.records import Alias, ModelVersion
@@ -15,6 +17,7 @@ from tidemill.engine.step import step
 from tidemill.packaging.build import package
 from tidemill.packaging.package import Package
 from tidemill.project import current_project, open_project_store
+from tidemill.registry.adopting import adopt
 from tidemill.registry.promotion import promote_version, roll_back
 from tidemill.registry.rules import Rules, rules_of
 from tidemill.registry.versions import register_version
@@ -27,6 +30,9 @@ def register(
     name: str | None = None,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    owner: str = "",
+    example: Any = None,
+    target: Any = None,
 ) -> ModelVersion:
     """Register a model or a package as the next version of its name, with what was measured on it.
 
@@ -35,20 +41,35 @@ def register(
     Parameters
     ----------
     model
-        A `Package`; or a `Model`, which is packaged on rows drawn from its signature first.
+        A `Package`; or a `Model`, which is packaged on rows drawn from its signature first; or, with `example`, a
+        fitted estimator that was trained elsewhere (scikit-learn, LightGBM).
     reports
         Evaluations, examinations, gate results.
     name
-        What to call it; the model's own name by default.
-    description, tags
+        What to call it; the model's own name by default. An estimator has none and needs one.
+    description, tags, owner
         For people.
+    example
+        For an estimator: rows as it was fitted on, numbers and flags, from which types, ranges and the reference
+        profile are read. Its answers about them must be the same when it is given a matrix, as a server does.
+    target
+        For an estimator: the column of the example with the truth, the truth itself, or what to call the answer.
 
     Returns
     -------
     ModelVersion
         With its number and the gate's record; the same again when a run is repeated or resumed.
     """
-    return register_model(model, list(reports), name=name, description=description, tags=dict(tags or {}))
+    return register_model(
+        model,
+        list(reports),
+        name=name,
+        description=description,
+        tags=dict(tags or {}),
+        owner=owner,
+        example=example,
+        target=target,
+    )
 
 
 @step(stage="register", effect=True)
@@ -58,15 +79,12 @@ def register_model(
     name: str | None = None,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    owner: str = "",
+    example: Any = None,
+    target: Any = None,
 ) -> ModelVersion:
     """The step of `register`."""
-    if not isinstance(model, Model | Package):
-        raise UsageError(
-            "only models and packages can be registered",
-            value=type(model).__name__,
-            hint="Give what tm.train returned.",
-        )
-    packaged = package(model) if isinstance(model, Model) else model
+    packaged = _packaged(model, name, example, target)
     store, context = open_project_store(current_project()), current()
     return register_version(
         store,
@@ -76,6 +94,7 @@ def register_model(
         requirements=_requirements(),
         description=description,
         tags=tags,
+        owner=owner,
         run_id=_first_run(store, context.run_id) if context else None,
         execution_id=context.execution_id if context else None,
         subscribers=_rules().webhooks,
@@ -120,6 +139,26 @@ def promote(
 def rollback(model: str, alias: str = "champion", *, reason: str = "") -> Alias:
     """Point an alias back at the version before its last promotion; repeat to go further back."""
     return roll_back(open_project_store(current_project()), model, alias, reason=reason, rules=_rules())
+
+
+def _packaged(model: Any, name: str | None, example: Any, target: Any) -> Package:
+    """The package of whatever is registered; an estimator is verified on its example."""
+    if isinstance(model, Model | Package):
+        if example is not None or target is not None:
+            kind = type(model).__name__.lower()
+            raise UsageError(f"a {kind} has its signature already", hint="Leave example and target out.")
+        return package(model) if isinstance(model, Model) else model
+    if example is None:
+        raise UsageError(
+            "only models and packages can be registered, and estimators with an example",
+            value=type(model).__name__,
+            hint="Give what tm.train returned; or for an estimator that is fitted: example=X, name='…'.",
+        )
+    if name is None:
+        raise UsageError("an estimator has no name of its own", hint="Say what the registry shall call it: name='…'.")
+    adopted = adopt(model, example, name=name, target=target)
+    rows = example if isinstance(example, pl.DataFrame) else None
+    return package(adopted, rows)
 
 
 def _first_run(store: Store, run_id: str) -> str:

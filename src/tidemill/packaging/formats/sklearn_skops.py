@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,25 +14,11 @@ from numpy.typing import NDArray
 from tidemill.core.errors import UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
+from tidemill.packaging.formats.sklearn_indices import check_indices
+from tidemill.packaging.formats.skops_audit import ALLOWED, audit
 from tidemill.packaging.zips import read_zip, write_zip
 
 FILE = "model.skops"
-
-#: Types beyond the ones that skops trusts itself, each read and found to run nothing of the file's choosing when it is
-#: rebuilt: containers of arrays and numbers. Patterns match whole class paths.
-ALLOWED = (
-    "numpy.dtype",
-    "sklearn._loss.*",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neural_network._stochastic_optimizers.*Optimizer",
-    "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
-)
 
 
 def save(estimator: Any) -> dict[str, bytes]:
@@ -56,10 +40,21 @@ def load(files: Mapping[str, bytes]) -> Any:
     Raises
     ------
     UnsafeModelError
-        If the file names a type outside the allow-list, or is no skops file.
+        If the file names a type outside the allow-list or a way to rebuild one, holds a tree that points out of itself,
+        or is no skops file.
     """
     raw = only_file(files, FILE)
-    return skops.io.loads(raw, trusted=_refuse_foreign(raw))
+    trusted = _refuse_foreign(raw)
+    try:
+        estimator = skops.io.loads(raw, trusted=trusted)
+        check_indices(estimator)
+    except UnsafeModelError:
+        raise
+    except Exception as error:  # what a file of a stranger makes scikit-learn and NumPy raise is anybody's guess
+        raise UnsafeModelError(
+            f"the skops file cannot be rebuilt: {type(error).__name__}: {error}", hint="Package the model again."
+        ) from error
+    return estimator
 
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
@@ -73,10 +68,13 @@ def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[
 def _refuse_foreign(raw: bytes) -> list[str]:
     """The types in a file beyond those that skops trusts, when all of them are allowed."""
     try:
+        audit(read_zip(raw))
         unknown = skops.io.get_untrusted_types(data=raw)
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+    except UnsafeModelError:
+        raise
+    except Exception as error:  # as above
         raise UnsafeModelError(f"this is not a skops file: {error}", hint="Package the model again.") from error
-    foreign = [name for name in unknown if not any(fnmatch.fnmatchcase(name, pattern) for pattern in ALLOWED)]
+    foreign = [name for name in unknown if name not in ALLOWED]
     if foreign:
         raise UnsafeModelError(
             "the estimator holds types that are not on the allow-list",
