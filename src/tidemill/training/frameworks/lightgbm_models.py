@@ -27,7 +27,7 @@ def settle(estimator: Any, given: Given) -> Any:
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
     """Fit; stop after `early_stopping` rounds without gain on the validation rows."""
-    callbacks = [lightgbm.log_evaluation(0)]
+    callbacks: list[Any] = [lightgbm.log_evaluation(0)]
     watched: dict[str, Any] = {}
     if len(fitting.validation) and fitting.early_stopping > 0:
         if "eval_X" in inspect.signature(estimator.fit).parameters:
