@@ -19,7 +19,7 @@ PROGRAMS = {
     "npm": "npm",
 }
 #: Module to look for -> extra of Tidemill that brings it, too large for everybody's environment.
-MODULES = {"catboost": "catboost", "pyspark": "spark", "torch": "torch"}
+MODULES = {"catboost": "catboost", "keras": "keras", "lightning": "lightning", "pyspark": "spark", "torch": "torch"}
 
 
 def install_modules() -> None:

@@ -11,16 +11,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 
 from tidemill.core.digests import digest_value
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
 from tidemill.integrations.torch_graph import load, predict, save
 from tidemill.integrations.torch_loop import train_net
-from tidemill.integrations.torch_net import Net, link_of, plan_of, raw_output, torch
+from tidemill.integrations.torch_net import Net, link_of, raw_output
 from tidemill.training.checkpoints import checkpoint_of
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
+from tidemill.training.frameworks.plan import plan_of
 from tidemill.training.seeding import seeded
 
 __all__ = ["fit", "iterations", "load", "predict", "save", "scores", "settle"]

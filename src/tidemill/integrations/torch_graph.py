@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import TASKS, Task
-from tidemill.integrations.torch_net import torch
 
 try:
     import safetensors.torch
+    import torch
 except ImportError as error:
-    raise MissingExtraError("safetensors", "torch", purpose="a model of PyTorch") from error
+    raise MissingExtraError(str(error.name), "torch", purpose="a model of PyTorch") from error
 
 GRAPH, WEIGHTS = "model.graph.json", "model.safetensors"
 FORMAT = 1
@@ -124,7 +124,7 @@ def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[
 
 def graph_of(module: torch.nn.Module) -> Graph:
     """Write down what a module does with any number of rows."""
-    example = torch.zeros(3, int(module.width))  # type: ignore[arg-type]  # a Net was fitted on so many columns
+    example = torch.zeros(3, int(module.width))  # a Net was fitted on so many columns
     dynamic = ({0: torch.export.Dim.DYNAMIC},)
     try:
         with warnings.catch_warnings():
@@ -201,7 +201,8 @@ def _operator(name: str) -> Callable[..., Any]:
     if space == "aten" and packet.isidentifier() and overload.isidentifier():
         found = getattr(getattr(torch.ops.aten, packet, None), overload, None)
         if isinstance(found, torch._ops.OpOverload) and (name in _SIZES or torch.Tag.core in found.tags):  # noqa: SLF001
-            return found
+            core: Callable[..., Any] = found
+            return core
     raise UnsafeModelError(
         "a graph names what is not one of PyTorch's core operators",
         value=name,

@@ -77,7 +77,7 @@ def _loader(matrix: Matrix, truth: Numbers, rows: int, *, whole: bool, seed: int
 def _keeper(lightning: Any, patience: int) -> Any:
     """A callback that keeps the best weights, stops without gain, and notes what the module logs."""
 
-    class Keeper(lightning.Callback):  # type: ignore[misc, name-defined]  # the class is of the Lightning in use
+    class Keeper(lightning.Callback):  # type: ignore[misc]  # of the Lightning in use
         best, best_epoch = math.inf, 0
 
         def __init__(self) -> None:

@@ -117,7 +117,7 @@ class _Training:
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise self._not_finite(value)
-            loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
+            loss.backward()
             if self.plan.gradient_clip is not None:
                 torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.plan.gradient_clip)
             self.optimizer.step()

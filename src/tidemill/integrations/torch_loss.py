@@ -14,9 +14,7 @@ from tidemill.core.tasks import TASKS
 from tidemill.integrations.torch_net import Net, raw_output
 from tidemill.training.frameworks.fitting import Fitting, Numbers
 
-Tensor = torch.Tensor
-
-_VALUES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+_VALUES: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "squared": lambda output, truth: functional.mse_loss(output, truth, reduction="none"),
     "absolute": lambda output, truth: functional.l1_loss(output, truth, reduction="none"),
     "huber": lambda output, truth: functional.huber_loss(output, truth, reduction="none"),
@@ -39,18 +37,18 @@ class Loss:
 
     net: Net
     device: torch.device
-    each: Callable[[Tensor, Tensor], Tensor] | None
+    each: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None
     whole: bool
 
-    def target(self, truth: Numbers) -> Tensor:
+    def target(self, truth: Numbers) -> torch.Tensor:
         """Targets on the device."""
         return torch.from_numpy(truth.astype(np.int64 if self.whole else np.float32)).to(self.device)
 
-    def of(self, rows: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
+    def of(self, rows: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
         """The mean loss of some rows."""
         if self.each is None:
             loss = self.net.module.training_step((rows, truth))
-            if not isinstance(loss, Tensor) or loss.ndim:
+            if not isinstance(loss, torch.Tensor) or loss.ndim:
                 raise ModelError(
                     f"{type(self.net.module).__name__}.training_step() did not give a loss",
                     value=loss,
@@ -91,19 +89,21 @@ def loss_of(net: Net, fitting: Fitting, device: torch.device) -> Loss:
     return Loss(net, device, lambda output, truth: values(output[:, 0], net.scaled(truth)), whole=False)
 
 
-def _of_classes(output: Tensor, truth: Tensor) -> Tensor:
+def _of_classes(output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(output, truth, reduction="none")
 
 
-def _of_flags(output: Tensor, truth: Tensor) -> Tensor:
+def _of_flags(output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     flags = truth.unsqueeze(1) if truth.ndim == 1 else truth
     return functional.binary_cross_entropy_with_logits(output, flags, reduction="none").mean(dim=1)
 
 
-def _pinball(net: Net, levels: tuple[float, ...], device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+def _pinball(
+    net: Net, levels: tuple[float, ...], device: torch.device
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     shares = torch.tensor(levels, dtype=torch.float32, device=device)
 
-    def each(output: Tensor, truth: Tensor) -> Tensor:
+    def each(output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         over = net.scaled(truth).unsqueeze(1) - output
         return torch.maximum(shares * over, (shares - 1) * over).mean(dim=1)
 

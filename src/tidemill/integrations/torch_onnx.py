@@ -6,8 +6,9 @@ import logging
 import warnings
 from typing import Any
 
+import torch
+
 from tidemill.core.errors import MissingExtraError, ModelError
-from tidemill.integrations.torch_net import torch
 
 try:
     import onnxscript  # noqa: F401  what PyTorch's exporter stands on

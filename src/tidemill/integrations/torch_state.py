@@ -23,7 +23,7 @@ def packed(state: Any) -> bytes:
     """
     tensors: dict[str, torch.Tensor] = {}
     outline = json.dumps(_outlined(state, tensors)).encode()
-    return _LENGTH.pack(len(outline)) + outline + safetensors.torch.save(tensors)
+    return b"".join([_LENGTH.pack(len(outline)), outline, safetensors.torch.save(tensors)])
 
 
 def unpacked(data: bytes) -> Any:

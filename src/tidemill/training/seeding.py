@@ -11,7 +11,10 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 
 #: Library with random numbers of its own -> module with a context manager `seeded`, as here.
-SOURCES: Mapping[str, str] = {"torch": "tidemill.integrations.torch_seeds"}
+SOURCES: Mapping[str, str] = {
+    "keras": "tidemill.integrations.keras_seeds",
+    "torch": "tidemill.integrations.torch_seeds",
+}
 
 
 @contextmanager

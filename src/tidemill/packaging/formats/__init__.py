@@ -19,8 +19,11 @@ from tidemill.core.tasks import Task
 #: Framework name -> module that reads and writes its native format.
 FORMATS: Mapping[str, str] = {
     "catboost": "tidemill.integrations.catboost",
+    "keras": "tidemill.integrations.keras",
     "lightgbm": "tidemill.packaging.formats.lightgbm_text",
     "own": "tidemill.packaging.formats.own_state",
+    "pyspark": "tidemill.integrations.spark_model",
+    "river": "tidemill.integrations.river_state",
     "sklearn": "tidemill.packaging.formats.sklearn_skops",
     "torch": "tidemill.integrations.torch_graph",
     "xgboost": "tidemill.integrations.xgboost",
@@ -29,8 +32,10 @@ FORMATS: Mapping[str, str] = {
 #: Framework name -> module that writes ONNX; apart from the above, since a server reads models and writes none.
 ONNX_WRITERS: Mapping[str, str] = {
     "catboost": "tidemill.integrations.catboost_onnx",
+    "keras": "tidemill.integrations.keras_onnx",
     "lightgbm": "tidemill.packaging.formats.lightgbm_onnx",
     "own": "tidemill.packaging.formats.own_state",
+    "pyspark": "tidemill.integrations.spark_onnx",
     "sklearn": "tidemill.packaging.formats.sklearn_onnx",
     "torch": "tidemill.integrations.torch_onnx",
     "xgboost": "tidemill.integrations.xgboost_onnx",

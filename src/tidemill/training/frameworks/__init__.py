@@ -16,8 +16,11 @@ from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
 #: The first part of a class's module -> the module that knows the library.
 FRAMEWORKS: Mapping[str, str] = {
-    "lightgbm": "tidemill.training.frameworks.lightgbm_models",
     "catboost": "tidemill.integrations.catboost",
+    "keras": "tidemill.integrations.keras",
+    "lightgbm": "tidemill.training.frameworks.lightgbm_models",
+    "pyspark": "tidemill.integrations.spark_ml",
+    "river": "tidemill.integrations.river",
     "torch": "tidemill.integrations.torch",
     "xgboost": "tidemill.integrations.xgboost",
 }
@@ -59,6 +62,9 @@ def framework_name(estimator: Any) -> str:
     >>> framework_name(object())
     'builtins'
     """
+    told = getattr(type(estimator), "framework", None)  # what a library's model became when it was fitted
+    if isinstance(told, str) and told in FRAMEWORKS:
+        return told
     libraries = [kind.__module__.partition(".")[0] for kind in type(estimator).__mro__]
     known = next((name for name in libraries if name in FRAMEWORKS), None)
     if known is None and all(callable(getattr(type(estimator), name, None)) for name in ("get_state", "from_state")):

@@ -78,9 +78,7 @@ def refuse_holes(estimator: Any, fitting: Fitting) -> None:
         It names the columns.
     """
     for what, found in (("missing", np.isnan), ("infinite", np.isinf)):
-        bad = found(fitting.matrix).any(axis=0)
-        if len(fitting.validation):
-            bad |= found(fitting.validation).any(axis=0)
+        bad = np.asarray(found(fitting.matrix).any(axis=0) | found(fitting.validation).any(axis=0))
         if bad.any():
             raise ModelError(
                 f"{type(estimator).__name__} does not take {what} values",
