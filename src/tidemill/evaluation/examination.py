@@ -57,6 +57,8 @@ def examine(
     metrics: Sequence[str] = (),
     against: Model | None = None,
     costs: Mapping[str, float] | None = None,
+    fairness: Sequence[str] | None = None,
+    discover: bool = True,
     tests: Sequence[UserTest] = (),
     bootstrap: int = 200,
     importance: bool = True,
@@ -70,7 +72,7 @@ def examine(
         A trained model.
     table
         The test part: rows that no training, tuning, threshold or early stopping has read.
-    slices, metrics, against, costs, bootstrap, importance, seed
+    slices, metrics, against, costs, fairness, discover, bootstrap, importance, seed
         As for `evaluate`.
     tests
         The project's own checks: functions ``test(model, table)`` that raise AssertionError or return False.
@@ -90,6 +92,8 @@ def examine(
         slices=slices,
         metrics=metrics,
         costs=costs,
+        fairness=fairness,
+        discover=discover,
         bootstrap=bootstrap,
         importance=importance,
         seed=seed,
