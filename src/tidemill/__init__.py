@@ -69,7 +69,10 @@ if TYPE_CHECKING:
     from tidemill.engine.step import step as step
     from tidemill.evaluation.assessment import evaluate as evaluate
     from tidemill.evaluation.examination import examine as test  # noqa: F401
+    from tidemill.evaluation.expectations import case as case
+    from tidemill.evaluation.expectations import monotone as monotone
     from tidemill.evaluation.promises import gate as gate
+    from tidemill.evaluation.user_tests import model_test as model_test
     from tidemill.features.aggregations import count as count
     from tidemill.features.aggregations import last as last
     from tidemill.features.aggregations import maximum as maximum
@@ -203,7 +206,10 @@ _HOMES: dict[str, str] = {
     "tune": "training.tuning",
     "uniform": "training.space",
     "evaluate": "evaluation.assessment",
+    "case": "evaluation.expectations",
+    "monotone": "evaluation.expectations",
     "gate": "evaluation.promises",
+    "model_test": "evaluation.user_tests",
     # packaging, registry, serving, monitoring
     "package": "packaging.build",
     "Package": "packaging.package",

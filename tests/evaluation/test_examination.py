@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import lightgbm
 import numpy as np
+import polars as pl
 import pytest
 
+from tidemill.core.errors import UsageError
+from tidemill.data.split import by_share, split
 from tidemill.engine.materialisers.plain import decode, encode
 from tidemill.evaluation import examine
 from tidemill.training.fitting import train
@@ -120,6 +124,63 @@ def test_a_slice_ranked_backwards_is_found_out(flights):
     model = train(lambda params: Backwards(), {}, flights)
     entry = behaviours(examine(model, flights.test, slices=["carrier"], bootstrap=50, importance=False))["slices"]
     assert (entry.passed, entry.detail) == (False, "carrier UA")
+
+
+def test_rows_that_the_training_read_are_found_whatever_the_table_is_called(model, flights):
+    fresh = examine(model, flights.test, bootstrap=0, importance=False, discover=False)
+    assert (fresh.untouched, fresh.metrics["untouched"].value) == (True, 1.0)
+    renamed = (
+        flights.train.filter(pl.col("carrier") == "UA").sample(400, seed=1).select(reversed(flights.train.columns))
+    )
+    seen = examine(model, renamed, bootstrap=0, importance=False, discover=False)
+    entry = behaviours(seen)["untouched"]
+    assert (seen.untouched, seen.metrics["untouched"].value, seen.passed) == (False, 0.0, False)
+    assert entry.detail.startswith("not untouched: the training has read ")
+    assert entry.failed > 0.95 * entry.rows > 300
+    mixed = pl.concat([flights.test, flights.validation.head(60)])
+    assert examine(model, mixed, bootstrap=0, importance=False, discover=False).untouched is False
+
+
+def test_rows_that_are_alike_by_nature_are_not_called_touched():
+    generator = np.random.default_rng(0)
+    table = pl.DataFrame({"a": generator.integers(0, 40, 3000), "b": generator.integers(0, 40, 3000)})
+    table = table.with_columns(late=pl.Series(generator.random(3000) < table["a"].to_numpy() / 40))
+    data = split(table, by_share(), "late")
+    model = train(lambda p: lightgbm.LGBMClassifier(n_estimators=3), {}, data)
+    assert examine(model, data.test, bootstrap=0, importance=False, discover=False).untouched
+    assert not examine(model, data.train, bootstrap=0, importance=False, discover=False).untouched
+
+
+def test_a_model_without_the_record_is_not_called_untouched(model, flights):
+    silent = replace(model, metadata={key: value for key, value in model.metadata.items() if key != "read"})
+    entry = behaviours(examine(silent, flights.test, bootstrap=0, importance=False, discover=False))["untouched"]
+    assert (entry.passed, entry.detail) == (False, "the model has no record of the rows that its training read")
+
+
+def test_a_package_tells_how_fast_it_is(model, flights):
+    packed = SimpleNamespace(metrics={"latency_p99_ms": 1.5, "size_mb": 0.2})
+    found = examine(model, flights.test, bootstrap=0, importance=False, discover=False, package=packed)
+    assert found.metrics["latency_p99_ms"].value == 1.5
+    with pytest.raises(UsageError, match="this is no package"):
+        examine(model, flights.test, bootstrap=0, importance=False, discover=False, package=3)
+
+
+def test_another_seed_makes_about_the_same_model(model, flights):
+    def again(seed):
+        return train(lambda p: lightgbm.LGBMClassifier(n_estimators=40, num_leaves=7, **p), {}, flights, seed=seed)
+
+    quick = {"bootstrap": 0, "importance": False, "discover": False}
+    entry = behaviours(examine(model, flights.test, stability=again, seeds=2, **quick))["seeds"]
+    assert entry.passed
+    assert 0 <= entry.measured < entry.bound
+
+    def luck(seed):
+        shallow = train(lambda p: lightgbm.LGBMClassifier(n_estimators=1, num_leaves=2), {}, flights)
+        return shallow if seed == 2 else again(seed)
+
+    assert not behaviours(examine(model, flights.test, stability=luck, seeds=2, **quick))["seeds"].passed
+    with pytest.raises(UsageError, match="at least two seeds"):
+        examine(model, flights.test, stability=again, seeds=1, **quick)
 
 
 def test_regression_is_examined_too(flights):

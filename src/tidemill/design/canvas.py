@@ -80,11 +80,14 @@ class Canvas:
         What errors cost; None where it is not said.
     prose
         The other blocks by key, those that are said.
+    protected
+        Attributes of people whose groups every evaluation compares.
     """
 
     prediction: Prediction = Prediction()
     costs: Costs | None = None
     prose: Mapping[str, str] = field(default_factory=dict)
+    protected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,13 @@ def canvas_of(raw: Mapping[str, Any]) -> Canvas:
     >>> canvas.costs.false_negative
     250.0
     """
-    strict.known_keys(raw, (*_PROSE, "prediction", "costs"), "[canvas]")
+    strict.known_keys(raw, (*_PROSE, "prediction", "costs", "protected"), "[canvas]")
     prose = {key: strict.text(raw, key, "[canvas]") for key in _PROSE if key in raw}
     return Canvas(
         prediction=_prediction(strict.table(raw, "prediction", "[canvas]")),
         costs=_costs(strict.table(raw, "costs", "[canvas]")),
         prose={key: value for key, value in prose.items() if value.strip()},
+        protected=_protected(raw.get("protected", [])),
     )
 
 
@@ -181,6 +185,14 @@ def _prediction(raw: Mapping[str, Any]) -> Prediction:
     if found.task and found.kind is None:
         raise ConfigError(f"task of {where} is unknown", value=found.task, hint=f"Known tasks: {', '.join(_TASKS)}.")
     return found
+
+
+def _protected(raw: Any) -> tuple[str, ...]:
+    if not isinstance(raw, list | tuple) or not all(isinstance(name, str) and name for name in raw):
+        raise ConfigError(
+            "protected of [canvas] should be a list of columns", value=raw, hint='Write protected = ["sex", "age"].'
+        )
+    return tuple(dict.fromkeys(raw))
 
 
 def _costs(raw: Mapping[str, Any]) -> Costs | None:

@@ -15,8 +15,10 @@ from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
 from tidemill.evaluation.comparing import comparisons_of
 from tidemill.evaluation.curves import precision_recall_points, roc_points, score_histogram
+from tidemill.evaluation.discovery import weak_slices
+from tidemill.evaluation.fairness import fairness_metrics, fairness_of
 from tidemill.evaluation.importance import permutation_importance
-from tidemill.evaluation.records import CostReport, Evaluation
+from tidemill.evaluation.records import CostReport, Evaluation, Importance
 from tidemill.evaluation.scoring import Scored, leading_metrics, score
 from tidemill.evaluation.slices import slices_of
 from tidemill.measures.calibration import calibration_curve
@@ -40,6 +42,8 @@ def evaluate(
     slices: Sequence[str] = (),
     metrics: Sequence[str] = (),
     costs: Mapping[str, float] | None = None,
+    fairness: Sequence[str] | None = None,
+    discover: bool = True,
     bootstrap: int = 200,
     importance: bool = True,
     seed: int = 0,
@@ -63,6 +67,11 @@ def evaluate(
     costs
         Costs of errors, which add the metric ``cost_per_1000``. If left out, those of the project's canvas, but not
         inside another step.
+    fairness
+        Attributes whose groups are compared, such as ``["sex"]``: columns of the table, which the model need not know.
+        If left out, those that the project's canvas declares as ``protected``, but not inside another step.
+    discover
+        Whether to search the inputs, and the columns of `slices`, for rows on which the model is clearly worse.
     bootstrap
         How many resamples the intervals come from; 0 for none.
     importance
@@ -82,39 +91,43 @@ def evaluate(
         When no row has a label, or labels are of another kind than in training.
     """
     scored = score(model, table)
-    resamples = bootstrap
     truth, scores = scored.in_order()
-    names = (*leading_metrics(scored), *(name for name in metrics if name not in METRICS[model.signature.task]))
+    drawn = {"resamples": bootstrap, "seed": seed}
     task, threshold = model.signature.task, model.signature.threshold
-    found = estimate(truth, scores, names, task, threshold=threshold, resamples=resamples, seed=seed)
-    report = _costs(scored, (truth, scores), costs, resamples, seed)
+    names = (*leading_metrics(scored), *(name for name in metrics if name not in METRICS[task]))
+    found = estimate(truth, scores, names, task, threshold=threshold, **drawn)
+    report = _costs(scored, (truth, scores), costs, bootstrap, seed)
     if report is not None:
         found["cost_per_1000"] = report.per_1000
+    groups = fairness_of(scored, fairness or (), **drawn)
+    found |= fairness_metrics(groups)
     note_metrics({name: value.value for name, value in found.items()}, moment)
     measured = Evaluation(
         model=model.name,
         task=task,
         target=model.signature.target,
         moment=moment,
-        rows=len(scored.truth),
-        base_rate=None if task == "multiclass" else float(scored.truth.mean()),
+        rows=len(truth),
+        base_rate=float(truth.mean()) if truth.ndim == 1 and task != "multiclass" else None,
         threshold=threshold,
         metrics=found,
-        comparisons=comparisons_of(scored, against, names, slices, resamples, seed),
+        comparisons=comparisons_of(scored, against, names, slices, bootstrap, seed),
         classes=model.signature.classes,
         costs=report,
-        slices=slices_of(
-            scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, resamples=resamples, seed=seed
-        ),
+        slices=slices_of(scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, **drawn),
+        weak=weak_slices(scored, (*slices, *(fairness or ())), **drawn) if discover else (),
+        fairness=groups,
+        importance=_importance(scored, names[0], seed) if importance else (),
         unlabelled=scored.unlabelled,
-        resamples=resamples,
+        resamples=bootstrap,
         seed=seed,
     )
-    if importance:
-        leading = metric(names[0], task)
-        shuffled = permutation_importance(model, scored.matrix, scored.truth, leading, seed=seed)
-        measured = replace(measured, importance=shuffled)
     return _with_charts(measured, scored, truth, scores)
+
+
+def _importance(scored: Scored, leading: str, seed: int) -> tuple[Importance, ...]:
+    chosen = metric(leading, scored.model.signature.task)
+    return permutation_importance(scored.model, scored.matrix, scored.truth, chosen, seed=seed)
 
 
 def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Floats) -> Evaluation:

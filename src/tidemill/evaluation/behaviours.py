@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from tidemill.evaluation.scoring import Scored, leading_metrics
 from tidemill.measures.inputs import Floats
 from tidemill.measures.registry import metric
 from tidemill.training.prediction import predict
+from tidemill.training.rows_read import rows_known
 
 #: Checks ask about at most this many rows.
 MAX_ROWS = 2000
@@ -23,22 +25,32 @@ MAX_ROWS = 2000
 TOLERANCE = 1e-6
 #: A hundredth of a column's spread as noise may move answers by this much on average (probabilities).
 NOISE_BOUND = 0.05
+#: So large a share of rows may equal one that the training read before they are called touched.
+ALIKE = 0.01
 _ONE_BY_ONE = 50
 
-UserTest = Callable[[Model, pl.DataFrame], object]
+Kind = Literal["invariance", "robustness", "functionality", "direction", "example", "stability", "independence", "user"]
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One check: what was expected, what was measured, and the bound that it was held against."""
+    """One check: what was expected, what was measured, and the bound that it was held against.
+
+    `failed` of `rows` rows were not as expected, a few of which are `examples`, each a row as text by column. A failed
+    check of severity ``"warning"`` is told, and does not fail the examination.
+    """
 
     name: str
-    kind: Literal["invariance", "robustness", "functionality", "user"]
+    kind: Kind
     passed: bool
     expected: str
     measured: float | None = None
     bound: float | None = None
     detail: str = ""
+    severity: Literal["error", "warning"] = "error"
+    rows: int = 0
+    failed: int = 0
+    examples: tuple[Mapping[str, str], ...] = ()
 
 
 def invariances(scored: Scored, seed: int) -> tuple[Behaviour, ...]:
@@ -108,25 +120,48 @@ def functionality(
     return tuple(found)
 
 
-def user_tests(model: Model, frame: pl.DataFrame, tests: tuple[UserTest, ...]) -> tuple[Behaviour, ...]:
-    """Run plain functions ``test(model, table)``: one fails that raises AssertionError or returns False."""
-    found = []
-    for test in tests:
-        name = getattr(test, "__name__", "test")
-        expected = (test.__doc__ or name.replace("_", " ")).strip().splitlines()[0]
-        try:
-            answer = test(model, frame)
-            passed, detail = answer is not False, ""
-        except AssertionError as error:
-            passed, detail = False, str(error)
-        found.append(Behaviour(name, "user", passed, expected, detail=detail))
-    return tuple(found)
+def independence(scored: Scored) -> Behaviour:
+    """No row that is examined was read by the training: not fitted on, nor used to stop it or to choose a threshold."""
+    expected = "the training has not read these rows"
+    read = scored.model.metadata.get("read")
+    if not read:
+        detail = "the model has no record of the rows that its training read"
+        return Behaviour("untouched", "independence", passed=False, expected=expected, detail=detail)
+    known, sampled = rows_known(read, scored.matrix, scored.truth)
+    if not sampled:
+        detail = "no row can be told apart from others"
+        return Behaviour("untouched", "independence", passed=False, expected=expected, detail=detail)
+    # Where inputs have few values, rows are alike by chance, as validation rows are like training rows; here they are
+    # compared with both parts.
+    alike = 2 * read["alike"] / read["compared"] if read["compared"] else 0.0
+    bound = (alike + ALIKE) * sampled + 3 * math.sqrt(min(alike, 1.0) * sampled)
+    passed = known <= bound
+    detail = "" if passed else f"not untouched: the training has read {known} of {sampled} rows that were looked up"
+    return Behaviour(
+        "untouched",
+        "independence",
+        passed,
+        expected,
+        known / sampled,
+        bound / sampled,
+        detail,
+        rows=sampled,
+        failed=known,
+    )
+
+
+def shown(frame: pl.DataFrame, names: Sequence[str], most: int = 5) -> tuple[dict[str, str], ...]:
+    """The first rows as text, for examples."""
+    return tuple({name: str(row[name]) for name in names} for row in frame.head(most).iter_rows(named=True))
 
 
 def _same(expected: str, name: str, left: Floats, right: Floats) -> Behaviour:
-    gap = float(np.abs(left - right).max()) if len(left) else 0.0
+    gaps = np.abs(left - right).reshape(len(left), -1).max(axis=1) if len(left) else np.zeros(0)
+    gap = float(gaps.max(initial=0.0))
     scale = max(1.0, float(np.abs(right).max())) if len(right) else 1.0
-    return Behaviour(name, "invariance", gap <= TOLERANCE * scale, expected, gap, TOLERANCE * scale)
+    bound = TOLERANCE * scale
+    failed = int((gaps > bound).sum())
+    return Behaviour(name, "invariance", gap <= bound, expected, gap, bound, rows=len(gaps), failed=failed)
 
 
 def _answers(scored: Scored, frame: pl.DataFrame, name: str, expected: str) -> Behaviour:

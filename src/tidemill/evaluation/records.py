@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from tidemill.core.tasks import Task
 from tidemill.design.requirements import Moment
@@ -81,6 +82,96 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class WeakSlice:
+    """Rows, found by search, on which the model is clearly worse than it should be.
+
+    Parameters
+    ----------
+    where
+        Which rows: by slicing the value, one or two of them.
+    rows
+        How many there are.
+    kind
+        ``"biased"``: what happens differs from what it says; ``"overconfident"``: it is more often wrong than it says;
+        ``"blind"``: it ranks these rows worse than those with other values; ``"inaccurate"``: its errors are larger.
+    expected, observed
+        Of the kind: the mean prediction and the mean outcome; the expected and observed squared error; the area under
+        the ROC curve with the other values and with this one; the mean absolute error of other rows and of these.
+    effect
+        How much worse, on one scale for all of a kind: differences of rates in standard deviations of the outcome,
+        excess of error as a share of the expected error, difference of areas, growth of the mean absolute error.
+    p_value
+        How likely this is by chance, adjusted for all slices that were tried.
+    metric, inside, outside
+        The leading metric on these rows and on all others.
+    """
+
+    where: Mapping[str, str]
+    rows: int
+    kind: Literal["biased", "overconfident", "blind", "inaccurate"]
+    expected: float
+    observed: float
+    effect: float
+    p_value: float
+    metric: str
+    inside: Estimate
+    outside: Estimate
+
+    @property
+    def name(self) -> str:
+        """Which rows, in words."""
+        return " and ".join(f"{slicing} {value}" for slicing, value in self.where.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The rows with one value of a declared attribute: how they are treated, and whether probabilities hold there.
+
+    `rates` by name (see `tidemill.evaluation.fairness.RATES`), without value in a group of too few rows.
+    """
+
+    value: str
+    rows: int
+    base_rate: float | None
+    rates: Mapping[str, Estimate]
+    calibration: tuple[CalibrationBin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """How the groups of a declared attribute compare.
+
+    Parameters
+    ----------
+    attribute
+        The column.
+    groups
+        In the order of its values.
+    gaps
+        By name the difference and the ratio of the extreme groups: ``"tpr_difference"``, ``"selection_rate_ratio"``.
+    ends
+        For each rate the groups with the lowest and the highest.
+    small
+        Groups of too few rows, which take no part.
+    is_input
+        Whether the model reads the attribute.
+    """
+
+    attribute: str
+    groups: tuple[Group, ...]
+    gaps: Mapping[str, Estimate]
+    ends: Mapping[str, tuple[str, str]]
+    small: tuple[str, ...] = ()
+    is_input: bool = False
+
+    @property
+    def four_fifths(self) -> bool | None:
+        """Whether the least selected group is selected at least four fifths as often as the most; None if unknown."""
+        ratio = self.gaps.get("selection_rate_ratio")
+        return None if ratio is None or ratio.value is None else ratio.value >= 0.8
+
+
+@dataclass(frozen=True, slots=True)
 class Importance:
     """How much the leading metric gets worse when a column is shuffled: mean and range over repeats."""
 
@@ -129,6 +220,10 @@ class Evaluation:
         Cost per 1000 rows, where costs were given.
     slices
         Parts of the rows.
+    weak
+        Parts of the rows, found by search, on which the model is clearly worse; the clearest first.
+    fairness
+        For each declared attribute how its groups compare.
     importance
         By column, most important first.
     unlabelled
@@ -155,6 +250,8 @@ class Evaluation:
     classes: tuple[str, ...] = ()
     costs: CostReport | None = None
     slices: tuple[Slice, ...] = ()
+    weak: tuple[WeakSlice, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
     importance: tuple[Importance, ...] = ()
     unlabelled: int = 0
     resamples: int = 0

@@ -64,7 +64,7 @@ def slices_of(
 
 def parts_of(frame: pl.DataFrame, slicing: str) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """The values of a slicing in order, each with the places of its rows; missing values last."""
-    labels = _labels(frame, slicing)
+    labels = labels_of(frame, slicing)
     groups = (
         pl.DataFrame({"label": labels.cast(pl.String), "sort": labels.to_physical(), "row": np.arange(frame.height)})
         .group_by("label", maintain_order=True)
@@ -82,7 +82,8 @@ def parts_of(frame: pl.DataFrame, slicing: str) -> Iterator[tuple[str, NDArray[n
         yield "(other)", rest.to_numpy().astype(np.intp)
 
 
-def _labels(frame: pl.DataFrame, slicing: str) -> pl.Series:
+def labels_of(frame: pl.DataFrame, slicing: str) -> pl.Series:
+    """The value of a slicing in each row; null where it is missing."""
     match = _PART.fullmatch(slicing)
     if match is not None and slicing not in frame.columns:
         return _time_part(frame, match[1], match[2])

@@ -124,7 +124,7 @@ def mcnemar(
     if many > EXACT_ROWS:
         return math.erfc(max(0.0, abs(wins - losses) - 1) / math.sqrt(2 * many))
     tail = sum(math.comb(many, hits) for hits in range(min(wins, losses) + 1))
-    return min(1.0, 2 * tail / 2**many)
+    return float(min(1.0, 2 * tail / 2**many))
 
 
 def _normal_p(found: Estimate) -> float | None:

@@ -220,7 +220,7 @@ def _calibrated(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> We
 
 def _class_hits(truth: ArrayLike, predicted: ArrayLike) -> Floats:
     codes, chances = classes(truth, predicted)
-    return (chances.argmax(axis=1) == codes).astype(np.float64)
+    return np.asarray(chances.argmax(axis=1) == codes, dtype=np.float64)
 
 
 def _class_f1(truth: ArrayLike, predicted: ArrayLike, _threshold: float) -> Weighted:

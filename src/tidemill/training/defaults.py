@@ -8,11 +8,11 @@ from tidemill.design.canvas import canvas_of
 from tidemill.engine.context import current
 from tidemill.project import current_project
 
-_FILLED = ("name", "costs", "task")
+_FILLED = ("name", "costs", "task", "fairness")
 
 
 def from_project(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Fill in ``name`` from the project, ``costs`` and ``task`` from its canvas, where the verb has them as None.
+    """Fill in ``name`` from the project, the rest of `_FILLED` from its canvas, where the verb has them as None.
 
     This happens before the key of a step is made, so that a changed canvas runs the step again. Inside a step nothing
     is filled in: what that step's key does not know must not change its result. Costs are of binary decisions, and
@@ -45,6 +45,8 @@ def _filled(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
         filled["name"] = project.name
     if "costs" in wanted and canvas.costs is not None and canvas.prediction.kind == "binary":
         filled["costs"] = canvas.costs.to_dict()
+    if "fairness" in wanted:
+        filled["fairness"] = list(canvas.protected)
     if "task" in wanted:
         filled["task"] = canvas.prediction.kind
     return filled

@@ -35,6 +35,7 @@ from tidemill.training.frames import class_names, columns_of, infer_task, input_
 from tidemill.training.frameworks import Fitting, Numbers, framework_name
 from tidemill.training.noting import note_metrics
 from tidemill.training.profile import reference_profile
+from tidemill.training.rows_read import rows_read
 from tidemill.training.threshold import cheapest_threshold
 
 
@@ -170,6 +171,7 @@ def train(
             "versions": library_versions(),
             "rows": {"train": len(fitting.truth), "validation": len(fitting.validation_truth)},
             "split": data.spec.digest,
+            "read": rows_read((fitting.matrix, fitting.truth), (fitting.validation, fitting.validation_truth)),
             "best_iteration": best_iteration(estimator),
             "baselines": list(compared),
             "timing": {"seconds": elapsed() - started},

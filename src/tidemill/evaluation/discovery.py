@@ -1,0 +1,332 @@
+"""Where is the model clearly worse than it should be? A search over columns and pairs that does not cry wolf."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidemill.core.tasks import TASKS
+from tidemill.evaluation.records import WeakSlice
+from tidemill.evaluation.scoring import Scored, leading_metrics
+from tidemill.evaluation.slices import labels_of
+from tidemill.measures.inputs import Floats
+from tidemill.measures.intervals import delong
+from tidemill.measures.multiplicity import benjamini_hochberg
+from tidemill.measures.registry import METRICS, estimate
+
+#: The share of false discoveries that is accepted among slices.
+LEVEL = 0.05
+#: Slices with fewer rows are not tried, nor those of a smaller share.
+MIN_ROWS, MIN_SHARE = 50, 0.005
+#: Slices whose effect is smaller are not worth telling, however certain they are.
+MIN_EFFECT = {"biased": 0.15, "overconfident": 0.15, "blind": 0.1, "inaccurate": 0.25}
+#: The search reads at most this many rows, tries pairs of so many slicings, and tells so many slices.
+SEARCHED, PAIRED, TOLD = 200_000, 16, 10
+_VALUES = 40
+_TIME_PARTS = ("month", "weekday", "hour")
+# A sum of fewer expected events than this is not near enough to a normal distribution.
+_MIN_VARIANCE = 5.0
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Slicing:
+    """The value of one slicing, or of a pair of them, in each row as a code; -1 where it is not tried."""
+
+    names: tuple[str, ...]
+    codes: Codes
+    values: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """What is asked of each slice: a mean that is zero where the model is as good as it should be."""
+
+    kind: str
+    residual: Floats
+    variance: Floats | None  # where nothing is wrong; None when it is to be estimated
+    expected: Floats
+    observed: Floats
+    scale: Floats
+    both_sides: bool
+
+
+def weak_slices(
+    scored: Scored, columns: Sequence[str] = (), *, resamples: int = 200, seed: int = 0
+) -> tuple[WeakSlice, ...]:
+    """Search the model's inputs, and `columns`, for values and pairs of values on which the model is clearly worse.
+
+    Parameters
+    ----------
+    scored
+        Labelled rows with predictions.
+    columns
+        Slicings beside the model's inputs, such as ``"month of sched_dep"``. A column that is only known later than
+        the prediction says more than the model can, and makes it look worse than it is.
+    resamples, seed
+        Of the intervals, and of the sample of rows.
+
+    Returns
+    -------
+    tuple of WeakSlice
+        The clearest first, each found on the rows outside those before it.
+
+    Notes
+    -----
+    A class with a rate near one half has a larger loss than others under the best of models, so losses are not
+    compared. Probabilities are compared with what happened, once they are made right on average (by a logistic curve
+    through all rows): their bias, and their squared error with the one that they imply. P-values of all slices that
+    are tried are adjusted together (Benjamini & Hochberg, 1995).
+    """
+    if scored.truth.ndim != 1 or scored.model.signature.task not in TASKS or len(scored.truth) < 2 * MIN_ROWS:
+        return ()
+    rows = np.arange(len(scored.truth))
+    if len(rows) > SEARCHED:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, SEARCHED, replace=False))
+    questions = _questions(scored, rows)
+    if not questions:
+        return ()
+    smallest = max(MIN_ROWS, math.ceil(MIN_SHARE * len(rows)))
+    names = [*dict.fromkeys((*_slicings(scored.frame, scored.model.signature.inputs.names), *columns))]
+    tried = [_coded(scored.frame[rows], name, smallest) for name in names]
+    single = [slicing for slicing in tried if slicing is not None]
+    found = _search(questions, [*single, *_pairs(single)], smallest, len(rows))
+    if questions[0].kind == "biased" and scored.scores.ndim == 1:
+        found += _blind(scored, rows, single, found)
+    return tuple(_told(scored, entry, resamples, seed) for entry in found[:TOLD])
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    names: tuple[str, ...]
+    value: tuple[str, ...]
+    kind: str
+    expected: float
+    observed: float
+    effect: float
+    p_value: float
+
+
+def _questions(scored: Scored, rows: NDArray[np.intp]) -> list[_Question]:
+    kind = TASKS[scored.model.signature.task]
+    truth, scores = scored.truth[rows], scored.scores[rows]
+    if not kind.classifies:
+        if scores.ndim != 1 or "mae" not in METRICS[scored.model.signature.task]:
+            return []
+        errors = np.abs(truth - scores)
+        typical = np.full(len(errors), float(errors.mean()))
+        return [_Question("inaccurate", errors - typical, None, typical, errors, typical, both_sides=False)]
+    sides = scores.ndim == 1
+    if not sides:  # of many classes: is the most likely one right as often as it says?
+        truth, scores = (scores.argmax(axis=1) == truth).astype(np.float64), scores.max(axis=1)
+    if truth.min() == truth.max():
+        return []
+    chances = _recalibrated(truth, scores, is_probability=scored.are_probabilities)
+    spread = chances * (1 - chances)
+    bias = _Question("biased", truth - chances, spread, chances, truth, np.sqrt(spread), both_sides=sides)
+    tilt = 1 - 2 * chances
+    excess = (truth - chances) * tilt
+    sure = _Question(
+        "overconfident", excess, spread * tilt**2, spread, (truth - chances) ** 2, spread, both_sides=False
+    )
+    return [bias, sure]
+
+
+def _recalibrated(truth: Floats, scores: Floats, *, is_probability: bool) -> Floats:
+    """Probabilities that are right on average: a logistic curve through the scores, by Newton's method."""
+    if is_probability:
+        clipped = np.clip(scores, 1e-6, 1 - 1e-6)
+        signal = np.log(clipped / (1 - clipped))
+    else:
+        signal = (scores - scores.mean()) / (scores.std() or 1.0)
+    design = np.stack([np.ones(len(signal)), signal])
+    weights = np.array([0.0, 1.0])
+    for _ in range(25):
+        chances = 1 / (1 + np.exp(-np.clip(weights @ design, -30, 30)))
+        hessian = (design * (chances * (1 - chances))) @ design.T + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, design @ (truth - chances))
+        weights = weights + np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-8:
+            break
+    return np.asarray(np.clip(1 / (1 + np.exp(-np.clip(weights @ design, -30, 30))), 1e-6, 1 - 1e-6))
+
+
+def _slicings(frame: pl.DataFrame, columns: Sequence[str]) -> Iterator[str]:
+    for name in columns:
+        if name not in frame.columns:
+            continue
+        if isinstance(frame.schema[name], pl.Date | pl.Datetime):
+            parts = _TIME_PARTS if isinstance(frame.schema[name], pl.Datetime) else _TIME_PARTS[:2]
+            yield from (f"{part} of {name}" for part in parts)
+        elif not frame.schema[name].is_nested() and not frame.schema[name].is_temporal():
+            yield name
+
+
+def _coded(frame: pl.DataFrame, name: str, smallest: int) -> _Slicing | None:
+    labels = labels_of(frame, name).cast(pl.String).fill_null("(missing)")
+    counts = labels.value_counts(sort=True).filter(pl.col("count") >= smallest).head(_VALUES)
+    values = sorted(counts[labels.name].to_list())
+    if len(values) < 2 and not (values and counts["count"][0] < frame.height):
+        return None
+    places = {value: code for code, value in enumerate(values)}
+    codes = labels.replace_strict(places, default=-1, return_dtype=pl.Int64).to_numpy()
+    return _Slicing((name,), codes, tuple((value,) for value in values))
+
+
+def _pairs(single: Sequence[_Slicing]) -> Iterator[_Slicing]:
+    for left, right in combinations(single[:PAIRED], 2):
+        if (
+            left.names[0].partition(" of ")[2]
+            and left.names[0].partition(" of ")[2] == right.names[0].partition(" of ")[2]
+        ):
+            continue  # two parts of one time
+        known = (left.codes >= 0) & (right.codes >= 0)
+        codes = np.where(known, left.codes * len(right.values) + right.codes, -1)
+        yield _Slicing((*left.names, *right.names), codes, tuple((*a, *b) for a in left.values for b in right.values))
+
+
+def _search(questions: list[_Question], slicings: list[_Slicing], smallest: int, rows: int) -> list[_Found]:
+    """Take the clearest slice, leave its rows out, search again."""
+    found: list[_Found] = []
+    left = np.ones(rows, dtype=bool)
+    while len(found) < TOLD:
+        tried = [
+            entry for slicing in slicings for asked in questions for entry in _tried(asked, slicing, left, smallest)
+        ]
+        if not tried:
+            break
+        adjusted = benjamini_hochberg([entry[0] for entry in tried])
+        clear = [
+            (p, entry)
+            for p, entry in zip(adjusted.tolist(), tried, strict=True)
+            if p <= LEVEL and entry[1].effect >= MIN_EFFECT[entry[1].kind]
+        ]
+        if not clear:
+            break
+        p_value, (_, best, slicing, code) = min(clear, key=lambda item: (item[1][0], -item[1][1].effect))
+        found.append(_Found(best.names, best.value, best.kind, best.expected, best.observed, best.effect, p_value))
+        left &= slicing.codes != code
+    return found
+
+
+def _tried(
+    asked: _Question, slicing: _Slicing, left: NDArray[np.bool_], smallest: int
+) -> Iterator[tuple[float, _Found, _Slicing, int]]:
+    """The p-value and what was seen of each value that enough rows have."""
+    kept = left & (slicing.codes >= 0)
+    codes, many = slicing.codes[kept], len(slicing.values)
+    counts = np.bincount(codes, minlength=many)
+
+    def sums(values: Floats) -> Floats:
+        return np.bincount(codes, weights=values[kept], minlength=many).astype(np.float64)
+
+    total, residuals = int(left.sum()), sums(asked.residual)
+    if asked.variance is None:
+        squares, whole, whole_squares = (
+            sums(asked.residual**2),
+            asked.residual[left].sum(),
+            (asked.residual[left] ** 2).sum(),
+        )
+    else:
+        variances = sums(asked.variance)
+    expected, observed, scales = sums(asked.expected), sums(asked.observed), sums(asked.scale)
+    for code in np.flatnonzero((counts >= smallest) & (total - counts >= smallest)).tolist():
+        inside = float(counts[code])
+        if asked.variance is None:
+            mean, other = residuals[code] / inside, (whole - residuals[code]) / (total - inside)
+            noise = (squares[code] / inside - mean**2) / inside
+            noise += ((whole_squares - squares[code]) / (total - inside) - other**2) / (total - inside)
+            z = (mean - other) / math.sqrt(noise) if noise > 0 else 0.0
+            expected[code] = inside * (other + asked.expected[0])
+            effect = (observed[code] - expected[code]) / max(expected[code], 1e-300)
+        else:
+            if variances[code] < (_MIN_VARIANCE if asked.kind == "biased" else 1.0):
+                continue
+            z = residuals[code] / math.sqrt(variances[code])
+            effect = residuals[code] / scales[code]
+        if asked.both_sides:
+            z, effect = abs(z), abs(effect)
+        p_value = math.erfc(z / math.sqrt(2)) / (1 if asked.both_sides else 2)
+        if asked.kind == "biased" and not asked.both_sides:  # many classes: right less often than it says
+            p_value, effect = math.erfc(-z / math.sqrt(2)) / 2, -effect
+        seen = (float(expected[code] / inside), float(observed[code] / inside), float(effect))
+        yield p_value, _Found(slicing.names, slicing.values[code], asked.kind, *seen, p_value), slicing, code
+
+
+def _blind(scored: Scored, rows: NDArray[np.intp], single: list[_Slicing], told: list[_Found]) -> list[_Found]:
+    """Values of categories within which the model ranks worse than within the other values of the same slicing.
+
+    Numbers cut into stretches are left out: within a stretch of its best input any model ranks worse.
+    """
+    tried = []
+    truth, scores = scored.truth[rows], scored.scores[rows]
+    for slicing in single:
+        name = slicing.names[0]
+        if name in scored.frame.columns and scored.frame.schema[name].is_numeric():
+            continue
+        areas = [
+            delong(truth[slicing.codes == code], scores[slicing.codes == code]) for code in range(len(slicing.values))
+        ]
+        known = [
+            (code, a.value, (a.high - a.low) / 3.92, a.rows)
+            for code, a in enumerate(areas)
+            if a.value is not None and a.low is not None and a.high is not None
+        ]
+        for code, area, error, _ in known:
+            others = [entry for entry in known if entry[0] != code]
+            share = sum(entry[3] for entry in others)
+            if not others or error <= 0 or min((truth[slicing.codes == code] == side).sum() for side in (0, 1)) < 30:
+                continue
+            typical = sum(entry[1] * entry[3] for entry in others) / share
+            noise = math.sqrt(error**2 + sum((entry[2] * entry[3] / share) ** 2 for entry in others))
+            p_value = math.erfc((typical - area) / noise / math.sqrt(2)) / 2
+            tried.append(_Found(slicing.names, slicing.values[code], "blind", typical, area, typical - area, p_value))
+    if not tried:
+        return []
+    adjusted = benjamini_hochberg([entry.p_value for entry in tried])
+    known_already = {(entry.names, entry.value) for entry in told}
+    return [
+        _Found(e.names, e.value, e.kind, e.expected, e.observed, e.effect, p)
+        for p, e in sorted(zip(adjusted.tolist(), tried, strict=True), key=lambda pair: pair[0])
+        if p <= LEVEL and e.effect >= MIN_EFFECT["blind"] and (e.names, e.value) not in known_already
+    ]
+
+
+def _told(scored: Scored, found: _Found, resamples: int, seed: int) -> WeakSlice:
+    """The record, with the leading metric on the slice and on the other rows."""
+    inside = np.ones(len(scored.truth), dtype=bool)
+    for name, value in zip(found.names, found.value, strict=True):
+        inside &= (labels_of(scored.frame, name).cast(pl.String).fill_null("(missing)") == value).to_numpy()
+    name = leading_metrics(scored)[0]
+    signature = scored.model.signature
+    on, off = (
+        estimate(
+            scored.truth[part],
+            scored.scores[part],
+            (name,),
+            signature.task,
+            threshold=signature.threshold,
+            resamples=resamples,
+            seed=seed,
+        )[name]
+        for part in (inside, ~inside)
+    )
+    return WeakSlice(
+        dict(zip(found.names, found.value, strict=True)),
+        int(inside.sum()),
+        found.kind,  # type: ignore[arg-type]
+        found.expected,
+        found.observed,
+        found.effect,
+        found.p_value,
+        name,
+        on,
+        off,
+    )
