@@ -19,6 +19,7 @@ from tidemill.store import (
     models,
     outbox,
     runs,
+    studies,
     values,
 )
 from tidemill.store.database import connect
@@ -81,6 +82,10 @@ LISTS = {
         tx, project="p", pipeline="q", status="running", before=run.id
     ),
     "run by prefix": lambda tx, run, *_: runs.get(tx, run.id[:20]),
+    "runs that are no trials": lambda tx, *_: runs.list_runs(tx, project="p", trials=False),
+    "trials of a study": lambda tx, *_: studies.trials(tx, "c"),
+    "trials that were left": lambda tx, *_: studies.leave_trials(tx, "c", 1, "gone"),
+    "studies of a project": lambda tx, *_: studies.generations(tx, "p", "late"),
     "children": lambda tx, run, *_: runs.children(tx, run.id),
     "finish a run": lambda tx, run, *_: runs.finish(tx, run.id, "failed", 1),
     "steps of a run": lambda tx, run, *_: executions.of_run(tx, run.id),

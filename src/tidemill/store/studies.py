@@ -26,16 +26,16 @@ REPORTED = "reported"
 _RUN = "id, status, started_at, ended_at, arguments, environment, error"
 _RUNS = Statement(f"""
     SELECT {qualified(_RUN, "runs")} FROM run_contexts JOIN runs ON runs.id = run_contexts.run_id
-    WHERE run_contexts.context_id = :context_id ORDER BY runs.started_at, runs.id
+    WHERE run_contexts.context_id = :context_id
 """)
 _TAGS = Statement("""
     SELECT tags.run_id, tags.value FROM run_contexts JOIN tags ON tags.run_id = run_contexts.run_id
     WHERE run_contexts.context_id = :context_id AND tags.name = 'state'
 """)
 _METRICS = Statement("""
-    SELECT metrics.run_id, metrics.name, metrics.value, metrics.step
+    SELECT metrics.seq, metrics.run_id, metrics.name, metrics.value, metrics.step
     FROM run_contexts JOIN metrics ON metrics.run_id = run_contexts.run_id
-    WHERE run_contexts.context_id = :context_id ORDER BY metrics.seq
+    WHERE run_contexts.context_id = :context_id
 """)
 _LEAVE = Statement("""
     UPDATE runs SET status = 'interrupted', ended_at = :ended_at, error = :error
@@ -103,7 +103,7 @@ def trials(tx: Transaction, context_id: str) -> list[StoredTrial]:
     states: dict[str, str] = dict(tx.all(_TAGS, context_id=context_id))
     measured: dict[str, dict[str, float]] = {}
     reported: dict[str, list[tuple[int, float]]] = {}
-    for run_id, name, value, step in tx.all(_METRICS, context_id=context_id):
+    for _, run_id, name, value, step in sorted(tx.all(_METRICS, context_id=context_id), key=lambda row: row[0]):
         number = math.nan if value is None else value
         if name == REPORTED:
             reported.setdefault(run_id, []).append((step, number))
@@ -124,7 +124,7 @@ def trials(tx: Transaction, context_id: str) -> list[StoredTrial]:
         )
         for run_id, status, started_at, ended_at, arguments, environment, error in tx.all(_RUNS, context_id=context_id)
     ]
-    return sorted(found, key=lambda trial: trial.number)
+    return sorted(found, key=lambda trial: (trial.number, trial.started_at, trial.run_id))
 
 
 def leave_trials(tx: Transaction, context_id: str, ended_at: int, error: str) -> int:

@@ -155,6 +155,22 @@ def drawn(space: Space, draw: Draw) -> dict[str, Any]:
     return chosen
 
 
+def contains(where: Range, value: Any) -> bool:
+    """Whether a value lies in a range.
+
+    >>> contains(integers(2, 8, step=2), 4), contains(integers(2, 8, step=2), 5), contains(choice([1, 2]), True)
+    (True, False, False)
+    """
+    if isinstance(where, Choice):
+        return any(value == option and type(value) is type(option) for option in where.options)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not where.low <= value <= where.high:
+        return False
+    if isinstance(where, Integers) and value != int(value):
+        return False
+    steps = 0.0 if where.step is None else (value - where.low) / where.step
+    return abs(steps - round(steps)) < 1e-8
+
+
 def grid(space: Space) -> Iterator[dict[str, Any]]:
     """Every point of a space, the last parameter changing fastest.
 

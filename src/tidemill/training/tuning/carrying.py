@@ -8,19 +8,24 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from tidemill.core.errors import CancelledError, ModelError, StoreError
-from tidemill.core.tasks import Task
+from tidemill.core.tasks import TASKS, Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.split import Splits
 from tidemill.engine.key import value_digest
 from tidemill.project import current_project
 from tidemill.training.estimators import Build
 from tidemill.training.fitting import Prepared, prepare
+from tidemill.training.frames import infer_task
 from tidemill.training.frameworks import Fitting
 from tidemill.training.space import Conditional, Range, Space
+from tidemill.training.tuning.folds import folds_of
 from tidemill.training.tuning.keeping import Kept, keep
 from tidemill.training.tuning.records import Study, Trial
 from tidemill.training.tuning.searching import Budget, Here, Runner, Search, Searched
+from tidemill.training.tuning.starting import Start, first_points
 from tidemill.training.tuning.trying import COST, Trying, wanted_metrics
 
 
@@ -41,6 +46,10 @@ class Plan:
     threads: int
     early_stopping: int
     budget: Budget
+    folds: int | None = None
+    repeats: int = 1
+    outer: int | None = None
+    start: Sequence[Start] = ()
 
     def prepared(self, data: Splits) -> Prepared:
         """The rows of a split, ready for fitting."""
@@ -73,9 +82,9 @@ def carry_out(
     UsageError
         For an unknown metric, sampler or pruner.
     """
-    prepared = plan.prepared(data)
-    folds = [prepared.fitting]
+    prepared, folds = rows_of(plan, data)
     metrics = wanted_metrics(plan.metric, prepared.task, plan.costs)
+    points, notes = first_points(plan.start, plan.space, next(iter(metrics)))
     title = name or data.spec.target
     optuna = importlib.import_module("tidemill.training.tuning.asking")  # the module that needs Optuna
     with optuna.quiet:
@@ -87,6 +96,8 @@ def carry_out(
             seed=plan.seed,
             parallel=plan.budget.parallel,
         )
+        for number, point in enumerate(points):
+            asking.plan(number, point)
         measured = (
             {**metrics, COST: False} if len(metrics) > 1 and plan.costs and prepared.task == "binary" else metrics
         )
@@ -98,8 +109,20 @@ def carry_out(
             search = Search(asking, runner, metrics, kept, plan.budget, told)
             study = _study(plan, title, metrics, search.run(), len(folds[0].truth))
             study = replace(study, importance=asking.importance(plan.seed), number=kept.number if kept else 0)
-            closing.study = replace(study, notes=_notes(asking, kept))
+            closing.study = replace(study, notes=(*notes, *_notes(asking, kept)))
     return closing.study
+
+
+def rows_of(plan: Plan, data: Splits) -> tuple[Prepared, list[Fitting]]:
+    """The rows that each trial is fitted and scored on: those of the split, or of each fold."""
+    if plan.folds is None:
+        prepared = plan.prepared(data)
+        return prepared, [prepared.fitting]
+    target = data.train[data.spec.target] if data.spec.target in data.train.columns else pl.Series([0.0])
+    classifies = TASKS[plan.task or infer_task(target)].classifies and not target.dtype.is_nested()
+    folds = folds_of(data, plan.folds, repeats=plan.repeats, seed=plan.seed, stratify=classifies)
+    several = [plan.prepared(fold) for fold in folds]
+    return several[-1], [prepared.fitting for prepared in several]
 
 
 def _runner(plan: Plan, trying: Trying, folds: Sequence[Fitting]) -> AbstractContextManager[Runner]:
@@ -234,6 +257,8 @@ def _parts(plan: Plan, data: Splits) -> dict[str, str]:
         "pruner": named(plan.pruner),
         "seed": plan.seed,
         "early_stopping": plan.early_stopping,
+        "folds": (plan.folds, plan.repeats),
+        "start": first_points(plan.start, plan.space, "")[0],
     }
     return {name: value_digest(value, root) for name, value in values.items()}
 

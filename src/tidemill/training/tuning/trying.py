@@ -13,7 +13,7 @@ import numpy as np
 
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import ModelError, TidemillError, UsageError
-from tidemill.core.tasks import TASKS, Task
+from tidemill.core.tasks import Task
 from tidemill.measures.registry import METRICS
 from tidemill.measures.registry import metric as metric_of
 from tidemill.training.estimators import Build, best_iteration, built, fit, scores_of
@@ -58,7 +58,10 @@ def wanted_metrics(given: str | Sequence[str] | None, task: Task, costs: Mapping
     UsageError
         For an unknown metric, one that is named twice, or costs that are not known.
     """
-    names = [given] if isinstance(given, str) else list(given or [_LEADING.get(task) or next(iter(METRICS[task]))])
+    leading = _LEADING.get(task) or next(iter(METRICS[task]))
+    names = [leading if given is None else given] if isinstance(given, str | None) else list(given)
+    if not names:
+        raise UsageError("no metric is named", hint="Leave it out for the leading one of the task.")
     twice = [name for place, name in enumerate(names) if name in names[:place]]
     if twice:
         raise UsageError("a metric is named twice", value=twice[0], hint="Name each once.")
@@ -106,7 +109,7 @@ def _measured(
         estimator = fit(built(trying.build, params, seed=fitting.seed, threads=fitting.threads), fitting)
         took = elapsed() - began
         scores = scores_of(estimator, fitting.validation, trying.task, fitting.outputs)
-        found.append({name: _value(name, trying, fitting, scores, estimator, took) for name in trying.metrics})
+        found.append({name: value_of(name, trying, fitting, scores, estimator, took) for name in trying.metrics})
         kept = best_iteration(estimator)
         if kept is not None:
             iterations.append(kept)
@@ -116,7 +119,14 @@ def _measured(
     return values, int(statistics.median(iterations)) if iterations else None
 
 
-def _value(name: str, trying: Trying, fitting: Fitting, scores: Numbers, estimator: Any, took: float) -> float:
+def value_of(name: str, trying: Trying, fitting: Fitting, scores: Numbers, estimator: Any, took: float) -> float:
+    """One metric of a fitted estimator on the validation rows; `took` is how many seconds the fit took.
+
+    Raises
+    ------
+    ModelError
+        When it is not defined on these rows.
+    """
     if name == FIT_SECONDS:
         return took
     if name == LATENCY:
@@ -150,8 +160,3 @@ def _cost(truth: Numbers, scores: Numbers, costs: Mapping[str, float]) -> float:
     positive, called = truth == 1, scores >= cheapest_threshold(truth, scores, costs)
     paid = np.where(called, np.where(positive, tp, fp), np.where(positive, fn, tn))
     return float(paid.mean()) * 1000
-
-
-def is_classification(task: Task) -> bool:
-    """Whether the target is a class: then folds keep the shares of the classes."""
-    return TASKS[task].classifies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tidemill.core.errors import UsageError
@@ -10,16 +11,17 @@ from tidemill.core.tasks import Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.split import Splits
 from tidemill.engine.step import step
-from tidemill.training.defaults import tuning_from_project
 from tidemill.training.estimators import Build
 from tidemill.training.libraries import require
 from tidemill.training.space import Space, has_ranges
 from tidemill.training.tuning.carrying import Plan, carry_out
+from tidemill.training.tuning.nesting import INNER, judged
 from tidemill.training.tuning.records import Study
 from tidemill.training.tuning.searching import Budget
+from tidemill.training.tuning.starting import with_studies
 
 
-@step(stage="tune", resolve=tuning_from_project)
+@step(stage="tune", resolve=with_studies)
 def tune(
     build: Build,
     space: Space,
@@ -31,6 +33,10 @@ def tune(
     rows: int | None = None,
     name: str | None = None,
     resume: bool | None = None,
+    start: Study | Mapping[str, Any] | str | Sequence[Study | Mapping[str, Any] | str] = (),
+    folds: int | None = None,
+    repeats: int = 1,
+    outer: int | None = None,
     sampler: Any = "tpe",
     pruner: Any = None,
     parallel: int = 1,
@@ -71,6 +77,15 @@ def tune(
         By default a study goes on if the last one in the store that asked the same was interrupted, and begins anew
         otherwise. True: go on with the last one of this name, also if it was finished, and refuse if it asked something
         else. False: begin anew.
+    start
+        What to try first: earlier studies, themselves or by their names in the store (of each, its five best trials),
+        and parameters that are known to be good. `Study.notes` says in what they did not fit the space.
+    folds, repeats
+        Score each trial on so many folds of the training and validation rows, drawn so many times, instead of on the
+        validation rows: by time, group or stratum, as the split was made. Its value is the mean.
+    outer
+        Nested cross-validation: repeat the whole search on each of so many outer folds, and say in `Study.outer` what
+        it reached on rows that it never saw; the searches inside are not kept.
     sampler
         ``"tpe"``, ``"cmaes"`` (numbers only; needs the extra), ``"random"``, ``"grid"`` (every point, in order), a
         sampler of Optuna, or a function that makes one from a seed.
@@ -139,8 +154,15 @@ def tune(
         threads=threads,
         early_stopping=early_stopping,
         budget=Budget(trials, timeout, parallel),
+        folds=folds,
+        repeats=repeats,
+        outer=outer,
+        start=[start] if isinstance(start, str | Mapping | Study) else list(start),
     )
-    return carry_out(plan, data, name=name, resume=resume)
+    if outer is None:
+        return carry_out(plan, data, name=name, resume=resume)
+    study = carry_out(replace(plan, folds=folds or INNER), data, name=name, resume=resume)
+    return replace(study, outer=judged(plan, data)) if study.ended != "interrupted" else study
 
 
 def _check_budget(trials: int, timeout: float | None, parallel: int) -> None:

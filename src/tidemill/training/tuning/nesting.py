@@ -1,0 +1,66 @@
+"""Nested cross-validation: the whole search is repeated on most of the rows, and judged on those that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tidemill.core.clock import elapsed
+from tidemill.data.repairs import apply_repairs
+from tidemill.data.split import Splits
+from tidemill.measures.intervals import Estimate
+from tidemill.training.encoding import encode_columns
+from tidemill.training.estimators import built, fit, scores_of
+from tidemill.training.fitting import Prepared
+from tidemill.training.frames import columns_of, target_values
+from tidemill.training.frameworks import Fitting
+from tidemill.training.tuning.carrying import Plan, carry_out
+from tidemill.training.tuning.folds import folds_of, outer_estimate
+from tidemill.training.tuning.records import Trial
+from tidemill.training.tuning.trying import Trying, value_of
+
+#: Folds of each inner search where the caller does not say.
+INNER = 3
+
+
+def judged(plan: Plan, data: Splits, *, told: Callable[[Trial], None] | None = None) -> Estimate:
+    """What the search, repeated on each outer fold, reaches in the leading metric on rows that it never saw.
+
+    The best parameters of each inner search are fitted once more, with early stopping on rows of the inner folds, and
+    asked about the outer rows; nothing of these is looked at before.
+
+    Raises
+    ------
+    ModelError
+        When an inner search finds nothing, or its best parameters fail.
+    """
+    inner = replace(plan, folds=plan.folds or INNER, outer=None)
+    values, held, trained = [], [], []
+    for place, fold in enumerate(folds_of(data, plan.outer or 0, seed=plan.seed)):
+        rest = replace(fold, validation=fold.train.clear())
+        study = carry_out(inner, rest, name=f"outer fold {place}", is_kept=False, told=told)
+        last = folds_of(rest, inner.folds or INNER, seed=plan.seed)[-1]
+        prepared = inner.prepared(last)
+        trying = Trying(plan.build, prepared.task, {study.metric: study.greater_is_better}, plan.costs or {})
+        values.append(_asked(trying, prepared, fold, study.best))
+        held.append(fold.validation.height)
+        trained.append(fold.train.height)
+    return outer_estimate(values, sum(held) // len(held), sum(trained) // len(trained))
+
+
+def _asked(trying: Trying, prepared: Prepared, fold: Splits, best: Mapping[str, Any]) -> float:
+    """What the best parameters reach on the outer rows, fitted on the inner ones."""
+    fitting: Fitting = prepared.fitting
+    began = elapsed()
+    estimator = fit(built(trying.build, best, seed=fitting.seed, threads=fitting.threads), fitting)
+    took = elapsed() - began
+    spec = fold.spec
+    columns = apply_repairs(columns_of(fold.validation, list(spec.features)), prepared.cleaning)
+    outer = replace(
+        fitting,
+        validation=encode_columns(columns, prepared.encoding),
+        validation_truth=target_values(fold.validation, spec.target, prepared.task, prepared.classes, "outer"),
+    )
+    scores = scores_of(estimator, outer.validation, prepared.task, outer.outputs)
+    return value_of(next(iter(trying.metrics)), trying, outer, scores, estimator, took)
