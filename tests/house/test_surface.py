@@ -11,22 +11,14 @@ import tidemill as tm
 PUBLIC = """
     Check CleaningPlan Column ColumnRule ContractError FeatureView ForeignKey GateError LabelSchema
     LabellingFunction LeakError Model ModelVersion Package Splits StepError Study TableContract TableSchema
-    TableSpec TidemillError Unique asof_join bad_lines by_group by_share by_time choice clean compare
+    TableSpec TidemillError Unique asof_join bad_lines by_group by_share by_time case choice clean compare
     compare_versions conditional contract_versions count current_project disturb drift drift_between evaluate
     explore expression_check fuzzy_join gate generate infer_contract integers key_join label_errors label_queue last
     leaks load load_contract load_project log_metric log_metrics log_params log_tags lookup maximum mean minimum
-    model_card open_project_store package pipeline point_in_time predict predictions promote read read_labels
-    register reproduce resample rollback rolling_origin run runs save_contract serve share split start_server step
-    suggest_cleaning test total trace train training_set tune uniform use_project validate weak_labels
-    LabellingFunction LeakError Model ModelVersion Package Splits StepError TableContract TableSchema TableSpec
-    TidemillError Unique asof_join bad_lines by_group by_share by_time case choice clean compare contract_versions
-    count current_project disturb drift drift_between evaluate explore expression_check fuzzy_join gate generate
-    infer_contract integers key_join label_errors label_queue last leaks load load_contract load_project
-    log_metric log_metrics log_params log_tags lookup maximum mean minimum model_test monotone
-    open_project_store package pipeline
-    point_in_time predict predictions promote read read_labels register reproduce resample rollback rolling_origin run
-    runs save_contract serve share split start_server step suggest_cleaning test total trace train training_set
-    tune uniform use_project validate weak_labels
+    model_card model_test monotone open_project_store package pipeline point_in_time predict predictions promote
+    read read_labels register reproduce resample rollback rolling_origin run runs save_contract serve share split
+    start_server step suggest_cleaning test total trace train training_set tune uniform use_project validate
+    weak_labels
 """
 
 
