@@ -10,6 +10,7 @@ import polars as pl
 
 from tidemill.core.errors import DataError, UsageError
 from tidemill.core.model import Model
+from tidemill.core.tasks import Task
 from tidemill.data.types import Tabular, collected, require_columns
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
@@ -21,13 +22,15 @@ from tidemill.measures.calibration import calibration_curve
 from tidemill.measures.classification import confusion
 from tidemill.measures.inputs import Floats
 from tidemill.measures.intervals import Estimate, bootstrap, delong_difference
-from tidemill.measures.registry import METRICS, estimate, estimate_difference, metric
+from tidemill.measures.registry import estimate, estimate_difference, metric, metrics_of
 from tidemill.training.baselines import baseline_scores
 from tidemill.training.defaults import from_project
-from tidemill.training.frames import target_values
+from tidemill.training.fitting import fitting_metrics
 from tidemill.training.frameworks import Matrix
 from tidemill.training.noting import note_metrics
 from tidemill.training.prediction import encoded, predict, predict_encoded
+from tidemill.training.profile import answers_of
+from tidemill.training.targets import facts_of, is_known, target_values
 from tidemill.training.threshold import cheapest_threshold, checked_costs
 
 #: From this many rows on, areas under ROC curves are compared by DeLong's formula instead of resampling.
@@ -49,6 +52,11 @@ class Scored:
     def are_probabilities(self) -> bool:
         """Whether the scores lie between 0 and 1."""
         return not len(self.scores) or bool(self.scores.min() >= 0 and self.scores.max() <= 1)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is a truth to measure against; rows of anomalies may have none."""
+        return self.model.signature.task != "anomaly" or not bool(np.isnan(self.truth).any())
 
 
 @step(stage="evaluate", resolve=from_project)
@@ -104,34 +112,38 @@ def evaluate(
     """
     scored = score(model, table)
     resamples = bootstrap
-    names = (*leading_metrics(scored), *(name for name in metrics if name not in METRICS[model.signature.task]))
-    task, threshold = model.signature.task, model.signature.threshold
-    found = estimate(scored.truth, scored.scores, names, task, threshold=threshold, resamples=resamples, seed=seed)
+    task, threshold, levels = model.signature.task, model.signature.threshold, model.signature.levels
+    names = (*leading_metrics(scored), *(name for name in metrics if name not in metrics_of(task, levels)))
+    found = estimate(
+        scored.truth, scored.scores, names, task, threshold=threshold, levels=levels, resamples=resamples, seed=seed
+    )
     report = _costs(scored, costs, resamples, seed)
     if report is not None:
         found["cost_per_1000"] = report.per_1000
     note_metrics({name: value.value for name, value in found.items()}, moment)
+    parts = slices_of(
+        scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, levels=levels,
+        resamples=resamples, seed=seed,
+    )  # fmt: skip
     measured = Evaluation(
         model=model.name,
         task=task,
         target=model.signature.target,
         moment=moment,
         rows=len(scored.truth),
-        base_rate=None if task == "multiclass" else float(scored.truth.mean()),
+        base_rate=base_rate(scored.truth, task),
         threshold=threshold,
         metrics=found,
         comparisons=_comparisons(scored, against, resamples, seed),
         classes=model.signature.classes,
         costs=report,
-        slices=slices_of(
-            scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, resamples=resamples, seed=seed
-        ),
+        slices=parts,
         unlabelled=scored.unlabelled,
         resamples=resamples,
         seed=seed,
     )
-    if importance:
-        leading = metric(names[0], task)
+    if importance and scored.is_labelled:
+        leading = metric(names[0], task, levels)
         shuffled = permutation_importance(model, scored.matrix, scored.truth, leading, seed=seed)
         measured = replace(measured, importance=shuffled)
     return _with_charts(measured, scored)
@@ -152,33 +164,49 @@ def _with_charts(found: Evaluation, scored: Scored) -> Evaluation:
     if found.task == "multiclass":
         histogram = score_histogram(scores.max(axis=1), None, unit=unit)
         return replace(found, histogram=histogram, confusion_matrix=_confusion_matrix(scored))
-    return replace(found, histogram=score_histogram(scores, None, unit=False))
+    if found.task == "anomaly" and scored.is_labelled:
+        found = replace(
+            found,
+            roc=roc_points(truth, scores),
+            precision_recall=precision_recall_points(truth, scores),
+            confusion=confusion(truth, scores, found.threshold),
+        )
+    told = answers_of(scores, found.task, found.classes) if found.task == "quantile" else scores.ravel()
+    return replace(found, histogram=score_histogram(np.asarray(told), None, unit=found.task == "multilabel" and unit))
 
 
 def score(model: Model, table: Tabular) -> Scored:
     """Ask a model about the labelled rows of a table."""
-    frame, target = collected(table), model.signature.target
-    require_columns(frame, [target], purpose="the evaluation")
-    labels = frame[target]
-    known = labels.is_not_null() & labels.is_not_nan() if labels.dtype.is_float() else labels.is_not_null()
-    labelled = frame.filter(known)
+    frame, signature = collected(table), model.signature
+    target, unknown = signature.target, signature.task == "anomaly" and signature.target not in frame.columns
+    labelled = frame
+    if not unknown:
+        require_columns(frame, [target], purpose="the evaluation")
+        labelled = frame.filter(is_known(frame[target]))
+        unknown = signature.task == "anomaly" and not labelled.height
+        labelled = frame.drop(target) if unknown else labelled
     if not labelled.height:
         raise DataError(
             f"none of {frame.height} rows has a label in {target!r}",
             hint="Wait for the labels, or evaluate rows that have them.",
         )
-    signature = model.signature
     truth = target_values(labelled, target, signature.task, signature.classes, "evaluated")
     matrix = encoded(model, labelled)
     scores = predict_encoded(model, matrix)
-    return Scored(model, labelled, matrix, truth, scores, frame.height - labelled.height)
+    return Scored(model, labelled, matrix, facts_of(labelled, truth, signature), scores, frame.height - labelled.height)
+
+
+def base_rate(truth: Floats, task: Task) -> float | None:
+    """The mean of the target; None where it is a class, or nobody labelled the rows."""
+    if task == "multiclass":
+        return None
+    mean = float((truth[:, 0] if task in {"ranking", "forecasting"} else truth).mean())
+    return None if np.isnan(mean) else mean
 
 
 def leading_metrics(scored: Scored) -> tuple[str, ...]:
-    """The metrics of the task that fit these predictions; those of probabilities only for probabilities."""
-    table = METRICS[scored.model.signature.task]
-    fits = scored.are_probabilities or scored.model.signature.task != "binary"
-    return tuple(name for name, found in table.items() if fits or found.needs != "probability")
+    """The metrics of the task that fit these predictions and this truth."""
+    return fitting_metrics(scored.truth, scored.scores, scored.model.signature)
 
 
 def compare(
@@ -186,7 +214,7 @@ def compare(
 ) -> Comparison:
     """Compare with another model's predictions for the same rows in the leading metric."""
     task, signature = scored.model.signature.task, scored.model.signature
-    leading = metric(leading_metrics(scored)[0], task)
+    leading = metric(leading_metrics(scored)[0], task, signature.levels)
     difference = _difference(scored, other_scores, leading.name, (signature.threshold, threshold), resamples, seed)
     mine, theirs = (
         leading.prepare(scored.truth, scores, limit)(None)
@@ -204,7 +232,15 @@ def _difference(
         return delong_difference(scored.truth, scored.scores, other)
     task = scored.model.signature.task
     return estimate_difference(
-        scored.truth, scored.scores, other, name, task, thresholds=thresholds, resamples=resamples, seed=seed
+        scored.truth,
+        scored.scores,
+        other,
+        name,
+        task,
+        thresholds=thresholds,
+        levels=scored.model.signature.levels,
+        resamples=resamples,
+        seed=seed,
     )
 
 
@@ -220,6 +256,8 @@ def _known(value: float) -> float | None:
 
 def _comparisons(scored: Scored, against: Model | None, resamples: int, seed: int) -> tuple[Comparison, ...]:
     threshold = scored.model.signature.threshold
+    if not scored.is_labelled:
+        return ()
     found = [
         compare(scored, entry["name"], "baseline", baseline_scores(entry, scored.matrix), threshold, resamples, seed)
         for entry in scored.model.metadata.get("baselines", ())

@@ -30,9 +30,19 @@ from tidemill.measures.distances import (
     psi,
     wasserstein,
 )
+from tidemill.measures.forecasts import mase, smape, wape
 from tidemill.measures.intervals import Estimate, bootstrap, delong, delong_difference, wilson
+from tidemill.measures.multilabel import (
+    hamming_loss,
+    macro_average_precision,
+    macro_roc_auc,
+    micro_f1,
+    subset_accuracy,
+)
 from tidemill.measures.multiplicity import benjamini_hochberg
 from tidemill.measures.population import count_like, profile_categories, profile_numbers
+from tidemill.measures.quantiles import coverage, crossing, mean_pinball
+from tidemill.measures.queries import average_precisions, ndcg, precision_at, recall_at, reciprocal_ranks
 from tidemill.measures.ranking import (
     average_precision,
     lift_at_share,
@@ -42,7 +52,7 @@ from tidemill.measures.ranking import (
     roc_auc,
     roc_curve,
 )
-from tidemill.measures.registry import METRICS, Metric, estimate, estimate_difference, measure, metric
+from tidemill.measures.registry import METRICS, Metric, estimate, estimate_difference, measure, metric, metrics_of
 from tidemill.measures.regression import mae, pinball, r2, rmse
 
 __all__ = [
@@ -54,6 +64,7 @@ __all__ = [
     "Significance",
     "accuracy",
     "average_precision",
+    "average_precisions",
     "benjamini_hochberg",
     "bootstrap",
     "brier",
@@ -64,23 +75,34 @@ __all__ = [
     "class_log_loss",
     "confusion",
     "count_like",
+    "coverage",
+    "crossing",
     "delong",
     "delong_difference",
     "ece",
     "estimate",
     "estimate_difference",
     "f1",
+    "hamming_loss",
     "jensen_shannon",
     "ks",
     "ks_from_counts",
     "lift_at_share",
     "log_loss",
+    "macro_average_precision",
     "macro_f1",
+    "macro_roc_auc",
     "mae",
+    "mase",
+    "mean_pinball",
     "measure",
     "metric",
+    "metrics_of",
+    "micro_f1",
+    "ndcg",
     "pinball",
     "precision",
+    "precision_at",
     "precision_at_share",
     "precision_recall_curve",
     "profile_categories",
@@ -88,10 +110,15 @@ __all__ = [
     "psi",
     "r2",
     "recall",
+    "recall_at",
     "recall_at_share",
+    "reciprocal_ranks",
     "rmse",
     "roc_auc",
     "roc_curve",
+    "smape",
+    "subset_accuracy",
+    "wape",
     "wasserstein",
     "wilson",
 ]

@@ -15,10 +15,11 @@ from tidemill.core.tasks import Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.split import Splits
 from tidemill.engine.step import step
-from tidemill.measures.registry import Metric
+from tidemill.measures.registry import Metric, metrics_of
 from tidemill.measures.registry import metric as metric_of
 from tidemill.training.defaults import task_from_project
-from tidemill.training.estimators import Build, best_iteration, built, fit, scores_of
+from tidemill.training.estimators import Build, best_iteration, scores_of
+from tidemill.training.fitted import fit_estimator
 from tidemill.training.fitting import Prepared, prepare
 from tidemill.training.frameworks import Fitting
 from tidemill.training.libraries import require
@@ -150,7 +151,8 @@ def tune(
     prepared = prepare(
         data, task=task, cleaning=cleaning, seed=seed, threads=threads, early_stopping=early_stopping, rows=rows
     )
-    wanted = metric_of(metric or _LEADING[prepared.task], prepared.task)
+    levels = prepared.signature.levels
+    wanted = metric_of(metric or next(iter(metrics_of(prepared.task, levels))), prepared.task, levels)
     search = _Search(build, space, prepared, wanted)
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.WARNING)
@@ -168,9 +170,6 @@ def tune(
         return search.study(name or data.spec.target, _importance(optuna, study, seed))
     finally:
         optuna.logging.set_verbosity(before)
-
-
-_LEADING: Mapping[Task, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}
 
 
 class _Search:
@@ -202,9 +201,9 @@ class _Search:
     def _try(self, params: dict[str, Any]) -> tuple[float, int | None]:
         fitting: Fitting = self._prepared.fitting
         task = self._prepared.task
-        estimator = fit(built(self._build, params, seed=fitting.seed, threads=fitting.threads), fitting)
-        scores = scores_of(estimator, fitting.validation, task, len(self._prepared.classes))
-        value = self._metric.prepare(fitting.validation_truth, scores, 0.5)(None)
+        estimator = fit_estimator(self._build, params, fitting)
+        scores = scores_of(estimator, fitting.validation, task, fitting.outputs)
+        value = self._metric.prepare(self._prepared.facts, scores, 0.5)(None)
         if math.isnan(value):
             raise ModelError(
                 f"{self._metric.name} is not defined on the validation rows: {self._metric.undefined}",

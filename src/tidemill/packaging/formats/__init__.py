@@ -20,12 +20,14 @@ from tidemill.core.tasks import Task
 FORMATS: Mapping[str, str] = {
     "lightgbm": "tidemill.packaging.formats.lightgbm_text",
     "sklearn": "tidemill.packaging.formats.sklearn_skops",
+    "tidemill": "tidemill.packaging.formats.members",
 }
 
 #: Framework name -> module that writes ONNX; apart from the above, since a server reads models and writes none.
 ONNX_WRITERS: Mapping[str, str] = {
     "lightgbm": "tidemill.packaging.formats.lightgbm_onnx",
     "sklearn": "tidemill.packaging.formats.sklearn_onnx",
+    "tidemill": "tidemill.packaging.formats.members_onnx",
 }
 
 
@@ -41,7 +43,7 @@ class NativeFormat(Protocol):
         ...
 
     def predict(self, estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
-        """[n] values or probabilities of the positive class, or [n, classes] probabilities."""
+        """[n] values, scores or probabilities of the positive class, or [n, outputs], as the task has it."""
         ...
 
 

@@ -15,7 +15,10 @@ from tidemill.core.tasks import Task
 from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
 
 #: The first part of a class's module -> the module that knows the library.
-FRAMEWORKS: Mapping[str, str] = {"lightgbm": "tidemill.training.frameworks.lightgbm_models"}
+FRAMEWORKS: Mapping[str, str] = {
+    "lightgbm": "tidemill.training.frameworks.lightgbm_models",
+    "tidemill": "tidemill.training.frameworks.members",
+}
 
 _GENERIC = "tidemill.training.frameworks.generic"
 

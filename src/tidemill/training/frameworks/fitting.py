@@ -27,6 +27,12 @@ class Fitting:
         The kind of answer, and how many numbers it has: classes, or one.
     seed, threads, early_stopping
         As for `tidemill.training.train`.
+    weights
+        How much each training row counts, shape (rows,); None if all count alike.
+    groups, validation_groups
+        Ranking only: how many rows each query has, in the order of the rows, of both parts.
+    levels
+        Quantiles only: the levels that the answer has a number for.
     """
 
     matrix: Matrix
@@ -39,3 +45,7 @@ class Fitting:
     seed: int = 0
     threads: int = 1
     early_stopping: int = 30
+    weights: Numbers | None = None
+    groups: tuple[int, ...] | None = None
+    validation_groups: tuple[int, ...] | None = None
+    levels: tuple[float, ...] = ()

@@ -26,7 +26,7 @@ def settle(estimator: Any, seed: int, threads: int) -> None:
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
     """Fit; stop after `early_stopping` rounds without gain on the validation rows."""
-    callbacks = [lightgbm.log_evaluation(0)]
+    callbacks: list[Any] = [lightgbm.log_evaluation(0)]
     watched: dict[str, Any] = {}
     if len(fitting.validation) and fitting.early_stopping > 0:
         if "eval_X" in inspect.signature(estimator.fit).parameters:
@@ -36,7 +36,11 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         given = estimator.get_params()
         if given.get("early_stopping_round") is None and given.get("boosting_type") != "dart":  # it drops trees later
             callbacks.append(lightgbm.early_stopping(fitting.early_stopping, verbose=False))
-    estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **watched)
+    if fitting.groups is not None:
+        watched["group"] = list(fitting.groups)
+        if fitting.validation_groups is not None and len(watched) > 1:
+            watched["eval_group"] = [list(fitting.validation_groups)]
+    estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **generic.weighted(fitting), **watched)
     return estimator
 
 
