@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from tidemill.features.aggregations import minimum as minimum
     from tidemill.features.aggregations import share as share
     from tidemill.features.aggregations import total as total
+    from tidemill.features.lags import lagged as lagged
     from tidemill.features.point_in_time import point_in_time as point_in_time
     from tidemill.features.training_set import training_set as training_set
     from tidemill.features.view import FeatureView as FeatureView
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from tidemill.monitoring.comparing import drift_between as drift_between
     from tidemill.packaging.build import package as package
     from tidemill.packaging.package import Package as Package
+    from tidemill.packaging.sameness import same_model as same_model
     from tidemill.project import current_project as current_project
     from tidemill.project import load_project as load_project
     from tidemill.project import open_project_store as open_project_store
@@ -111,6 +113,7 @@ if TYPE_CHECKING:
     from tidemill.tracking import trace as trace
     from tidemill.training.fitting import train as train
     from tidemill.training.prediction import predict as predict
+    from tidemill.training.recipes import recipe as recipe
     from tidemill.training.space import choice as choice
     from tidemill.training.space import conditional as conditional
     from tidemill.training.space import integers as integers
@@ -189,6 +192,7 @@ _HOMES: dict[str, str] = {
     "FeatureView": "features.view",
     "count": "features.aggregations",
     "last": "features.aggregations",
+    "lagged": "features.lags",
     "maximum": "features.aggregations",
     "mean": "features.aggregations",
     "minimum": "features.aggregations",
@@ -202,6 +206,7 @@ _HOMES: dict[str, str] = {
     "conditional": "training.space",
     "integers": "training.space",
     "predict": "training.prediction",
+    "recipe": "training.recipes",
     "train": "training.fitting",
     "tune": "training.tuning",
     "uniform": "training.space",
@@ -215,6 +220,7 @@ _HOMES: dict[str, str] = {
     "Package": "packaging.package",
     "compare_versions": "registry.comparing",
     "model_card": "registry.cards",
+    "same_model": "packaging.sameness",
     "register": "registry.verbs",
     "reproduce": "registry.reproduction.verb",
     "promote": "registry.verbs",

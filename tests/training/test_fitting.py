@@ -182,7 +182,7 @@ def test_many_classes(numbers):
     assert (found.signature.task, found.signature.classes) == ("multiclass", ("a", "b", "c"))
     assert found.metrics["accuracy"] == 1
     assert predict(found, data.test).shape == (data.test.height, 3)
-    assert [entry["name"] for entry in found.metadata["baselines"]] == ["constant"]
+    assert [entry["name"] for entry in found.metadata["baselines"]] == ["constant", "linear", "tree"]
 
 
 def changed(data, part="train", **columns):

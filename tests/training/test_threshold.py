@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.core.errors import UsageError
-from tidemill.training.threshold import cheapest_threshold
+from tidemill.core.errors import DataError, UsageError
+from tidemill.training.threshold import cheapest_threshold, threshold_by
 
 rows = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10).map(lambda tenth: tenth / 10)), min_size=1, max_size=30)
 cost = st.integers(-3, 20).map(float)
@@ -46,3 +46,71 @@ def test_never_acting_can_be_cheapest():
 def test_costs_that_say_too_little_are_refused(costs, words):
     with pytest.raises(UsageError, match=words):
         cheapest_threshold([0, 1], [0.1, 0.9], costs)
+
+
+RULES = st.sampled_from(
+    ["f1", "youden", {"precision": 0.5}, {"precision": 0.9}, {"recall": 0.3}, {"recall": 1.0}, {"flagged": 0.25}]
+)
+
+
+@settings(deadline=None, max_examples=120)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12)), min_size=2, max_size=60), RULES)
+def test_a_rule_chooses_the_threshold_that_it_promises(rows, rule):
+    truth, scores = np.array(rows, dtype=float).T
+    scores /= 12
+    if truth.min() == truth.max():
+        return
+    candidates = [*np.unique(scores), 2.0]
+    called = {cut: scores >= cut for cut in candidates}
+
+    def worth(found):
+        hits = float(truth[found].sum())
+        if rule == "f1":
+            return 2 * hits / (found.sum() + truth.sum())
+        if rule == "youden":
+            return hits / truth.sum() - float((1 - truth)[found].sum()) / (1 - truth).sum()
+        share = next(iter(rule))
+        if share == "precision":
+            return hits / found.sum() if found.any() else 0.0
+        return hits / truth.sum() if share == "recall" else found.mean()
+
+    try:
+        chosen = scores >= threshold_by(rule, truth, scores)
+    except DataError as error:
+        assert "no threshold reaches a precision" in str(error)  # noqa: PT017
+        assert max(worth(found) for found in called.values()) < rule["precision"]
+        return
+    if isinstance(rule, str):
+        assert worth(chosen) == pytest.approx(max(worth(found) for found in called.values()))
+        return
+    ((name, wanted),) = rule.items()
+    if name == "flagged":
+        assert chosen.mean() <= wanted + 1e-12
+        assert all(found.sum() <= chosen.sum() for found in called.values() if found.mean() <= wanted)
+        return
+    assert worth(chosen) >= wanted - 1e-12
+    better = [found for found in called.values() if worth(found) >= wanted]
+    many = [int(found.sum()) for found in better]
+    assert int(chosen.sum()) == (max(many) if name == "precision" else min(many))
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("best", "unknown rule for the threshold: 'best'"),
+        (True, "unknown rule"),
+        ({"precision": 0.9, "recall": 0.1}, "names one share"),
+        ({"accuracy": 0.9}, "names one share"),
+        ({"precision": 1.5}, "names one share"),
+        ({}, "names one share"),
+        (float("nan"), "a finite number"),
+    ],
+)
+def test_a_rule_that_is_none_is_said(rule, words):
+    with pytest.raises(UsageError, match=words):
+        threshold_by(rule, [0, 1], [0.1, 0.9])
+
+
+def test_one_outcome_chooses_nothing():
+    with pytest.raises(DataError, match="have one outcome only"):
+        threshold_by("f1", [1, 1], [0.1, 0.9])

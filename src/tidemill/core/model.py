@@ -23,9 +23,14 @@ class Signature:
     target
         The column it was trained to predict.
     classes
-        The labels in the order of the probability columns, as text; empty for regression.
+        What the columns of an answer stand for, as text: the labels of probabilities, the levels of quantiles; empty
+        where an answer is one value.
     threshold
-        Binary only: the probability from which the positive class is decided.
+        The score from which the positive class (each label of several; an anomaly) is decided.
+    group
+        Ranking only: the column that names the query within which rows are ranked.
+    last
+        Forecasting only: the input that holds the last value that is known when the forecast is made.
     """
 
     inputs: TableSchema
@@ -33,6 +38,18 @@ class Signature:
     target: str
     classes: tuple[str, ...] = ()
     threshold: float = 0.5
+    group: str = ""
+    last: str = ""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of a quantile model's answers; empty for any other."""
+        return tuple(map(float, self.classes)) if self.task == "quantile" else ()
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a row's answer has."""
+        return max(1, len(self.classes))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able mapping."""
@@ -42,6 +59,9 @@ class Signature:
             "target": self.target,
             "classes": list(self.classes),
             "threshold": self.threshold,
+            # Only where there is one: a model without is written as it always was.
+            **({"group": self.group} if self.group else {}),
+            **({"last": self.last} if self.last else {}),
         }
 
     @classmethod
@@ -53,6 +73,8 @@ class Signature:
             target=raw["target"],
             classes=tuple(raw["classes"]),
             threshold=raw["threshold"],
+            group=raw.get("group", ""),
+            last=raw.get("last", ""),
         )
 
 
@@ -80,6 +102,9 @@ class Model:
     contract
         What the contract of the training table asks of a single row, for the validator of requests; empty if none was
         given (see `tidemill.data.request_contract`).
+    calibration
+        How the estimator's probabilities become those of the model, fitted on validation rows; empty if they are taken
+        as they are (see `tidemill.training.calibration`).
     params, metrics, metadata
         Hyperparameters; validation metrics; seeds, versions, rows, seconds, anything else worth keeping.
     """
@@ -92,6 +117,7 @@ class Model:
     cleaning: tuple[Mapping[str, Any], ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
     contract: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -35,6 +35,15 @@ _TASKS: Mapping[str, Task] = {
     "multiclass classification": "multiclass",
     "classification": "multiclass",
     "regression": "regression",
+    "multilabel": "multilabel",
+    "multilabel classification": "multilabel",
+    "quantile": "quantile",
+    "quantile regression": "quantile",
+    "ranking": "ranking",
+    "forecast": "forecasting",
+    "forecasting": "forecasting",
+    "anomaly": "anomaly",
+    "anomaly detection": "anomaly",
 }
 
 

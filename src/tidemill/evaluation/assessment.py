@@ -19,16 +19,17 @@ from tidemill.evaluation.discovery import weak_slices
 from tidemill.evaluation.fairness import fairness_metrics, fairness_of
 from tidemill.evaluation.importance import permutation_importance
 from tidemill.evaluation.records import CostReport, Evaluation, Importance
-from tidemill.evaluation.scoring import Scored, leading_metrics, score
+from tidemill.evaluation.scoring import Scored, base_rate, leading_metrics, score
 from tidemill.evaluation.slices import slices_of
 from tidemill.measures.calibration import calibration_curve
 from tidemill.measures.classification import confusion
 from tidemill.measures.inputs import Floats
 from tidemill.measures.intervals import bootstrap
-from tidemill.measures.registry import METRICS, estimate, metric
+from tidemill.measures.registry import estimate, metric, metrics_of
 from tidemill.measures.resampling import of_sums
 from tidemill.training.defaults import from_project
 from tidemill.training.noting import note_metrics
+from tidemill.training.profile import answers_of
 from tidemill.training.threshold import cheapest_threshold, checked_costs
 
 
@@ -93,9 +94,9 @@ def evaluate(
     scored = score(model, table)
     truth, scores = scored.in_order()
     drawn = {"resamples": bootstrap, "seed": seed}
-    task, threshold = model.signature.task, model.signature.threshold
-    names = (*leading_metrics(scored), *(name for name in metrics if name not in METRICS[task]))
-    found = estimate(truth, scores, names, task, threshold=threshold, **drawn)
+    task, threshold, levels = model.signature.task, model.signature.threshold, model.signature.levels
+    names = (*leading_metrics(scored), *(name for name in metrics if name not in metrics_of(task, levels)))
+    found = estimate(truth, scores, names, task, threshold=threshold, levels=levels, **drawn)
     report = _costs(scored, (truth, scores), costs, bootstrap, seed)
     if report is not None:
         found["cost_per_1000"] = report.per_1000
@@ -108,16 +109,18 @@ def evaluate(
         target=model.signature.target,
         moment=moment,
         rows=len(truth),
-        base_rate=float(truth.mean()) if truth.ndim == 1 and task != "multiclass" else None,
+        base_rate=base_rate(truth, task),
         threshold=threshold,
         metrics=found,
         comparisons=comparisons_of(scored, against, names, slices, bootstrap, seed),
         classes=model.signature.classes,
         costs=report,
-        slices=slices_of(scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, **drawn),
+        slices=slices_of(
+            scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, levels=levels, **drawn
+        ),
         weak=weak_slices(scored, (*slices, *(fairness or ())), **drawn) if discover else (),
         fairness=groups,
-        importance=_importance(scored, names[0], seed) if importance else (),
+        importance=_importance(scored, names[0], seed) if importance and scored.is_labelled else (),
         unlabelled=scored.unlabelled,
         resamples=bootstrap,
         seed=seed,
@@ -126,7 +129,8 @@ def evaluate(
 
 
 def _importance(scored: Scored, leading: str, seed: int) -> tuple[Importance, ...]:
-    chosen = metric(leading, scored.model.signature.task)
+    signature = scored.model.signature
+    chosen = metric(leading, signature.task, signature.levels)
     return permutation_importance(scored.model, scored.matrix, scored.truth, chosen, seed=seed)
 
 
@@ -145,7 +149,15 @@ def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Float
     if found.task == "multiclass":
         histogram = score_histogram(scores.max(axis=1), None, unit=unit)
         return replace(found, histogram=histogram, confusion_matrix=_confusion_matrix(scored))
-    return replace(found, histogram=score_histogram(scores, None, unit=False))
+    if found.task == "anomaly" and scored.is_labelled:
+        found = replace(
+            found,
+            roc=roc_points(truth, scores),
+            precision_recall=precision_recall_points(truth, scores),
+            confusion=confusion(truth, scores, found.threshold),
+        )
+    told = answers_of(scores, found.task, found.classes) if found.task == "quantile" else scores.ravel()
+    return replace(found, histogram=score_histogram(np.asarray(told), None, unit=found.task == "multilabel" and unit))
 
 
 def _costs(

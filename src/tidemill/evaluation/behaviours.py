@@ -179,7 +179,7 @@ def _problem(model: Model, frame: pl.DataFrame) -> str:
 
 def _missing_values(scored: Scored, frame: pl.DataFrame, names: tuple[str, ...]) -> Behaviour:
     task, threshold = scored.model.signature.task, scored.model.signature.threshold
-    leading = metric(leading_metrics(scored)[0], task)
+    leading = metric(leading_metrics(scored)[0], task, scored.model.signature.levels)
     truth = scored.truth[:MAX_ROWS]
     whole = leading.prepare(truth, scored.scores[:MAX_ROWS], threshold)(None)
     drops: dict[str, float] = {}

@@ -28,7 +28,10 @@ def comparisons_of(
 
     The baselines in the leading metric; `against` in each of `metrics`, and in the leading one on each slice.
     """
-    threshold, leading = scored.model.signature.threshold, leading_metrics(scored)[0]
+    if not scored.is_labelled:
+        return ()
+    signature = scored.model.signature
+    threshold, leading = signature.threshold, leading_metrics(scored)[0]
     found = []
     for entry in scored.model.metadata.get("baselines", ()):
         scores = baseline_scores(entry, scored.matrix)
@@ -41,7 +44,7 @@ def comparisons_of(
     found += [
         compare(scored, scores, limit, name, resamples, seed, other=against.name, kind="model")
         for name in metrics
-        if is_unit or metric(name, scored.model.signature.task).needs != "probability"
+        if is_unit or metric(name, signature.task, signature.levels).needs != "probability"
     ]
     for slicing in slices:
         for value, rows in parts_of(scored.frame, slicing):
@@ -67,7 +70,8 @@ def compare(
     where: str = "",
 ) -> Comparison:
     """Compare with another's scores in one metric, on all rows or on some."""
-    signature, leading = scored.model.signature, metric(name, scored.model.signature.task)
+    signature = scored.model.signature
+    leading = metric(name, signature.task, signature.levels)
     truth, mine, theirs = (values if rows is None else values[rows] for values in (scored.truth, scored.scores, scores))
     if rows is not None and len(rows) < MIN_ROWS:
         few = Estimate(None, rows=len(rows), reason=f"fewer than {MIN_ROWS} rows")
@@ -79,6 +83,7 @@ def compare(
         name,
         signature.task,
         thresholds=(signature.threshold, threshold),
+        levels=signature.levels,
         resamples=resamples,
         seed=seed,
     )

@@ -9,12 +9,13 @@ import polars as pl
 
 from tidemill.core.errors import DataError
 from tidemill.core.model import Model
+from tidemill.core.tasks import Task
 from tidemill.data.types import Tabular, collected, require_columns
 from tidemill.measures.inputs import Floats
-from tidemill.measures.registry import METRICS
-from tidemill.training.frames import target_values
+from tidemill.training.fitting import fitting_metrics
 from tidemill.training.frameworks import Matrix
 from tidemill.training.prediction import encoded, predict_encoded
+from tidemill.training.targets import facts_of, is_known, target_values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +34,14 @@ class Scored:
         """Whether the scores lie between 0 and 1."""
         return not len(self.scores) or bool(self.scores.min() >= 0 and self.scores.max() <= 1)
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is a truth to measure against; rows of anomalies may have none."""
+        return self.model.signature.task != "anomaly" or not bool(np.isnan(self.truth).any())
+
     def in_order(self) -> tuple[Floats, Floats]:
         """Truth and scores by rising score, so that what ranks them need not sort again; as they are if not of one."""
-        if self.scores.ndim != 1:
+        if self.scores.ndim != 1 or self.truth.ndim != 1:
             return self.truth, self.scores
         order = np.argsort(self.scores, kind="stable")
         return self.truth[order], self.scores[order]
@@ -43,25 +49,33 @@ class Scored:
 
 def score(model: Model, table: Tabular) -> Scored:
     """Ask a model about the labelled rows of a table."""
-    frame, target = collected(table), model.signature.target
-    require_columns(frame, [target], purpose="the evaluation")
-    labels = frame[target]
-    known = labels.is_not_null() & labels.is_not_nan() if labels.dtype.is_float() else labels.is_not_null()
-    labelled = frame.filter(known)
+    frame, signature = collected(table), model.signature
+    target, unknown = signature.target, signature.task == "anomaly" and signature.target not in frame.columns
+    labelled = frame
+    if not unknown:
+        require_columns(frame, [target], purpose="the evaluation")
+        labelled = frame.filter(is_known(frame[target]))
+        unknown = signature.task == "anomaly" and not labelled.height
+        labelled = frame.drop(target) if unknown else labelled
     if not labelled.height:
         raise DataError(
             f"none of {frame.height} rows has a label in {target!r}",
             hint="Wait for the labels, or evaluate rows that have them.",
         )
-    signature = model.signature
     truth = target_values(labelled, target, signature.task, signature.classes, "evaluated")
     matrix = encoded(model, labelled)
     scores = predict_encoded(model, matrix)
-    return Scored(model, labelled, matrix, truth, scores, frame.height - labelled.height)
+    return Scored(model, labelled, matrix, facts_of(labelled, truth, signature), scores, frame.height - labelled.height)
+
+
+def base_rate(truth: Floats, task: Task) -> float | None:
+    """The mean of the target; None where it is a class, or nobody labelled the rows."""
+    if task == "multiclass":
+        return None
+    mean = float((truth[:, 0] if task in {"ranking", "forecasting"} else truth).mean())
+    return None if np.isnan(mean) else mean
 
 
 def leading_metrics(scored: Scored) -> tuple[str, ...]:
-    """The metrics of the task that fit these predictions; those of probabilities only for probabilities."""
-    table = METRICS[scored.model.signature.task]
-    fits = scored.are_probabilities or scored.model.signature.task != "binary"
-    return tuple(name for name, found in table.items() if fits or found.needs != "probability")
+    """The metrics of the task that fit these predictions and this truth."""
+    return fitting_metrics(scored.truth, scored.scores, scored.model.signature)

@@ -28,7 +28,12 @@ MIN_ROWS = 30
 METRICS: dict[Task, tuple[str, ...]] = {
     "binary": ("roc_auc", "average_precision", "brier"),
     "multiclass": ("accuracy", "log_loss"),
+    "multilabel": ("macro_average_precision", "micro_f1"),
     "regression": ("rmse", "mae"),
+    "quantile": ("pinball", "coverage"),
+    "ranking": ("ndcg_at_10", "map"),
+    "forecasting": ("mae", "mase"),
+    "anomaly": ("roc_auc", "average_precision", "flagged"),
 }
 
 _PART = re.compile(r"(year|quarter|month|week|weekday|day|hour) of (.+)")
@@ -42,6 +47,7 @@ def slices_of(
     task: Task,
     *,
     threshold: float = 0.5,
+    levels: Sequence[float] = (),
     resamples: int = 200,
     seed: int = 0,
 ) -> tuple[Slice, ...]:
@@ -49,15 +55,25 @@ def slices_of(
     names = METRICS[task]
     if task == "binary" and len(scores) and (scores.min() < 0 or scores.max() > 1):
         names = tuple(name for name in names if name != "brier")
+    if task == "anomaly" and np.isnan(truth).any():
+        names = ("flagged",)
     found: list[Slice] = []
     for slicing in by:
         for order, (value, rows) in enumerate(parts_of(frame, slicing)):
             metrics = {name: Estimate(None, rows=len(rows), reason=f"fewer than {MIN_ROWS} rows") for name in names}
             if len(rows) >= MIN_ROWS:
                 metrics = estimate(
-                    truth[rows], scores[rows], names, task, threshold=threshold, resamples=resamples, seed=seed
+                    truth[rows],
+                    scores[rows],
+                    names,
+                    task,
+                    threshold=threshold,
+                    levels=levels,
+                    resamples=resamples,
+                    seed=seed,
                 )
-            base = None if task == "multiclass" else float(truth[rows].mean())
+            rate = float((truth[rows, 0] if task in {"ranking", "forecasting"} else truth[rows]).mean())
+            base = None if task == "multiclass" or np.isnan(rate) else rate
             found.append(Slice(slicing, value, len(rows), base, metrics, order))
     return tuple(found)
 

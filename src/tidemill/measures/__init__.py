@@ -30,10 +30,20 @@ from tidemill.measures.distances import (
     psi,
     wasserstein,
 )
+from tidemill.measures.forecasts import mase, smape, wape
 from tidemill.measures.intervals import Estimate, bootstrap, delong, delong_difference, wilson
+from tidemill.measures.multilabel import (
+    hamming_loss,
+    macro_average_precision,
+    macro_roc_auc,
+    micro_f1,
+    subset_accuracy,
+)
 from tidemill.measures.multiplicity import benjamini_hochberg
 from tidemill.measures.paired import PairedTest, mcnemar, paired_test
 from tidemill.measures.population import count_like, profile_categories, profile_numbers
+from tidemill.measures.quantiles import coverage, crossing, mean_pinball
+from tidemill.measures.queries import average_precisions, ndcg, precision_at, recall_at, reciprocal_ranks
 from tidemill.measures.ranking import (
     average_precision,
     lift_at_share,
@@ -43,7 +53,7 @@ from tidemill.measures.ranking import (
     roc_auc,
     roc_curve,
 )
-from tidemill.measures.registry import METRICS, Metric, estimate, estimate_difference, measure, metric
+from tidemill.measures.registry import METRICS, Metric, estimate, estimate_difference, measure, metric, metrics_of
 from tidemill.measures.regression import mae, pinball, r2, rmse
 
 __all__ = [
@@ -56,6 +66,7 @@ __all__ = [
     "Significance",
     "accuracy",
     "average_precision",
+    "average_precisions",
     "benjamini_hochberg",
     "bootstrap",
     "brier",
@@ -66,25 +77,36 @@ __all__ = [
     "class_log_loss",
     "confusion",
     "count_like",
+    "coverage",
+    "crossing",
     "delong",
     "delong_difference",
     "ece",
     "estimate",
     "estimate_difference",
     "f1",
+    "hamming_loss",
     "jensen_shannon",
     "ks",
     "ks_from_counts",
     "lift_at_share",
     "log_loss",
+    "macro_average_precision",
     "macro_f1",
+    "macro_roc_auc",
     "mae",
+    "mase",
     "mcnemar",
+    "mean_pinball",
     "measure",
     "metric",
+    "metrics_of",
+    "micro_f1",
+    "ndcg",
     "paired_test",
     "pinball",
     "precision",
+    "precision_at",
     "precision_at_share",
     "precision_recall_curve",
     "profile_categories",
@@ -92,10 +114,15 @@ __all__ = [
     "psi",
     "r2",
     "recall",
+    "recall_at",
     "recall_at_share",
+    "reciprocal_ranks",
     "rmse",
     "roc_auc",
     "roc_curve",
+    "smape",
+    "subset_accuracy",
+    "wape",
     "wasserstein",
     "wilson",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from tidemill.core.tasks import Task
 from tidemill.measures.inputs import paired
 from tidemill.measures.intervals import Estimate, delong_difference, estimate_of
-from tidemill.measures.registry import metric
+from tidemill.measures.registry import metric, units_of
 from tidemill.measures.resampling import difference_of, draw
 
 #: Above so many rows on which two models decide differently, McNemar's test uses the normal distribution.
@@ -49,6 +50,7 @@ def paired_test(
     task: Task = "binary",
     *,
     thresholds: tuple[float, float] = (0.5, 0.5),
+    levels: Sequence[float] = (),
     resamples: int = 200,
     seed: int = 0,
 ) -> PairedTest:
@@ -58,8 +60,8 @@ def paired_test(
     ----------
     truth, predicted, other
         Labels, and two models' predictions for the same rows in the same order.
-    name, task, thresholds
-        The metric; the thresholds are those of the two models, for metrics of decisions.
+    name, task, thresholds, levels
+        The metric; the thresholds are those of the two models, for metrics of decisions, the levels those of quantiles.
     resamples, seed
         Of the bootstrap; with 0 resamples there is no interval and no test.
 
@@ -75,11 +77,11 @@ def paired_test(
     >>> round(found.difference.value, 3), found.test, round(found.p_value, 7)
     (0.2, 'McNemar', 1.9e-06)
     """
-    found = metric(name, task)
+    found = metric(name, task, levels)
     mine, theirs = found.prepare(truth, predicted, thresholds[0]), found.prepare(truth, other, thresholds[1])
     difference = difference_of(mine, theirs)
     values = mine(None), theirs(None)
-    rows, value = len(np.asarray(truth)), values[0] - values[1]
+    rows, value = units_of(np.asarray(truth), task), values[0] - values[1]
     if math.isnan(value):
         return PairedTest(Estimate(None, rows=rows, reason=found.undefined if rows else "there are no rows"), values)
     if not resamples or rows < 2:

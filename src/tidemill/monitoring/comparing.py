@@ -23,6 +23,7 @@ from tidemill.measures.multiplicity import benjamini_hochberg
 from tidemill.measures.population import count_like, profile_categories, profile_numbers
 from tidemill.monitoring.records import ColumnDrift, DriftReport, DriftRule
 from tidemill.training.prediction import predict
+from tidemill.training.profile import answers_of
 
 #: How columns of the prediction log are named, and the column that holds the model's answer there.
 _LOGGED, _SCORE = "features.", "probability"
@@ -191,8 +192,8 @@ def _answers(profile: Mapping[str, Any], frame: pl.DataFrame, scores: Any, rule:
     logged = "prediction" if reference["kind"] == "category" else _SCORE
     if logged not in frame.columns or "request_id" not in frame.columns:
         return []
-    if logged == _SCORE and frame[_SCORE].null_count() == frame.height:  # a regression logs its value
-        logged = "prediction"
+    if logged == _SCORE and frame[_SCORE].null_count() == frame.height:  # anomalies log a score, a regression its value
+        logged = "score" if "score" in frame.columns and frame["score"].null_count() < frame.height else "prediction"
     return [_measure("prediction", reference, frame[logged], rule)]
 
 
@@ -200,10 +201,7 @@ def _scores(model: Model, frame: pl.DataFrame) -> Any:
     """What the model says about the window, in the form of its profile; nothing when the window lacks an input."""
     if any(column.name not in frame.columns for column in model.signature.inputs):
         return None
-    scores = predict(model, frame)
-    if model.signature.task != "multiclass":
-        return scores
-    return [model.signature.classes[code] for code in scores.argmax(axis=1).tolist()]
+    return answers_of(predict(model, frame), model.signature.task, model.signature.classes)
 
 
 def _measure(name: str, reference: Mapping[str, Any], series: pl.Series, rule: DriftRule) -> _Found:

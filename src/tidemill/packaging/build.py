@@ -17,11 +17,13 @@ from tidemill.core.model import Model
 from tidemill.engine.step import step
 from tidemill.packaging.engines import Engine, onnx_engine
 from tidemill.packaging.formats import native_format, onnx_writer
+from tidemill.packaging.onnx_calibration import calibrated
 from tidemill.packaging.package import ONNX_FILE, Package, describe, file_table, plain
 from tidemill.packaging.parity import compare, hard_rows, measure, takes_missing
 from tidemill.packaging.preparation import compile_columns, compile_row
 from tidemill.packaging.samples import Columns, example_row, sample_rows
 from tidemill.packaging.validator import Problem, Validator, compile_validator
+from tidemill.training.calibration import apply_calibration
 
 FORMATS = ("native", "onnx")
 _VERSIONED = ("lightgbm", "numpy", "onnx", "onnxruntime", "polars", "scikit-learn", "skl2onnx", "skops")
@@ -72,7 +74,7 @@ def package(model: Model, sample: pl.DataFrame | None = None, formats: Sequence[
     task = model.signature.task
 
     def native(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        return form.predict(estimator, matrix, task)
+        return apply_calibration(form.predict(estimator, matrix, task), model.calibration)
 
     columns = sample_rows(model.signature, sample)
     bench = _bench(model, columns, native)
@@ -140,7 +142,9 @@ def _verified(
 ) -> tuple[dict[str, Any], Engine | None]:
     """Write ``model.onnx`` into `files` and compare it; a model without ONNX form says why."""
     try:
-        data = onnx_writer(model.framework).to_onnx(model.estimator, bench.matrix.shape[1])
+        data = calibrated(
+            onnx_writer(model.framework).to_onnx(model.estimator, bench.matrix.shape[1]), model.calibration
+        )
     except ModelError as error:
         return {"verified": False, "reason": str(error)}, None
     onnx = onnx_engine(data, model.signature.task)

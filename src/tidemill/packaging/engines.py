@@ -10,14 +10,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tidemill.core.errors import ModelError, UnsafeModelError
-from tidemill.core.tasks import Task
+from tidemill.core.tasks import TASKS, Task
 from tidemill.packaging.formats import native_format
 from tidemill.packaging.formats.own_state import allowing
 from tidemill.packaging.package import ONNX_FILE, Package
+from tidemill.training.calibration import apply_calibration
 
 EngineName = Literal["onnx", "native"]
 
-#: Scores a float32 matrix [n, features]: [n] values or probabilities of the positive class, or [n, classes].
+#: Scores a float32 matrix [n, features]: [n] values, scores or probabilities of the positive class, or [n, outputs].
 Engine = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]
 
 
@@ -38,8 +39,10 @@ def open_engine(package: Package, engine: EngineName, allow: Sequence[str] = ())
         files = {name: data for name, data in package.files.items() if name != ONNX_FILE}
         native = native_format(package.framework)
         with allowing(allow):
-            estimator = native.load(files)
-        return lambda matrix: native.predict(estimator, matrix, task)
+            estimator, calibration = native.load(files), package.calibration
+        if not calibration:
+            return lambda matrix: native.predict(estimator, matrix, task)
+        return lambda matrix: apply_calibration(native.predict(estimator, matrix, task), calibration)
     if ONNX_FILE not in package.files:
         raise ModelError(
             f"the package of {package.name!r} has no ONNX file", hint="Package it with formats including 'onnx'."
@@ -62,7 +65,7 @@ def onnx_engine(data: bytes, task: Task) -> Engine:
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise UnsafeModelError(f"{ONNX_FILE} cannot be opened: {error}", hint="Package the model again.") from error
     run, names = session.run, ["output"]
-    if task == "multiclass":
+    if TASKS[task].scores != "one":
         return lambda matrix: run(names, {"rows": matrix})[0]
-    # A binary model gives the positive class alone or last; a regression gives one column.
+    # A binary model gives the positive class alone or last; any other gives one column.
     return lambda matrix: run(names, {"rows": matrix})[0][:, -1]

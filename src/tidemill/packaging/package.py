@@ -34,7 +34,7 @@ _NEEDED: Mapping[str, type] = {
     "format": int, "name": str, "framework": str, "signature": dict, "encoding": list, "cleaning": list, "files": dict,
 }  # fmt: skip
 _OPTIONAL: Mapping[str, type] = {
-    "contract": dict, "engines": dict, "example": dict, "measured": dict, "metadata": dict, "metrics": dict,
+    "calibration": dict, "contract": dict, "engines": dict, "example": dict, "measured": dict, "metadata": dict, "metrics": dict,
     "params": dict, "parity": dict, "profile": dict, "takes_missing": bool, "versions": dict,
 }  # fmt: skip
 #: A manifest of thousands of features with a thousand categories each has 30 MB.
@@ -82,6 +82,12 @@ class Package:
         return contract
 
     @property
+    def calibration(self) -> Mapping[str, Any]:
+        """How the estimator's probabilities become those of the model; empty if they are taken as they are."""
+        calibration: Mapping[str, Any] = self.manifest.get("calibration", {})
+        return calibration
+
+    @property
     def digest(self) -> str:
         """SHA-256 of what ``model.json`` says, the digests of the files included and all that was timed left out."""
         return manifest_digest(self.manifest)
@@ -127,8 +133,9 @@ def describe(model: Model) -> dict[str, Any]:
             part: plain(getattr(model, part), part)
             for part in ("encoding", "cleaning", "profile", "params", "metrics", "metadata")
         },
-        # Only where there is one: a model without a contract is the folder that it always was.
+        # Only where there is one: a model without is the folder that it always was.
         **({"contract": plain(model.contract, "contract")} if model.contract else {}),
+        **({"calibration": plain(model.calibration, "calibration")} if model.calibration else {}),
     }
 
 
@@ -162,6 +169,7 @@ def model_of(package: Package) -> Model:
         encoding=tuple(manifest["encoding"]),
         cleaning=tuple(manifest["cleaning"]),
         contract=manifest.get("contract", {}),
+        calibration=manifest.get("calibration", {}),
         **{part: manifest.get(part, {}) for part in ("profile", "params", "metrics", "metadata")},
     )
 

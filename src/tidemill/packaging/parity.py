@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import ModelError
 from tidemill.core.model import Signature
+from tidemill.core.tasks import TASKS
 from tidemill.packaging.engines import Engine
 
 #: Largest accepted difference of a probability, or of a value relative to the largest one: float32 sums differ by less.
@@ -68,7 +69,7 @@ def compare(native: Engine, onnx: Engine, matrix: Matrix, signature: Signature) 
         return {"rows": len(matrix), "verified": False, "reason": reason}
     largest = float(np.abs(expected - got).max(initial=0.0))
     tolerance = TOLERANCE
-    if signature.task == "regression":
+    if not TASKS[signature.task].classifies:
         tolerance *= max(1.0, float(np.abs(expected).max(initial=0.0)))
     differ = int((decisions(expected, signature) != decisions(got, signature)).sum())
     out = {"rows": len(matrix), "max_abs_difference": largest, "decisions_differ": differ, "tolerance": tolerance}
@@ -76,9 +77,11 @@ def compare(native: Engine, onnx: Engine, matrix: Matrix, signature: Signature) 
 
 
 def decisions(scores: NDArray[np.float64], signature: Signature) -> NDArray[Any]:
-    """Class numbers; for a regression no decision is taken and every row gives 0."""
-    if signature.task == "binary":
-        return np.asarray(scores >= signature.threshold, dtype=np.int64)
+    """Class numbers; of several labels the place of their combination; 0 for every row where none is decided."""
+    if TASKS[signature.task].decides:
+        called = np.asarray(scores >= signature.threshold)
+        # Combinations of labels are told apart by their bytes: they are too many for a number.
+        return np.array([row.tobytes() for row in called]) if called.ndim == 2 else called.astype(np.int64)
     if signature.task == "multiclass":
         return np.asarray(scores.argmax(axis=1))
     return np.zeros(len(scores), dtype=np.int64)

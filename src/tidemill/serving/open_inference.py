@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError
+from tidemill.core.model import Signature
 from tidemill.core.schema import Column
+from tidemill.core.tasks import TASKS
 from tidemill.serving.endpoint import Endpoint, score
 from tidemill.serving.wire import Refusal, parse, read_body
 
@@ -78,18 +80,38 @@ def metadata(endpoint: Endpoint) -> dict[str, Any]:
     """Name, versions and tensors of a model."""
     signature = endpoint.predictor.signature
     version = endpoint.predictor.version
-    outputs = [
-        {"name": signature.target, "datatype": "FP64" if signature.task == "regression" else "BYTES", "shape": [-1]}
-    ]
-    if signature.task != "regression":
-        outputs.append({"name": "probability", "datatype": "FP64", "shape": [-1]})
     return {
         "name": endpoint.name,
         "versions": [] if version is None else [str(version)],
         "platform": f"tidemill_{endpoint.predictor.manifest['framework']}",
         "inputs": [{"name": c.name, "datatype": _datatype(c), "shape": [-1]} for c in signature.inputs],
-        "outputs": outputs,
+        "outputs": outputs_of(signature),
     }
+
+
+def outputs_of(signature: Signature) -> list[dict[str, Any]]:
+    """The tensors of an answer: the decision or the value, and what it rests on.
+
+    >>> from tidemill.core.schema import TableSchema
+    >>> for output in outputs_of(Signature(TableSchema(()), "quantile", "delay", ("0.1", "0.9"))):
+    ...     print(output)
+    {'name': 'delay', 'datatype': 'FP64', 'shape': [-1]}
+    {'name': 'quantiles', 'datatype': 'FP64', 'shape': [-1, 2], 'parameters': {'columns': ['0.1', '0.9']}}
+    """
+    kind, many = TASKS[signature.task], len(signature.classes)
+    decided = kind.classifies or kind.decides
+    outputs: list[dict[str, Any]] = [
+        {"name": signature.target, "datatype": "BYTES" if decided else "FP64", "shape": [-1]}
+    ]
+    if signature.task in {"binary", "multiclass"}:
+        outputs.append({"name": "probability", "datatype": "FP64", "shape": [-1]})
+    elif signature.task == "anomaly":
+        outputs.append({"name": "score", "datatype": "FP64", "shape": [-1]})
+    elif kind.scores != "one":
+        name = "quantiles" if signature.task == "quantile" else "probabilities"
+        columns = {"columns": list(signature.classes)}
+        outputs.append({"name": name, "datatype": "FP64", "shape": [-1, many], "parameters": columns})
+    return outputs
 
 
 def _datatype(column: Column) -> str:
@@ -114,9 +136,12 @@ async def _infer(endpoint: Endpoint, request: Mapping[str, Any], client: str) ->
     tensors = []
     for output in metadata(endpoint)["outputs"]:
         data = [prediction[output["name"]] for prediction in predictions]
-        if output["datatype"] == "BYTES":
-            data = [str(value).lower() if isinstance(value, bool) else str(value) for value in data]
-        tensors.append({**output, "shape": [len(data)], "data": data})
+        shape = [len(data), *output["shape"][1:]]
+        if len(shape) == 2:
+            data = [number for told in data for number in told.values()]
+        elif output["datatype"] == "BYTES":
+            data = [_text(value) for value in data]
+        tensors.append({**output, "shape": shape, "data": data})
     version = endpoint.predictor.version
     body = {
         "model_name": endpoint.name,
@@ -126,6 +151,13 @@ async def _infer(endpoint: Endpoint, request: Mapping[str, Any], client: str) ->
         "outputs": tensors,
     }
     return orjson.dumps(body)
+
+
+def _text(value: Any) -> str:
+    """A decision as text; of several labels a JSON list."""
+    if isinstance(value, list):
+        return orjson.dumps(value).decode()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _rows(inputs: Any) -> list[dict[str, Any]]:

@@ -16,9 +16,10 @@ def from_project(arguments: dict[str, Any]) -> dict[str, Any]:
 
     This happens before the key of a step is made, so that a changed canvas runs the step again. Inside a step nothing
     is filled in: what that step's key does not know must not change its result. Costs are of binary decisions, and
-    empty ones (``{}``) mean none.
+    empty ones (``{}``) mean none; a `threshold` that is given stands in their place.
     """
-    return _filled(arguments, _FILLED)
+    names = tuple(name for name in _FILLED if name != "costs" or arguments.get("threshold") is None)
+    return _filled(arguments, names)
 
 
 def task_from_project(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def _filled(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
     canvas = canvas_of(project.canvas)
     if "name" in wanted:
         filled["name"] = project.name
-    if "costs" in wanted and canvas.costs is not None and canvas.prediction.kind == "binary":
+    if "costs" in wanted and canvas.costs is not None and (arguments.get("task") or canvas.prediction.kind) == "binary":
         filled["costs"] = canvas.costs.to_dict()
     if "fairness" in wanted:
         filled["fairness"] = list(canvas.protected)

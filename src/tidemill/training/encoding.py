@@ -7,6 +7,8 @@ An encoding is a JSON-able tuple, one entry per column of the matrix, in order::
     {"name": "heavy",    "column": "heavy",    "kind": "flag"}
     {"name": "sched_dep.hour", "column": "sched_dep", "kind": "time", "part": "hour"}
     {"name": "flown", "column": "flown", "kind": "duration"}
+    {"name": "fare", "column": "fare", "kind": "log"}
+    {"name": "note.0", "column": "note", "kind": "text", "bucket": 0, "rarity": [1.2, 2.9, …]}
 
 A missing value is NaN in every kind. A category's code is its rank by frequency in training; one that was not seen
 then is ``unseen``: None stands for NaN. Needs NumPy only.
@@ -24,7 +26,8 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import InvalidRequestError, SchemaError
 from tidemill.core.schema import Column, TableSchema
-from tidemill.training.times import TIME_PARTS, is_missing, moment_of, moments_of, part_of, time_part
+from tidemill.training.texts import fit_rarity, text_columns, text_vector
+from tidemill.training.times import CYCLES, TIME_PARTS, is_missing, moment_of, moments_of, part_of, time_part
 
 Entry = Mapping[str, Any]
 Encoding = tuple[Entry, ...]
@@ -40,6 +43,7 @@ def fit_encoding(
     *,
     unseen: float | None = None,
     max_categories: int = MAX_CATEGORIES,
+    uses: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], ...]:
     """Learn from training rows how each column of `schema` becomes numbers.
 
@@ -54,6 +58,9 @@ def fit_encoding(
         The code of a category that was not in the training rows; None for NaN, like a missing value.
     max_categories
         How many categories a column may have; the rarest beyond are treated as unseen.
+    uses
+        For a column, another use than the one of its type: ``"log"`` of a number, ``"cycle"`` of a moment (sine and
+        cosine of hour, weekday and month, whose ends meet).
 
     Returns
     -------
@@ -77,16 +84,23 @@ def fit_encoding(
     """
     entries: list[dict[str, Any]] = []
     for column in schema:
-        kind = kind_of(column)
+        kind, use = kind_of(column), (uses or {}).get(column.name)
         base = {"name": column.name, "column": column.name, "kind": kind}
         if kind == "category":
             ranked = rank_categories(column.name, _column(columns, column.name), max_categories)
             entries.append({**base, "categories": ranked, "unseen": unseen})
         elif kind == "time":
-            parts = TIME_PARTS[1:] if column.type == "date" else TIME_PARTS
+            of = CYCLES if use == "cycle" else TIME_PARTS
+            parts = [part for part in of if column.type != "date" or not part.startswith("hour")]
             entries += [{**base, "name": f"{column.name}.{part}", "part": part} for part in parts]
+        elif kind == "text":
+            rarity = fit_rarity(column.name, _as_list(_column(columns, column.name)))
+            entries += [
+                {**base, "name": f"{column.name}.{place}", "bucket": place, "rarity": rarity}
+                for place in range(len(rarity))
+            ]
         else:
-            entries.append(base)
+            entries.append({**base, "kind": "log"} if use == "log" and kind == "number" else base)
     return tuple(entries)
 
 
@@ -111,21 +125,8 @@ def encode_columns(columns: Mapping[str, Values], encoding: Encoding) -> NDArray
     SchemaError
         When a column is missing, lengths differ, or a value does not fit its column; it names the column and the row.
     """
-    arrays: list[NDArray[np.float64]] = []
-    moments: dict[str, NDArray[np.float64]] = {}
-    for entry in encoding:
-        name, kind = entry["column"], entry["kind"]
-        values = _column(columns, name)
-        if kind == "category":
-            arrays.append(_category_codes(name, values, entry))
-        elif kind == "time":
-            if name not in moments:
-                moments[name] = moments_of(name, values)
-            arrays.append(time_part(moments[name], entry["part"]))
-        elif kind == "duration":
-            arrays.append(_durations(name, values))
-        else:
-            arrays.append(_numbers(name, values))
+    shared: dict[str, NDArray[np.float64]] = {}
+    arrays = [_encoded(entry, _column(columns, entry["column"]), shared) for entry in encoding]
     lengths = {entry["column"]: len(array) for entry, array in zip(encoding, arrays, strict=True)}
     if len(set(lengths.values())) > 1:
         raise SchemaError("columns have different lengths", value=lengths, hint="Give every column the same rows.")
@@ -134,6 +135,25 @@ def encode_columns(columns: Mapping[str, Values], encoding: Encoding) -> NDArray
         for index, array in enumerate(arrays):
             out[:, index] = array
     return out
+
+
+def _encoded(entry: Entry, values: Values, shared: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """One column of the matrix; `shared` keeps what several columns of it are made from."""
+    name, kind = entry["column"], entry["kind"]
+    if kind == "category":
+        return _category_codes(name, values, entry)
+    if kind == "time":
+        if name not in shared:
+            shared[name] = moments_of(name, values)
+        return time_part(shared[name], entry["part"])
+    if kind == "text":
+        if name not in shared:
+            shared[name] = text_columns(name, _as_list(values), entry["rarity"])
+        return np.asarray(shared[name][:, entry["bucket"]])
+    if kind == "duration":
+        return _durations(name, values)
+    numbers = _numbers(name, values)
+    return logarithm(numbers) if kind == "log" else numbers
 
 
 def encode_row(row: Mapping[str, Any], encoding: Encoding) -> NDArray[np.float32]:
@@ -171,11 +191,13 @@ def matrix_names(encoding: Encoding) -> tuple[str, ...]:
 
 
 def kind_of(column: Column) -> str:
-    """How values of a column become numbers: number, flag, category, time or duration.
+    """How values of a column become numbers: number, flag, category, text, time or duration.
 
     >>> kind_of(Column("origin", "string")), kind_of(Column("month", "int8", semantic="category"))
     ('category', 'category')
     """
+    if column.semantic == "text":
+        return "text"
     if column.semantic == "category" or column.type == "string" or column.type.startswith(("categorical", "enum[")):
         return "category"
     if column.type == "bool":
@@ -274,6 +296,15 @@ def _not_a_number(name: str, value: Any, index: int) -> SchemaError:
     )
 
 
+def logarithm(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of one more than the size of a number, with its sign.
+
+    >>> logarithm(np.array([0.0, -1.0])).round(3).tolist()
+    [0.0, -0.693]
+    """
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
+
+
 def _durations(name: str, values: Values) -> NDArray[np.float64]:
     """Seconds; NaN where missing."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "m":
@@ -289,11 +320,16 @@ def _value_encoder(entry: Entry) -> Callable[[Any], float]:
         return _category_encoder(name, entry)
     if kind in {"number", "flag"}:
         return _number_encoder(name)
+    if kind == "log":
+        number = _number_encoder(name)
+        return lambda value: float(logarithm(np.array([number(value)], dtype=np.float64))[0])
 
     part = entry.get("part", "")
 
     def convert(value: Any) -> float:
         try:
+            if kind == "text":
+                return text_vector(name, value, entry["rarity"])[entry["bucket"]]
             if kind == "duration":
                 return float(_durations(name, [value])[0])
             return part_of(moment_of(name, value), part)

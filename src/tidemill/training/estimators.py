@@ -144,6 +144,12 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbe
             f"{type(estimator).__name__} gives {scores.shape[1]} numbers a row where a {task} needs one",
             hint="If it is a classifier, say so: task='multiclass', or the task in the canvas.",
         )
+    if TASKS[task].scores != "one" and (scores.ndim != 2 or scores.shape[1] != outputs):
+        raise ModelError(
+            f"{type(estimator).__name__} gives an answer of the shape {scores.shape} where a {task} needs {outputs} "
+            "numbers a row",
+            hint="Use an estimator of this task, or let build return one for a single number.",
+        )
     if np.isnan(scores).any():
         raise ModelError(
             f"{type(estimator).__name__} predicted {int(np.isnan(scores).sum())} NaN for {len(scores)} rows",

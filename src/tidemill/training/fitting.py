@@ -3,63 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import polars as pl
+import numpy as np
 
 from tidemill.core.clock import elapsed
-from tidemill.core.errors import DataError, UsageError
 from tidemill.core.model import Model, Signature
-from tidemill.core.schema import TableSchema
 from tidemill.core.tasks import Task
 from tidemill.data.contract import TableContract
 from tidemill.data.operations import CleaningPlan, Learned
-from tidemill.data.repairs import apply_repairs, learn_repairs, repaired_schema
 from tidemill.data.request_contract import request_contract
 from tidemill.data.split import Splits
 from tidemill.engine.step import step
-from tidemill.measures.registry import METRICS, measure
+from tidemill.measures.registry import measure, metrics_of
 from tidemill.training.baselines import baseline_scores, fit_baselines
+from tidemill.training.calibration import Method
+from tidemill.training.deciding import Decided, decide
 from tidemill.training.defaults import from_project
-from tidemill.training.encoding import Encoding, Values, encode_columns, fit_encoding, matrix_names
-from tidemill.training.estimators import (
-    Build,
-    best_iteration,
-    built,
-    fit,
-    library_versions,
-    scores_of,
-)
-from tidemill.training.frames import class_names, columns_of, infer_task, input_schema, target_values
-from tidemill.training.frameworks import Fitting, Numbers, framework_name
+from tidemill.training.estimators import Build, best_iteration, library_versions, scores_of
+from tidemill.training.fitted import fit_estimator
+from tidemill.training.frameworks import Numbers, framework_name
 from tidemill.training.noting import note_metrics
+from tidemill.training.preparing import Prepared, prepare
 from tidemill.training.profile import reference_profile
+from tidemill.training.recipes import Recipe
 from tidemill.training.rows_read import rows_read
-from tidemill.training.threshold import cheapest_threshold
+from tidemill.training.suspicions import say
+from tidemill.training.threshold import Rule
+from tidemill.training.weighing import ClassWeight
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """Splits made ready for fitting: cleaned, encoded, the target as numbers; the test part is not touched.
-
-    Parameters
-    ----------
-    task, classes, inputs, encoding, cleaning
-        As on the model to be.
-    columns
-        The training columns before the learned repairs: what requests will look like.
-    fitting
-        Encoded training and validation rows.
-    """
-
-    task: Task
-    classes: tuple[str, ...]
-    inputs: TableSchema
-    encoding: Encoding
-    cleaning: tuple[Mapping[str, Any], ...]
-    columns: Mapping[str, Values]
-    fitting: Fitting
+__all__ = ["Prepared", "defined", "fitting_metrics", "measured", "prepare", "train"]
 
 
 @step(stage="train", resolve=from_project)
@@ -70,8 +43,15 @@ def train(
     *,
     name: str | None = None,
     task: Task | None = None,
+    group: str = "",
+    levels: Sequence[float] = (),
+    class_weight: ClassWeight | None = None,
+    weights: str = "",
     cleaning: Sequence[Learned] | CleaningPlan = (),
+    recipe: Recipe | None = None,
     contract: TableContract | None = None,
+    calibrate: Method | None = None,
+    threshold: Rule | None = None,
     costs: Mapping[str, float] | None = None,
     seed: int = 0,
     threads: int = 1,
@@ -96,26 +76,49 @@ def train(
         What the registry will call the model; if left out, the project's name, and without a project or inside
         another step the name of the target.
     task
-        ``"binary"``, ``"multiclass"`` or ``"regression"``; by default what the canvas says, else what the target's
-        type calls for.
+        ``"binary"``, ``"multiclass"``, ``"multilabel"``, ``"regression"``, ``"quantile"``, ``"ranking"``,
+        ``"forecasting"`` or ``"anomaly"``; by default what the canvas says, else what the target's type calls for: a
+        flag, a class, a list of labels or a number.
+    group
+        Ranking: the column that names the query within which rows are ranked; by default the one entity of the split.
+        It is never a feature, and no query may have rows in two parts.
+    levels
+        Quantiles: the levels that are answered; by default 0.1, 0.5 and 0.9. `build` is told each as
+        ``params["quantile"]``, and answers are sorted, so that no level crosses another.
+    class_weight
+        ``"balanced"``, or by class how much its rows count in fitting.
+    weights
+        A column that says how much each training row counts in fitting; never a feature. Metrics count every row once.
     cleaning
         Repairs that learn from rows (`tidemill.data.operations`: `FillLearned`, `MergeRare`, `EncodeTarget`, …), or a
         plan of these: fitted on training rows, part of the model.
+    recipe
+        What becomes of each column (`tidemill.recipe`): its columns are then the features, and its repairs come after
+        those of `cleaning`.
     contract
         What requests must keep beside the signature: the contract of the training table. Rules that a single row can
         break are checked on each request; those that cannot be are listed in ``Model.contract["not_enforced"]``. By
         default the contract that the table of `data` was validated with, where it came here through `validate`,
         `clean` and `split` whole.
+    calibrate
+        ``"sigmoid"`` or ``"isotonic"``: fit a rising curve that makes probabilities mean what they say, on half of the
+        validation rows. The threshold and the model's metrics are then of the other half;
+        ``Model.metadata["calibration"]`` says how many and which.
+    threshold
+        From which score on a row is called positive: a number, ``"f1"``, ``"youden"``, ``{"precision": 0.9}``,
+        ``{"recall": 0.9}`` or ``{"flagged": 0.05}`` (a share of the rows), chosen on validation rows. By default 0.5;
+        of anomalies the cut of the estimator, else the strangest 1 % of the rows.
     costs
         What a ``false_positive`` and a ``false_negative`` cost: the threshold is then the cheapest one on validation
-        rows instead of 0.5. If left out, those of the project's canvas, but not inside another step.
+        rows. If left out, those of the project's canvas, but not inside another step or beside a `threshold`.
     seed, threads
         For every random choice and every parallel part that `build` leaves open. One thread is what makes a re-run
         give the same model.
     early_stopping
-        LightGBM: stop after this many rounds without gain on validation rows; 0 for never.
+        Boosting: stop after this many rounds without gain on validation rows; 0 for never.
     baselines
-        Fit a constant, a linear model and a small tree as well, to compare with.
+        Fit a constant, a linear model and a small tree as well, to compare with; of a forecast also the last known
+        value and that of the last season.
 
     Returns
     -------
@@ -124,13 +127,20 @@ def train(
     Raises
     ------
     DataError
-        When there is one class only, a part is empty, labels are missing or are text, or a feature is not in the data.
+        When there is one class only, a part is empty, labels are missing or are text, a feature is not in the data, or
+        a query is in two parts.
     ModelError
         When the estimator cannot be fitted, or predicts NaN.
+
+    Notes
+    -----
+    What looks wrong and does not stop the training (a class that is rare, a feature that is the target, a feature with
+    one value) is logged as a warning and kept in ``Model.metadata["warnings"]``.
 
     Examples
     --------
     >>> from tidemill.data.split import by_share, split
+    >>> import polars as pl
     >>> rows = pl.DataFrame({"x": range(100), "late": [value > 60 for value in range(100)]})
     >>> class Above:
     ...     def fit(self, X, y):
@@ -144,100 +154,51 @@ def train(
     """
     started = elapsed()
     asked = request_contract(contract, data.train, data.spec.features) if contract else data.spec.contract
-    prepared = prepare(data, task=task, cleaning=cleaning, seed=seed, threads=threads, early_stopping=early_stopping)
-    fitting = prepared.fitting
-    estimator = fit(built(build, params, seed=seed, threads=threads), fitting)
-    scores = scores_of(estimator, fitting.validation, prepared.task, len(prepared.classes))
-    threshold = _threshold(prepared, scores, costs)
-    compared = _baselines(prepared, threshold) if baselines else ()
-    metrics = defined(measured(fitting.validation_truth, scores, prepared.task, threshold))
-    note_metrics(metrics, "validation")
+    prepared = prepare(
+        data, task=task, group=group, levels=levels, class_weight=class_weight, weights=weights, cleaning=cleaning,
+        recipe=recipe, seed=seed, threads=threads, early_stopping=early_stopping,
+    )  # fmt: skip
+    say(prepared.suspicions)
+    estimator = fit_estimator(build, params, prepared.fitting, class_weight)
+    scores = scores_of(estimator, prepared.fitting.validation, prepared.task, prepared.fitting.outputs)
+    decided = decide(prepared, estimator, scores, calibrate=calibrate, rule=threshold, costs=costs)
+    note_metrics(metrics := defined(measured(decided.facts, decided.scores, decided.signature)), "validation")
+    compared = list(_baselines(prepared, decided)) if baselines else []
+    recorded = {"split": data.spec.digest, **_recorded(prepared, decided, estimator), "baselines": compared}
+    recorded |= _told({"class_weight": _plain(class_weight), "weights": weights, "recipe": recipe and recipe.to_dict()})
     return Model(
         name=name or data.spec.target,
         estimator=estimator,
         framework=framework_name(estimator),
-        signature=Signature(prepared.inputs, prepared.task, data.spec.target, prepared.classes, threshold),
+        signature=decided.signature,
         encoding=prepared.encoding,
         cleaning=prepared.cleaning,
-        profile=reference_profile(
-            prepared.columns, prepared.inputs, fitting.truth, scores, prepared.task, prepared.classes
-        ),
+        profile=_profile(prepared, decided),
         contract=asked,
+        calibration=decided.calibration,
         params=dict(params),
         metrics=metrics,
-        metadata={
-            "seed": seed,
-            "threads": threads,
-            "versions": library_versions(),
-            "rows": {"train": len(fitting.truth), "validation": len(fitting.validation_truth)},
-            "split": data.spec.digest,
-            "read": rows_read((fitting.matrix, fitting.truth), (fitting.validation, fitting.validation_truth)),
-            "best_iteration": best_iteration(estimator),
-            "baselines": list(compared),
-            "timing": {"seconds": elapsed() - started},
-        },
+        metadata={**recorded, "timing": {"seconds": elapsed() - started}},
     )
 
 
-def prepare(
-    data: Splits,
-    *,
-    task: Task | None = None,
-    cleaning: Sequence[Learned] | CleaningPlan = (),
-    seed: int = 0,
-    threads: int = 1,
-    early_stopping: int = 30,
-    rows: int | None = None,
-) -> Prepared:
-    """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
-    target, features = data.spec.target, tuple(data.spec.features)
-    for part, frame in (("training", data.train), ("validation", data.validation)):
-        if not frame.height:
-            raise DataError(f"the {part} part has no rows", hint="Move the boundaries of the split.")
-    if not features:
-        raise DataError("there are no features to learn from", hint="Name the features when making the split.")
-    if target in features:
-        raise DataError(f"the target {target!r} is among the features", hint="Take it out of the features.")
-    train_frame = data.train if rows is None or rows >= data.train.height else data.train.sample(rows, seed=seed)
-    known_task = task or infer_task(train_frame[target] if target in train_frame.columns else _no_target(data))
-    classes = class_names(train_frame[target], known_task)
-    truth = target_values(train_frame, target, known_task, classes, "training")
-    _check_variety(truth, target, known_task)
-    inputs, columns = input_schema(train_frame, features), columns_of(train_frame, features)
-    operations = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
-    # It refuses those that do not learn. The mean of a class's code tells nothing, so there is no target for many.
-    told = None if known_task == "multiclass" else truth
-    learnt = learn_repairs(columns, cast("Sequence[Learned]", operations), told)
-    repairs, cleaned = learnt.repairs, learnt.columns
-    encoding = fit_encoding(cleaned, repaired_schema(inputs, repairs))
-    return Prepared(
-        task=known_task,
-        classes=classes,
-        inputs=inputs,
-        encoding=encoding,
-        cleaning=repairs,
-        columns=columns,
-        fitting=Fitting(
-            matrix=encode_columns(cleaned, encoding),
-            truth=truth,
-            validation=encode_columns(apply_repairs(columns_of(data.validation, features), repairs), encoding),
-            validation_truth=target_values(data.validation, target, known_task, classes, "validation"),
-            names=matrix_names(encoding),
-            task=known_task,
-            outputs=max(1, len(classes)),
-            seed=seed,
-            threads=threads,
-            early_stopping=early_stopping,
-        ),
-    )
-
-
-def measured(truth: Numbers, scores: Numbers, task: Task, threshold: float) -> dict[str, float]:
+def measured(facts: Numbers, scores: Numbers, signature: Signature) -> dict[str, float]:
     """Every metric of the task that can be measured; those that need probabilities only of probabilities."""
-    names = tuple(METRICS[task])
-    if task == "binary" and len(scores) and (scores.min() < 0 or scores.max() > 1):
-        names = tuple(name for name in names if METRICS[task][name].needs != "probability")
-    return measure(truth, scores, names, task, threshold)
+    levels = signature.levels
+    names = fitting_metrics(facts, scores, signature)
+    return measure(facts, scores, names, signature.task, signature.threshold, levels)
+
+
+def fitting_metrics(facts: Numbers, scores: Numbers, signature: Signature) -> tuple[str, ...]:
+    """The metrics of the task that fit: of probabilities only for probabilities, of labels only where there are any."""
+    table = metrics_of(signature.task, signature.levels)
+    unit = not scores.size or bool(scores.min() >= 0 and scores.max() <= 1)
+    labelled = signature.task != "anomaly" or not np.isnan(facts).any()
+    return tuple(
+        name
+        for name, found in table.items()
+        if (unit or found.needs != "probability") and (labelled or not found.labelled)
+    )
 
 
 def defined(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -245,46 +206,44 @@ def defined(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value == value}
 
 
-def _threshold(prepared: Prepared, scores: Numbers, costs: Mapping[str, float] | None) -> float:
-    if not costs:
-        return 0.5
-    if prepared.task != "binary":
-        raise UsageError(f"costs choose the threshold of a binary model, and this one is {prepared.task}")
-    return cheapest_threshold(prepared.fitting.validation_truth, scores, costs)
+def _recorded(prepared: Prepared, decided: Decided, estimator: Any) -> dict[str, Any]:
+    """How a model came to be, without how long it took."""
+    fitting = prepared.fitting
+    return {
+        "seed": fitting.seed,
+        "threads": fitting.threads,
+        "versions": library_versions(),
+        "rows": {"train": len(fitting.truth), "validation": len(fitting.validation_truth)},
+        "read": rows_read((fitting.matrix, fitting.truth), (fitting.validation, fitting.validation_truth)),
+        "best_iteration": best_iteration(estimator),
+        **decided.metadata,
+        **_told({"warnings": list(prepared.suspicions)}),
+    }
 
 
-def _no_target(data: Splits) -> pl.Series:
-    raise DataError(
-        f"target {data.spec.target!r} is not a column of the training part",
-        value=data.train.columns,
-        hint="Make the split from a table that has it.",
+def _profile(prepared: Prepared, decided: Decided) -> dict[str, Any]:
+    """The reference profile: of training rows, and of the answers to the validation rows that metrics come from."""
+    return reference_profile(
+        prepared.columns, prepared.inputs, prepared.fitting.truth, decided.scores, prepared.task, prepared.classes
     )
 
 
-def _check_variety(truth: Numbers, target: str, task: Task) -> None:
-    if len(truth) < 2:
-        raise DataError(f"there is {len(truth)} training row", hint="A model needs at least two; widen the split.")
-    if task != "regression" and float(truth.min()) == float(truth.max()):
-        raise DataError(
-            f"all {len(truth)} training rows have the same label in {target!r}",
-            value=float(truth[0]),
-            hint="Widen the training part until it holds every class, or check how the label is made.",
-        )
+def _told(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that say something."""
+    return {key: value for key, value in entries.items() if value}
 
 
-def _baselines(prepared: Prepared, threshold: float) -> tuple[dict[str, Any], ...]:
+def _plain(value: Any) -> Any:
+    return {str(name): float(weight) for name, weight in value.items()} if isinstance(value, Mapping) else value
+
+
+def _baselines(prepared: Prepared, decided: Decided) -> tuple[dict[str, Any], ...]:
     fitting = prepared.fitting
     found = fit_baselines(
-        fitting.matrix, fitting.truth, prepared.encoding, prepared.task, max(2, len(prepared.classes)), fitting.seed
+        fitting.matrix, fitting.truth, prepared.encoding, prepared.task, fitting.outputs, fitting.seed, fitting.levels
     )
+    matrix = fitting.validation[decided.kept]
     return tuple(
-        baseline
-        | {
-            "metrics": defined(
-                measured(
-                    fitting.validation_truth, baseline_scores(baseline, fitting.validation), prepared.task, threshold
-                )
-            )
-        }
+        baseline | {"metrics": defined(measured(decided.facts, baseline_scores(baseline, matrix), decided.signature))}
         for baseline in found
     )

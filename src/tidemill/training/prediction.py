@@ -7,6 +7,7 @@ import polars as pl
 from tidemill.core.model import Model
 from tidemill.data.repairs import apply_repairs
 from tidemill.data.types import Tabular, collected
+from tidemill.training.calibration import apply_calibration
 from tidemill.training.encoding import encode_columns
 from tidemill.training.estimators import scores_of
 from tidemill.training.frames import columns_of
@@ -26,8 +27,9 @@ def predict(model: Model, table: Tabular) -> Numbers:
     Returns
     -------
     array of float64
-        Binary: the probability of the positive class, shape (rows,). Many classes: probabilities, shape (rows,
-        classes). Regression: values, shape (rows,).
+        Binary: the probability of the positive class, shape (rows,). Several classes or labels: probabilities, shape
+        (rows, classes). Quantiles: values, shape (rows, levels). Regression and forecasting: values; ranking and
+        anomaly: scores, more is more relevant or stranger; shape (rows,).
 
     Raises
     ------
@@ -45,4 +47,5 @@ def encoded(model: Model, frame: pl.DataFrame) -> Matrix:
 
 def predict_encoded(model: Model, matrix: Matrix) -> Numbers:
     """`predict` for rows that are cleaned and encoded already."""
-    return scores_of(model.estimator, matrix, model.signature.task, len(model.signature.classes))
+    signature = model.signature
+    return apply_calibration(scores_of(model.estimator, matrix, signature.task, signature.outputs), model.calibration)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tidemill.core.schema import TableSchema
-from tidemill.core.tasks import Task
+from tidemill.core.tasks import Task, middle_level
 from tidemill.measures.population import profile_categories, profile_numbers
 from tidemill.training.encoding import Values, kind_of
 from tidemill.training.frameworks import Numbers
@@ -47,13 +47,22 @@ def reference_profile(
         "version": 1,
         "rows": len(truth),
         "columns": profiles,
-        "prediction": _answers(scores, task, classes),
-        "target": _answers(truth, task, classes),
+        # Lists of labels have no distribution that can be compared with what is logged, nor has what nobody labelled.
+        **({} if task == "multilabel" else {"prediction": _profile(scores, task, classes)}),
+        **({} if task == "multilabel" or np.isnan(truth).any() else {"target": _profile(truth, task, classes)}),
     }
 
 
-def _answers(values: Numbers, task: Task, classes: Sequence[str]) -> dict[str, Any]:
+def answers_of(scores: Numbers, task: Task, classes: Sequence[str]) -> Any:
+    """Answers as one value a row: the likeliest class, the level nearest to the median, or the score itself."""
     if task == "multiclass":
-        codes = values.argmax(axis=1) if values.ndim == 2 else values.astype(np.int64)
-        return profile_categories([classes[code] for code in codes.tolist()])
-    return profile_numbers(values)
+        codes = scores.argmax(axis=1) if scores.ndim == 2 else scores.astype(np.int64)
+        return [classes[code] for code in codes.tolist()]
+    if task == "quantile" and scores.ndim == 2:
+        return scores[:, middle_level(classes)]
+    return scores
+
+
+def _profile(values: Numbers, task: Task, classes: Sequence[str]) -> dict[str, Any]:
+    told = answers_of(values, task, classes)
+    return profile_categories(told) if task == "multiclass" else profile_numbers(told)

@@ -1,17 +1,23 @@
-"""From which probability on to act: the threshold whose decisions cost least."""
+"""From which score on to act: the cheapest threshold, the one of a rule, or a number."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tidemill.core.errors import UsageError
+from tidemill.core.errors import DataError, UsageError
+from tidemill.measures.inputs import Floats
 from tidemill.measures.ranking import rank
+
+#: A rule for choosing a threshold: see `train`.
+Rule = float | Literal["f1", "youden"] | Mapping[str, float]
 
 #: What a decision of each kind may cost, in the keys of the canvas.
 COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
+_SHARES = ("precision", "recall", "flagged")
 
 
 def cheapest_threshold(labels: ArrayLike, scores: ArrayLike, costs: Mapping[str, float]) -> float:
@@ -36,17 +42,116 @@ def cheapest_threshold(labels: ArrayLike, scores: ArrayLike, costs: Mapping[str,
     0.2
     """
     fp, fn, tp, tn = checked_costs(costs)
-    ranked = rank(labels, scores)
-    positive, negative = (mass[::-1] for mass in ranked.all_masses(None))
-    if not len(positive):
+    found = _calls(labels, scores)
+    if found is None:
         return 0.5
-    levels = (ranked.scores if ranked.starts is None else ranked.scores[ranked.starts])[::-1]
-    hits, alarms = np.cumsum(positive), np.cumsum(negative)
+    levels, hits, alarms = found
     called = hits * tp + alarms * fp + (hits[-1] - hits) * fn + (alarms[-1] - alarms) * tn
     never = hits[-1] * fn + alarms[-1] * tn
     place = int(np.argmin(called))
     if never <= called[place]:
         return float(np.nextafter(levels[0], np.inf))
+    return _below(levels, place)
+
+
+def threshold_by(rule: Rule, labels: ArrayLike, scores: ArrayLike) -> float:
+    """The threshold that a rule chooses on these rows.
+
+    Parameters
+    ----------
+    rule
+        A number is taken as it is. ``"f1"``: the highest F1; ``"youden"``: the largest sum of sensitivity and
+        specificity. ``{"precision": 0.9}``: the lowest threshold from which on so many calls are right, which finds
+        the most; ``{"recall": 0.9}``: the highest threshold that still finds so many of the positives;
+        ``{"flagged": 0.05}``: calls this share of the rows.
+    labels, scores
+        0 or 1 (not read for a number or ``flagged``), and scores, shape (rows,).
+
+    Raises
+    ------
+    UsageError
+        For an unknown rule.
+    DataError
+        When no threshold keeps the rule; it names the best there is.
+
+    Examples
+    --------
+    >>> threshold_by({"precision": 0.9}, [0, 1, 0, 1], [0.1, 0.3, 0.6, 0.9])
+    0.75
+    """
+    if isinstance(rule, bool | str) or not isinstance(rule, int | float | Mapping):
+        return _by_name(rule, labels, scores)
+    if not isinstance(rule, Mapping):
+        if not np.isfinite(rule):
+            raise UsageError("a threshold is a finite number", value=rule)
+        return float(rule)
+    (name, wanted), *others = rule.items() or [("", 0.0)]
+    if others or name not in _SHARES or not 0 < wanted <= 1:
+        raise UsageError(
+            "a rule for the threshold names one share", value=dict(rule),
+            hint=f'Write {{"precision": 0.9}}; known: {", ".join(_SHARES)}.',
+        )  # fmt: skip
+    if name == "flagged":
+        return _flagging(np.asarray(scores, dtype=np.float64), wanted)
+    levels, hits, alarms = _both(labels, scores)
+    kept = hits / (hits + alarms) if name == "precision" else hits / hits[-1]
+    places = np.flatnonzero(kept >= wanted)
+    if not len(places):
+        raise DataError(
+            f"no threshold reaches a {name} of {wanted:g} on the {int(hits[-1] + alarms[-1])} rows it is chosen on",
+            value=round(float(kept.max()), 4),
+            hint=f"Ask for at most {kept.max():.3g}, or train a better model.",
+        )
+    return _below(levels, int(places[-1] if name == "precision" else places[0]))
+
+
+def _by_name(rule: object, labels: ArrayLike, scores: ArrayLike) -> float:
+    if rule not in ("f1", "youden"):
+        raise UsageError(
+            "unknown rule for the threshold", value=rule,
+            hint='Write a number, "f1", "youden", {"precision": 0.9}, {"recall": 0.9} or {"flagged": 0.05}.',
+        )  # fmt: skip
+    levels, hits, alarms = _both(labels, scores)
+    worth = 2 * hits / (hits + alarms + hits[-1]) if rule == "f1" else hits / hits[-1] - alarms / alarms[-1]
+    return _below(levels, int(np.argmax(worth)))
+
+
+def _flagging(scores: Floats, share: float) -> float:
+    """Half-way between the scores on both sides of the share; ties at the cut are called as a whole or not at all."""
+    if not len(scores):
+        raise DataError("there are no rows to choose a threshold on", hint="Widen the validation part.")
+    levels, counts = np.unique(scores, return_counts=True)
+    called = np.cumsum(counts[::-1]) / len(scores)
+    places = np.flatnonzero(called <= share + 1e-12)
+    if not len(places):
+        return float(np.nextafter(levels[-1], np.inf))
+    return _below(levels[::-1], int(places[-1]))
+
+
+def _both(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """`_calls` of rows that have both outcomes."""
+    found = _calls(labels, scores)
+    if found is None or not found[1][-1] or not found[2][-1]:
+        raise DataError(
+            "the rows that the threshold is chosen on have one outcome only",
+            value=0 if found is None else int(found[1][-1] + found[2][-1]),
+            hint="Widen the validation part, or give the threshold as a number.",
+        )
+    return found
+
+
+def _calls(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats, Floats] | None:
+    """Each score from the highest down, and how many positives and negatives are at or above it; None without rows."""
+    ranked = rank(labels, scores)
+    positive, negative = (mass[::-1] for mass in ranked.all_masses(None))
+    if not len(positive):
+        return None
+    levels = (ranked.scores if ranked.starts is None else ranked.scores[ranked.starts])[::-1]
+    return levels, np.cumsum(positive), np.cumsum(negative)
+
+
+def _below(levels: Floats, place: int) -> float:
+    """Half-way between a score and the next lower one; the score itself where it is the lowest."""
     if place + 1 == len(levels):
         return float(levels[place])
     return float(levels[place] + levels[place + 1]) / 2

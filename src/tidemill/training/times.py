@@ -15,6 +15,9 @@ from tidemill.core.errors import SchemaError
 
 #: The parts that a moment is taken apart into; the moment itself only ever grows, so a model cannot learn from it.
 TIME_PARTS = ("hour", "weekday", "month")
+#: The same on a circle, where 23 o'clock is beside 0, for models that add and multiply.
+CYCLES = tuple(f"{part}_{function}" for part in TIME_PARTS for function in ("sin", "cos"))
+_PERIODS = {"hour": 24, "weekday": 7, "month": 12}
 
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
@@ -64,7 +67,14 @@ def _not_a_moment(name: str, value: Any) -> SchemaError:
 
 
 def time_part(moments: NDArray[np.float64], part: str) -> NDArray[np.float64]:
-    """Hour of the day with its fraction, day of the week (Monday is 0) or month (from 1); UTC, NaN where missing."""
+    """Hour of the day with its fraction, day of the week (Monday is 0) or month (from 1); UTC, NaN where missing.
+
+    Those of `CYCLES` are the sine or cosine of the part's angle.
+    """
+    if part in CYCLES:
+        base, _, function = part.partition("_")
+        angle = time_part(moments, base) * (2 * np.pi / _PERIODS[base])
+        return np.asarray(np.sin(angle) if function == "sin" else np.cos(angle))
     if part == "hour":
         return np.asarray(np.mod(moments, _DAY_US) / _HOUR_US)
     days = np.floor_divide(moments, _DAY_US)
@@ -81,6 +91,8 @@ def part_of(moment: float, part: str) -> float:
     """`time_part` of one moment, without building arrays."""
     if moment != moment:
         return moment
+    if part in CYCLES:  # by the same function as of many, which rounds alike
+        return float(time_part(np.array([moment]), part)[0])
     if part == "hour":
         return moment % _DAY_US / _HOUR_US
     if part == "weekday":

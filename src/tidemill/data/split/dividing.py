@@ -19,12 +19,15 @@ from tidemill.data.split.record import PARTS, Splits, SplitSpec, sealed
 from tidemill.data.types import Tabular, collected, listed, physical_type, require_columns
 from tidemill.engine.step import step
 
+#: What is predicted where no column holds it.
+UNKNOWN = "anomaly"
+
 
 @step(stage="split")
 def split(
     table: Tabular,
     method: SplitMethod,
-    target: str,
+    target: str | None,
     *,
     features: Sequence[str] | None = None,
     time: str | None = None,
@@ -40,7 +43,8 @@ def split(
     method
         Made by `by_time`, `by_share` or `by_group`, or one of the folds of `rolling_origin`.
     target
-        The column to predict; rows where it is missing are left out and counted.
+        The column to predict; rows where it is missing are left out and counted. None where nobody knows it: for
+        finding anomalies, which will be called ``"anomaly"``.
     features
         The columns to predict from; by default every column but target, time, entity and other time columns.
     time, entity
@@ -73,7 +77,7 @@ def split(
 def split_table(
     frame: pl.DataFrame,
     method: SplitMethod,
-    target: str,
+    target: str | None,
     *,
     features: Sequence[str] | None = None,
     time: str | None = None,
@@ -89,15 +93,19 @@ def split_table(
     keys = (entity,) if isinstance(entity, str) else tuple(entity)
     if isinstance(method, ByTime | ByOrigin) and method.time is not None:
         time = method.time
-    require_columns(frame, [target, *keys, *([time] if time else [])], purpose="the split")
-    apart = {target, *keys, *([time] if time else [])}
+    known = [] if target is None else [target]
+    if target is None and UNKNOWN in frame.columns:
+        raise UsageError(f"the table has a column {UNKNOWN!r}", hint="Name it as the target, or rename it.")
+    require_columns(frame, [*known, *keys, *([time] if time else [])], purpose="the split")
+    apart = {*known, *keys, *([time] if time else [])}
     dropped = {} if features is not None else unfit_features(frame, apart)
     chosen = tuple(
         listed(features) if features is not None else (c for c in frame.columns if c not in apart and c not in dropped)
     )
     require_columns(frame, chosen, purpose="the split")
     left_out: dict[str, int] = {}
-    frame = _without_nulls(frame, target, "missing target", left_out)
+    if target is not None:
+        frame = _without_nulls(frame, target, "missing target", left_out)
     if isinstance(method, ByTime | ByOrigin):
         frame = _without_nulls(frame, _time_column(frame, time), "missing time", left_out)
     part = assign(frame, method, time)
@@ -106,7 +114,7 @@ def split_table(
     require_rows(tables, time)
     require_no_leak(tables, method, time)
     spec = SplitSpec(
-        target=target,
+        target=UNKNOWN if target is None else target,
         features=chosen,
         method=asdict(method),
         time=time,

@@ -25,6 +25,7 @@ FORMATS: Mapping[str, str] = {
     "pyspark": "tidemill.integrations.spark_model",
     "river": "tidemill.integrations.river_state",
     "sklearn": "tidemill.packaging.formats.sklearn_skops",
+    "tidemill": "tidemill.packaging.formats.members",
     "torch": "tidemill.integrations.torch_graph",
     "xgboost": "tidemill.integrations.xgboost",
 }
@@ -37,6 +38,7 @@ ONNX_WRITERS: Mapping[str, str] = {
     "own": "tidemill.packaging.formats.own_state",
     "pyspark": "tidemill.integrations.spark_onnx",
     "sklearn": "tidemill.packaging.formats.sklearn_onnx",
+    "tidemill": "tidemill.packaging.formats.members_onnx",
     "torch": "tidemill.integrations.torch_onnx",
     "xgboost": "tidemill.integrations.xgboost_onnx",
 }
@@ -54,7 +56,7 @@ class NativeFormat(Protocol):
         ...
 
     def predict(self, estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
-        """[n] values or probabilities of the positive class, or [n, classes] probabilities."""
+        """[n] values, scores or probabilities of the positive class, or [n, outputs], as the task has it."""
         ...
 
 

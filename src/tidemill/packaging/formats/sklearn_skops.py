@@ -12,11 +12,12 @@ import skops.io
 from numpy.typing import NDArray
 
 from tidemill.core.errors import UnsafeModelError
-from tidemill.core.tasks import Task
+from tidemill.core.tasks import TASKS, Task
 from tidemill.packaging.formats import only_file
 from tidemill.packaging.formats.sklearn_indices import check_indices
 from tidemill.packaging.formats.skops_audit import ALLOWED, audit
 from tidemill.packaging.zips import read_zip, write_zip
+from tidemill.training.frameworks import generic
 
 FILE = "model.skops"
 
@@ -58,10 +59,12 @@ def load(files: Mapping[str, bytes]) -> Any:
 
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
-    """[n] values or probabilities of the positive class, or [n, classes]."""
-    if task == "regression" or (task == "binary" and not hasattr(estimator, "predict_proba")):
+    """[n] values, scores or probabilities of the positive class, or [n, outputs], as the task has it."""
+    if task == "anomaly":
+        return generic.strangeness(estimator, matrix)
+    if not TASKS[task].classifies or (task == "binary" and not hasattr(estimator, "predict_proba")):
         return np.asarray(estimator.predict(matrix), dtype=np.float64)
-    scores = np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
+    scores = generic.probabilities(estimator, matrix)
     return scores[:, 1] if task == "binary" else scores
 
 

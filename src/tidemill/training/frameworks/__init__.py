@@ -21,6 +21,7 @@ FRAMEWORKS: Mapping[str, str] = {
     "lightgbm": "tidemill.training.frameworks.lightgbm_models",
     "pyspark": "tidemill.integrations.spark_ml",
     "river": "tidemill.integrations.river",
+    "tidemill": "tidemill.training.frameworks.members",
     "torch": "tidemill.integrations.torch",
     "xgboost": "tidemill.integrations.xgboost",
 }

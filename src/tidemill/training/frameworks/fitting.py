@@ -68,6 +68,9 @@ class Fitting:
         Ranking only: how many rows each query has, in the order of the rows, of both parts.
     levels
         Quantiles only: the levels that the answer has a number for.
+    validation_facts
+        What metrics must know of the validation rows, where that is more than their targets (see
+        `tidemill.training.targets.facts_of`).
     report
         Whom to tell the value after each round or epoch; None outside of tuning.
     """
@@ -86,4 +89,5 @@ class Fitting:
     groups: tuple[int, ...] | None = None
     validation_groups: tuple[int, ...] | None = None
     levels: tuple[float, ...] = ()
+    validation_facts: Numbers | None = None
     report: Report | None = None

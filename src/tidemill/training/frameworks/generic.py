@@ -65,7 +65,8 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         When rows have weights and its ``fit`` takes none.
     """
     told = {"report": fitting.report} if fitting.report is not None and _reports(estimator) else {}
-    estimator.fit(fitting.matrix, fitting.truth, **_weighted_as_it_takes(estimator, fitting), **told)
+    truth = None if fitting.task == "anomaly" else fitting.truth  # what is strange is learned without being told
+    estimator.fit(fitting.matrix, truth, **_weighted_as_it_takes(estimator, fitting), **told)
     return estimator
 
 
@@ -113,17 +114,51 @@ def _reports(estimator: Any) -> bool:
         return False
 
 
+def joint(estimator: Any, task: Task) -> bool:
+    """Whether one estimator answers all labels at once: scikit-learn's say so in their tags."""
+    tags_of = getattr(estimator, "__sklearn_tags__", None)
+    if task != "multilabel" or tags_of is None:
+        return False
+    tags = tags_of().classifier_tags
+    return tags is not None and bool(tags.multi_label)
+
+
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
-    """Probabilities where there are any, else what it predicts."""
+    """Probabilities where there are any, else what it predicts; of an anomaly how strange a row is."""
+    if task == "anomaly":
+        return strangeness(estimator, matrix)
     if not TASKS[task].classifies or not callable(getattr(estimator, "predict_proba", None)):
         return labels(np.asarray(estimator.predict(matrix), dtype=np.float64), task, outputs)
-    raw = np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
+    raw = probabilities(estimator, matrix)
     if raw.ndim == 2 and raw.shape[1] != outputs:
         raise ModelError(
             f"{type(estimator).__name__} gives {raw.shape[1]} probabilities for {outputs} classes",
             hint="Fit it on rows of every class.",
         )
     return raw[:, 1] if task == "binary" and raw.ndim == 2 else raw
+
+
+def probabilities(estimator: Any, matrix: Matrix) -> Numbers:
+    """What ``predict_proba`` gives; of one array for each label the column of its presence."""
+    raw = estimator.predict_proba(matrix)
+    if not isinstance(raw, list):
+        return np.asarray(raw, dtype=np.float64)
+    columns = [
+        one[:, 1] if one.shape[1] == 2 else np.full(len(one), float(known[0]))  # the only value seen in training
+        for one, known in zip(raw, estimator.classes_, strict=True)
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def strangeness(estimator: Any, matrix: Matrix) -> Numbers:
+    """How strange rows are, more is stranger.
+
+    scikit-learn's ``decision_function`` falls below 0 for an outlier, so its negative is above 0; any other object is
+    asked by ``predict``.
+    """
+    if hasattr(estimator, "offset_") and callable(getattr(estimator, "decision_function", None)):
+        return -np.asarray(estimator.decision_function(matrix), dtype=np.float64)
+    return np.asarray(estimator.predict(matrix), dtype=np.float64)
 
 
 def labels(predicted: Numbers, task: Task, outputs: int) -> Numbers:

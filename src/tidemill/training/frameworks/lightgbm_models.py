@@ -40,9 +40,9 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         if fitting.early_stopping > 0 and given.get("early_stopping_round") is None and not drops:
             callbacks.append(lightgbm.early_stopping(fitting.early_stopping, verbose=False))
     if fitting.groups is not None:
-        watched["group"] = fitting.groups
+        watched["group"] = list(fitting.groups)
         if fitting.validation_groups is not None and len(watched) > 1:
-            watched["eval_group"] = [fitting.validation_groups]
+            watched["eval_group"] = [list(fitting.validation_groups)]
     if is_pruned:
         callbacks.append(lambda so_far: _report(fitting, so_far))
     estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **generic.weighted(fitting), **watched)

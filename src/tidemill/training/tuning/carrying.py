@@ -17,10 +17,10 @@ from tidemill.data.split import Splits
 from tidemill.engine.key import value_digest
 from tidemill.project import current_project
 from tidemill.training.estimators import Build
-from tidemill.training.fitting import Prepared, prepare
-from tidemill.training.frames import infer_task
 from tidemill.training.frameworks import Fitting
+from tidemill.training.preparing import Prepared, prepare
 from tidemill.training.space import Conditional, Range, Space
+from tidemill.training.targets import infer_task
 from tidemill.training.tuning.folds import folds_of
 from tidemill.training.tuning.keeping import Kept, keep
 from tidemill.training.tuning.records import Study, Trial
@@ -83,7 +83,7 @@ def carry_out(
         For an unknown metric, sampler or pruner.
     """
     prepared, folds = rows_of(plan, data)
-    metrics = wanted_metrics(plan.metric, prepared.task, plan.costs)
+    metrics = wanted_metrics(plan.metric, prepared.task, plan.costs, prepared.signature.levels)
     points, notes = first_points(plan.start, plan.space, next(iter(metrics)))
     title = name or data.spec.target
     optuna = importlib.import_module("tidemill.training.tuning.asking")  # the module that needs Optuna

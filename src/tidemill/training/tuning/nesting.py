@@ -11,10 +11,12 @@ from tidemill.data.repairs import apply_repairs
 from tidemill.data.split import Splits
 from tidemill.measures.intervals import Estimate
 from tidemill.training.encoding import encode_columns
-from tidemill.training.estimators import built, fit, scores_of
-from tidemill.training.fitting import Prepared
-from tidemill.training.frames import columns_of, target_values
+from tidemill.training.estimators import scores_of
+from tidemill.training.fitted import fit_estimator
+from tidemill.training.frames import columns_of
 from tidemill.training.frameworks import Fitting
+from tidemill.training.preparing import Prepared
+from tidemill.training.targets import facts_of, target_values
 from tidemill.training.tuning.carrying import Plan, carry_out
 from tidemill.training.tuning.folds import folds_of, outer_estimate
 from tidemill.training.tuning.records import Trial
@@ -53,14 +55,16 @@ def _asked(trying: Trying, prepared: Prepared, fold: Splits, best: Mapping[str, 
     """What the best parameters reach on the outer rows, fitted on the inner ones."""
     fitting: Fitting = prepared.fitting
     began = elapsed()
-    estimator = fit(built(trying.build, best, seed=fitting.seed, threads=fitting.threads), fitting)
+    estimator = fit_estimator(trying.build, best, fitting)
     took = elapsed() - began
     spec = fold.spec
-    columns = apply_repairs(columns_of(fold.validation, list(spec.features)), prepared.cleaning)
+    columns = apply_repairs(columns_of(fold.validation, prepared.inputs.names), prepared.cleaning)
+    truth = target_values(fold.validation, spec.target, prepared.task, prepared.classes, "outer")
     outer = replace(
         fitting,
         validation=encode_columns(columns, prepared.encoding),
-        validation_truth=target_values(fold.validation, spec.target, prepared.task, prepared.classes, "outer"),
+        validation_truth=truth,
+        validation_facts=facts_of(fold.validation, truth, prepared.signature),
     )
     scores = scores_of(estimator, outer.validation, prepared.task, outer.outputs)
     return value_of(next(iter(trying.metrics)), trying, outer, scores, estimator, took)

@@ -14,9 +14,10 @@ import numpy as np
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import ModelError, TidemillError, UsageError
 from tidemill.core.tasks import Task
-from tidemill.measures.registry import METRICS
 from tidemill.measures.registry import metric as metric_of
-from tidemill.training.estimators import Build, best_iteration, built, fit, scores_of
+from tidemill.measures.registry import metrics_of
+from tidemill.training.estimators import Build, best_iteration, scores_of
+from tidemill.training.fitted import fit_estimator
 from tidemill.training.frameworks import Fitting, Numbers
 from tidemill.training.threshold import cheapest_threshold, checked_costs
 from tidemill.training.tuning.outcomes import Outcome, Pruned, Reports
@@ -24,7 +25,6 @@ from tidemill.training.tuning.outcomes import Outcome, Pruned, Reports
 #: What can be tuned for besides the metrics of the task; less is better for each of them.
 LATENCY, COST, FIT_SECONDS = "latency_p99_ms", "cost_per_1000", "fit_seconds"
 _OWN = (LATENCY, COST, FIT_SECONDS)
-_LEADING: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}
 _ASKED_ALONE = 200
 
 
@@ -50,7 +50,9 @@ class Trying:
     costs: Mapping[str, float]
 
 
-def wanted_metrics(given: str | Sequence[str] | None, task: Task, costs: Mapping[str, float] | None) -> dict[str, bool]:
+def wanted_metrics(
+    given: str | Sequence[str] | None, task: Task, costs: Mapping[str, float] | None, levels: Sequence[float] = ()
+) -> dict[str, bool]:
     """What to tune for, and whether greater is better; of several metrics the cost as well, where costs are known.
 
     Raises
@@ -58,7 +60,7 @@ def wanted_metrics(given: str | Sequence[str] | None, task: Task, costs: Mapping
     UsageError
         For an unknown metric, one that is named twice, or costs that are not known.
     """
-    leading = _LEADING.get(task) or next(iter(METRICS[task]))
+    leading = next(iter(metrics_of(task, levels)))
     names = [leading if given is None else given] if isinstance(given, str | None) else list(given)
     if not names:
         raise UsageError("no metric is named", hint="Leave it out for the leading one of the task.")
@@ -74,7 +76,7 @@ def wanted_metrics(given: str | Sequence[str] | None, task: Task, costs: Mapping
         raise UsageError(f"{COST} is of a binary model, and this one is {task}", hint="Tune another metric.")
     if costs:
         checked_costs(costs)
-    return {name: name not in _OWN and metric_of(name, task).greater_is_better for name in names}
+    return {name: name not in _OWN and metric_of(name, task, levels).greater_is_better for name in names}
 
 
 def attempt(trying: Trying, folds: Sequence[Fitting], params: Mapping[str, Any], reports: Reports) -> Outcome:
@@ -106,7 +108,7 @@ def _measured(
     for place, fold in enumerate(folds):
         fitting = replace(fold, report=reports if len(folds) == 1 else None)
         began = elapsed()
-        estimator = fit(built(trying.build, params, seed=fitting.seed, threads=fitting.threads), fitting)
+        estimator = fit_estimator(trying.build, params, fitting)
         took = elapsed() - began
         scores = scores_of(estimator, fitting.validation, trying.task, fitting.outputs)
         found.append({name: value_of(name, trying, fitting, scores, estimator, took) for name in trying.metrics})
@@ -133,8 +135,9 @@ def value_of(name: str, trying: Trying, fitting: Fitting, scores: Numbers, estim
         return _latency(lambda row: scores_of(estimator, row, trying.task, fitting.outputs), fitting)
     if name == COST:
         return _cost(fitting.validation_truth, scores, trying.costs)
-    metric = metric_of(name, trying.task)
-    value = metric.prepare(fitting.validation_truth, scores, 0.5)(None)
+    metric = metric_of(name, trying.task, fitting.levels)
+    facts = fitting.validation_truth if fitting.validation_facts is None else fitting.validation_facts
+    value = metric.prepare(facts, scores, 0.5)(None)
     if math.isnan(value):
         raise ModelError(
             f"{name} is not defined on the validation rows: {metric.undefined}",

@@ -1,0 +1,100 @@
+"""From an estimator's validation scores to decisions: calibration, threshold, and the rows that measure them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.errors import UsageError
+from tidemill.core.model import Signature
+from tidemill.core.tasks import TASKS
+from tidemill.training.calibration import Method, apply_calibration, calibration_rows, fit_calibration
+from tidemill.training.frameworks import Numbers
+from tidemill.training.preparing import Prepared
+from tidemill.training.threshold import Rule, cheapest_threshold, threshold_by
+
+#: The share of rows that count as anomalies where neither the caller nor the estimator draws a line.
+STRANGE = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """What follows from validation scores.
+
+    Parameters
+    ----------
+    signature
+        With its threshold.
+    calibration
+        As on the model to be.
+    kept
+        The validation rows that threshold and metrics come from: those that no calibration was fitted on.
+    scores, facts
+        Calibrated scores of the kept rows, and what metrics must know of them.
+    metadata
+        How it was decided.
+    """
+
+    signature: Signature
+    calibration: Mapping[str, Any]
+    kept: NDArray[np.bool_]
+    scores: Numbers
+    facts: Numbers
+    metadata: Mapping[str, Any]
+
+
+def decide(
+    prepared: Prepared, estimator: Any, scores: Numbers, *, calibrate: Method | None, rule: Rule | None,
+    costs: Mapping[str, float] | None,
+) -> Decided:  # fmt: skip
+    """Calibrate and choose the threshold, each on validation rows of its own."""
+    fitting, rows = prepared.fitting, len(scores)
+    kept, calibration, metadata = np.ones(rows, dtype=bool), dict[str, Any](), dict[str, Any]()
+    if calibrate is not None:
+        used = calibration_rows(rows, fitting.seed)
+        calibration = fit_calibration(fitting.validation_truth[used], scores[used], prepared.task, calibrate)
+        kept = ~used
+        metadata["calibration"] = {
+            "method": calibrate,
+            "rows": int(used.sum()),
+            "of": rows,
+            "drawn_with_seed": fitting.seed,
+            "threshold_and_metrics_from": int(kept.sum()),
+        }
+    told, facts = apply_calibration(scores[kept], calibration), prepared.facts[kept]
+    threshold, chosen = _threshold(prepared, estimator, fitting.validation_truth[kept], told, rule, costs)
+    if chosen:
+        metadata["threshold"] = {"by": chosen, "rows": int(kept.sum())}
+    signature = replace(prepared.signature, threshold=threshold)
+    return Decided(signature, calibration, kept, told, facts, metadata)
+
+
+def _threshold(
+    prepared: Prepared, estimator: Any, truth: Numbers, scores: Numbers, rule: Rule | None,
+    costs: Mapping[str, float] | None,
+) -> tuple[float, Any]:  # fmt: skip
+    """The threshold, and what chose it."""
+    task = prepared.task
+    if rule is not None and costs:
+        raise UsageError(
+            "both costs and threshold choose the threshold", value=(dict(costs), rule), hint="Give one of them."
+        )
+    if costs:
+        if task != "binary":
+            raise UsageError(f"costs choose the threshold of a binary model, and this one is {task}")
+        return cheapest_threshold(truth, scores, costs), {"costs": dict(costs)}
+    if rule is not None:
+        if not TASKS[task].decides:
+            raise UsageError(f"a {task} model decides nothing by a threshold", value=rule, hint="Leave threshold out.")
+        if task == "multilabel" and not isinstance(rule, int | float):
+            raise UsageError("the threshold of several labels is a number", value=rule, hint="Write threshold=0.4.")
+        return threshold_by(rule, truth, scores), dict(rule) if isinstance(rule, Mapping) else rule
+    if task != "anomaly":
+        return 0.5, None
+    if hasattr(estimator, "offset_"):
+        return 0.0, "the estimator"
+    return threshold_by({"flagged": STRANGE}, truth, scores), {"flagged": STRANGE}

@@ -1,0 +1,88 @@
+"""From a way to build an estimator to a fitted one: one for the whole answer, or one for each of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tidemill.core.errors import ModelError
+from tidemill.core.tasks import TASKS, Task
+from tidemill.training.estimators import Build, built, fit
+from tidemill.training.frameworks import Fitting, framework_for
+from tidemill.training.frameworks.members import Members, member_fitting, scores
+from tidemill.training.weighing import ClassWeight, refuse_twice
+
+
+def fit_estimator(
+    build: Build, params: Mapping[str, Any], fitting: Fitting, class_weight: ClassWeight | None = None
+) -> Any:
+    """Build and fit what answers a task.
+
+    For several labels and for quantiles, an estimator that answers with one number is built and fitted once for each
+    label or level; `build` is told the level as ``params["quantile"]``.
+
+    Raises
+    ------
+    ModelError
+        When `build` gives a fitted estimator or the same one twice, or takes no notice of the level.
+    """
+    estimator = _fresh(build, params, fitting, 0)
+    refuse_twice(estimator, class_weight)
+    if TASKS[fitting.task].scores == "one" or fitting.task == "multiclass" or answers_at_once(estimator, fitting.task):
+        return fit(estimator, fitting)
+    members: list[Any] = []
+    made: list[Any] = []
+    for place in range(fitting.outputs):
+        part = member_fitting(fitting, place)
+        if fitting.task == "multilabel" and part.truth.min() == part.truth.max():
+            members.append(float(part.truth[0]))  # every row has the label, or none: there is nothing to learn
+            continue
+        one = estimator if not made else _fresh(build, params, fitting, place)
+        if any(one is other for other in made):
+            raise ModelError(
+                f"build returned the same {type(one).__name__} twice, and each {_OF[fitting.task]} needs its own",
+                hint="Make the estimator inside build: def build(params): return LGBMRegressor(**params).",
+            )
+        made.append(one)
+        members.append(fit(one, part))
+    found = Members(tuple(members), ordered=fitting.task == "quantile")
+    if fitting.task == "quantile":
+        _require_levels(found, fitting)
+    return found
+
+
+_OF = {"multilabel": "label", "quantile": "level"}
+
+
+def answers_at_once(estimator: Any, task: Task) -> bool:
+    """Whether one estimator gives all the numbers of an answer, as its library says."""
+    joint = getattr(framework_for(estimator), "joint", None)
+    return joint is not None and bool(joint(estimator, task))
+
+
+def _fresh(build: Build, params: Mapping[str, Any], fitting: Fitting, place: int) -> Any:
+    """A new estimator, told its level."""
+    level = {"quantile": fitting.levels[place]} if fitting.task == "quantile" else {}
+    estimator = built(build, {**params, **level}, seed=fitting.seed, threads=fitting.threads)
+    own = vars(estimator) if hasattr(estimator, "__dict__") else {}
+    if "n_features_in_" in own or own.get("fitted_") is True:
+        raise ModelError(
+            f"build returned a {type(estimator).__name__} that is fitted already",
+            hint="Make a new estimator inside build; to bring one that was trained elsewhere, register it as it is.",
+        )
+    return estimator
+
+
+def _require_levels(found: Members, fitting: Fitting) -> None:
+    """Raise when each level says the same: then build has left the level out, and nothing else would tell."""
+    if len(found.members) < 2 or not len(fitting.validation):
+        return
+    said = scores(found, fitting.validation, "quantile", fitting.outputs)
+    if np.ptp(fitting.truth) > 0 and (said == said[:, :1]).all():
+        raise ModelError(
+            f"the estimators of all {len(found.members)} levels say the same in every row",
+            value=fitting.levels,
+            hint="Use the level in build: LGBMRegressor(objective='quantile', alpha=params.pop('quantile'), **params).",
+        )

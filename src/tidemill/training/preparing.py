@@ -1,0 +1,244 @@
+"""Splits made ready for fitting: the question settled, rows cleaned, encoded and weighted, the target as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from tidemill.core.errors import DataError, SchemaError, UsageError
+from tidemill.core.model import Signature
+from tidemill.core.schema import TableSchema
+from tidemill.core.tasks import TASKS, Task
+from tidemill.data.operations import CleaningPlan, Learned
+from tidemill.data.repairs import apply_repairs, learn_repairs, repaired_schema
+from tidemill.data.split import Splits
+from tidemill.features.lags import LAST
+from tidemill.measures.quantiles import checked_levels
+from tidemill.training.encoding import Encoding, Values, encode_columns, fit_encoding, matrix_names
+from tidemill.training.frames import columns_of, input_schema
+from tidemill.training.frameworks import Fitting, Numbers
+from tidemill.training.recipes import Recipe
+from tidemill.training.suspicions import suspicions
+from tidemill.training.targets import class_names, facts_of, infer_task, target_values
+from tidemill.training.weighing import ClassWeight, row_weights_of
+
+#: The levels of a quantile model where nobody says them: the median, and bounds that hold four rows of five.
+LEVELS = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Splits made ready for fitting; the test part is not touched.
+
+    Parameters
+    ----------
+    signature, encoding, cleaning
+        As on the model to be, the threshold still open.
+    columns
+        The training columns before the learned repairs: what requests will look like.
+    fitting
+        Encoded training and validation rows.
+    facts
+        What metrics must know of the validation rows (see `tidemill.training.targets.facts_of`).
+    suspicions
+        What looks wrong in the training rows.
+    """
+
+    signature: Signature
+    encoding: Encoding
+    cleaning: tuple[Mapping[str, Any], ...]
+    columns: Mapping[str, Values]
+    fitting: Fitting
+    facts: Numbers
+    suspicions: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """The kind of answer."""
+        return self.signature.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the columns of an answer stand for."""
+        return self.signature.classes
+
+    @property
+    def inputs(self) -> TableSchema:
+        """The columns that requests will have."""
+        return self.signature.inputs
+
+
+def prepare(
+    data: Splits,
+    *,
+    task: Task | None = None,
+    group: str = "",
+    levels: Sequence[float] = (),
+    class_weight: ClassWeight | None = None,
+    weights: str = "",
+    cleaning: Sequence[Learned] | CleaningPlan = (),
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    early_stopping: int = 30,
+    rows: int | None = None,
+) -> Prepared:
+    """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
+    train, validation = _parts(data, rows, seed)
+    signature = _question(data, train, task, group, levels, {weights}, recipe)
+    if signature.group:
+        train, validation = _by_query(train, signature.group), _by_query(validation, signature.group)
+        _require_whole(train, validation, signature.group)
+    target, kind, classes = signature.target, signature.task, signature.classes
+    truth = target_values(train, target, kind, classes, "training")
+    _check_variety(truth, target, kind)
+    given = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
+    operations = (*given, *(recipe.operations if recipe else ()))
+    features, columns = signature.inputs.names, columns_of(train, signature.inputs.names)
+    # It refuses those that do not learn. The mean of a class's code tells nothing, so there is no target for many.
+    told = truth if truth.ndim == 1 and kind not in {"multiclass", "anomaly"} else None
+    learnt = learn_repairs(columns, cast("Sequence[Learned]", operations), told)
+    repairs, cleaned = learnt.repairs, learnt.columns
+    encoding = fit_encoding(cleaned, repaired_schema(signature.inputs, repairs), uses=recipe.uses if recipe else None)
+    fitting = Fitting(
+        matrix=encode_columns(cleaned, encoding),
+        truth=truth,
+        validation=encode_columns(apply_repairs(columns_of(validation, features), repairs), encoding),
+        validation_truth=target_values(validation, target, kind, classes, "validation"),
+        names=matrix_names(encoding),
+        task=kind,
+        outputs=signature.outputs,
+        seed=seed,
+        threads=threads,
+        early_stopping=early_stopping,
+        weights=row_weights_of(train, truth, kind, classes, class_weight, weights),
+        groups=_sizes(train, signature.group),
+        validation_groups=_sizes(validation, signature.group),
+        levels=signature.levels,
+    )
+    facts = facts_of(validation, fitting.validation_truth, signature)
+    fitting = replace(fitting, validation_facts=facts)
+    strange = suspicions(fitting.matrix, encoding, truth, kind, classes, target)
+    return Prepared(signature, encoding, repairs, columns, fitting, facts, tuple(strange))
+
+
+def _parts(data: Splits, rows: int | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    for part, frame in (("training", data.train), ("validation", data.validation)):
+        if not frame.height:
+            raise DataError(f"the {part} part has no rows", hint="Move the boundaries of the split.")
+    if rows is None or rows >= data.train.height:
+        return data.train, data.validation
+    return data.train.sample(rows, seed=seed), data.validation
+
+
+def _question(
+    data: Splits, train: pl.DataFrame, task: Task | None, group: str, levels: Sequence[float], apart: set[str],
+    recipe: Recipe | None,
+) -> Signature:  # fmt: skip
+    """What is asked: inputs, task, target, and what goes with the task."""
+    target = data.spec.target
+    if task is not None and task not in TASKS:
+        raise UsageError("unknown task", value=task, hint=f"Known tasks: {', '.join(TASKS)}.")
+    known = target in train.columns
+    if not known and task != "anomaly":
+        raise DataError(
+            f"target {target!r} is not a column of the training part",
+            value=train.columns,
+            hint="Make the split from a table that has it; only task='anomaly' goes without.",
+        )
+    kind = task or infer_task(train[target])
+    query = _query(data, kind, group)
+    features = _features(data, {*apart, query}, recipe)
+    chosen = (levels or LEVELS) if kind == "quantile" else ()
+    if levels and kind != "quantile":
+        raise UsageError(f"levels are for task='quantile', and this is {kind}", value=tuple(levels))
+    classes = class_names(train[target], kind, checked_levels(chosen) if chosen else ()) if known else ()
+    last = f"{target}{LAST}" if kind == "forecasting" else ""
+    if last and last not in features:
+        raise SchemaError(
+            "a forecast needs the last value that is known when it is made, among the features",
+            value=last,
+            hint=f"Make it with tm.lagged(table, {target!r}, time=…, horizon=…), and leave it in the features.",
+        )
+    texts = {name for name, use in recipe.uses.items() if use == "text"} if recipe else set()
+    return Signature(input_schema(train, features, texts), kind, target, classes, group=query, last=last)
+
+
+def _features(data: Splits, apart: set[str], recipe: Recipe | None) -> tuple[str, ...]:
+    """The features, of a recipe or of the split, without the columns that weigh or group rows."""
+    if recipe is not None:
+        if recipe.target != data.spec.target:
+            raise UsageError("the recipe is for another target", value=recipe.target, hint="Make it from these splits.")
+        data = replace(data, spec=replace(data.spec, features=recipe.features))
+    repeated = sorted({name for name in data.spec.features if data.spec.features.count(name) > 1})
+    if repeated:
+        raise SchemaError("features are named twice", value=repeated, hint="Name each once when making the split.")
+    if data.spec.target in data.spec.features:
+        raise DataError(f"the target {data.spec.target!r} is among the features", hint="Take it out of the features.")
+    features = tuple(name for name in data.spec.features if name not in apart)
+    if not features:
+        raise DataError("there are no features to learn from", hint="Name the features when making the split.")
+    return features
+
+
+def _query(data: Splits, task: Task, group: str) -> str:
+    """The column of queries: given, or the one entity of the split."""
+    if task != "ranking":
+        if group:
+            raise UsageError(f"group is for task='ranking', and this is {task}", value=group)
+        return ""
+    if group:
+        return group
+    if len(data.spec.entity) != 1:
+        raise UsageError(
+            "a ranking needs the column that names the query of each row",
+            value=data.spec.entity,
+            hint='Write train(…, group="query").',
+        )
+    return data.spec.entity[0]
+
+
+def _by_query(frame: pl.DataFrame, group: str) -> pl.DataFrame:
+    """The rows with those of a query beside each other, otherwise in their order."""
+    if group not in frame.columns:
+        raise SchemaError(
+            "there is no such column of queries", value=group, hint=f"Columns: {', '.join(frame.columns)}."
+        )
+    if frame[group].null_count():
+        raise DataError(f"{frame[group].null_count()} rows have no query in {group!r}", hint="Leave these rows out.")
+    return frame.sort(group, maintain_order=True)
+
+
+def _require_whole(train: pl.DataFrame, validation: pl.DataFrame, group: str) -> None:
+    shared = train.select(group).unique().join(validation.select(group).unique(), on=group, how="semi")
+    if shared.height:
+        raise DataError(
+            f"{shared.height} queries in {group!r} have rows in the training and in the validation part",
+            value=shared[group].sort().head(5).to_list(),
+            hint=f"A ranking is measured on whole queries it has not seen: split by tm.by_group({group!r}).",
+        )
+
+
+def _sizes(frame: pl.DataFrame, group: str) -> tuple[int, ...] | None:
+    """How many rows each query has, in the order of the rows."""
+    return tuple(frame[group].rle().struct.field("len").to_list()) if group else None
+
+
+def _check_variety(truth: Numbers, target: str, task: Task) -> None:
+    if len(truth) < 2:
+        raise DataError(f"there is {len(truth)} training row", hint="A model needs at least two; widen the split.")
+    if task == "multilabel":
+        if not truth.size or not truth.any():
+            raise DataError(f"no training row has a label in {target!r}", hint="Check how the labels are made.")
+    elif (TASKS[task].classifies or task == "ranking") and float(truth.min()) == float(truth.max()):
+        raise DataError(
+            f"all {len(truth)} training rows have the same label in {target!r}",
+            value=float(truth[0]),
+            hint="Widen the training part until it holds every class, or check how the label is made.",
+        )
+    elif task == "anomaly" and np.isnan(truth).any() and not np.isnan(truth).all():
+        raise DataError(f"some training rows have no label in {target!r}", hint="Label all rows, or none.")

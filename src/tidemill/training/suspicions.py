@@ -1,0 +1,98 @@
+"""What looks wrong in training rows without making training impossible: said in the log and in the model's record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.tasks import TASKS, Task
+from tidemill.training.frameworks import Matrix
+
+#: A class rarer than this, or with fewer rows, is too rare for most that a model is measured by.
+RARE_SHARE, RARE_ROWS = 0.01, 20
+_NAMED = 5
+#: So many distinct values on both sides make it no chance that a feature tells the target exactly.
+_LEAST_ROWS = 10
+
+_log = logging.getLogger(__name__)
+
+
+def suspicions(
+    matrix: Matrix, encoding: Sequence[Mapping[str, Any]], truth: NDArray[np.float64], task: Task,
+    classes: Sequence[str], target: str,
+) -> list[str]:  # fmt: skip
+    """Sentences about rare classes, features that say nothing or hold infinities, and features that are the target.
+
+    Examples
+    --------
+    >>> rows = np.arange(40, dtype=np.float32).reshape(20, 2)
+    >>> rows[:, 1] = 7
+    >>> named = [{"name": name, "column": name, "kind": "number"} for name in ("miles", "seats")]
+    >>> suspicions(rows, named, rows[:, 0] * 2.0, "regression", (), "kilometres")
+    ["feature 'miles' tells 'kilometres' exactly: it may be the target itself, known too early", \
+"1 of 2 features has one value in all training rows: 'seats'"]
+    """
+    names = [str(entry["name"]) for entry in encoding]
+    found = [*_rare(truth, task, classes), *_telling(matrix, names, truth, target)]
+    constant = [
+        name
+        for place, name in enumerate(names)
+        if len(matrix) and encoding[place]["kind"] != "text" and _is_constant(matrix[:, place])
+    ]
+    if constant:
+        verb = "has" if len(constant) == 1 else "have"
+        found.append(
+            f"{len(constant)} of {len(names)} features {verb} one value in all training rows: {_list(constant)}"
+        )
+    infinite = [name for place, name in enumerate(names) if np.isinf(matrix[:, place]).any()]
+    if infinite:
+        found.append(f"{len(infinite)} of {len(names)} features hold infinite values: {_list(infinite)}")
+    return found
+
+
+def say(sentences: Sequence[str]) -> None:
+    """Log them as warnings."""
+    for sentence in sentences:
+        _log.warning("%s", sentence)
+
+
+def _rare(truth: NDArray[np.float64], task: Task, classes: Sequence[str]) -> list[str]:
+    if not TASKS[task].classifies:
+        return []
+    counts = truth.sum(axis=0) if task == "multilabel" else np.bincount(truth.astype(np.int64), minlength=len(classes))
+    return [
+        f"class {name!r} has {int(count)} of {len(truth)} training rows ({count / len(truth):.2%}): accuracy says "
+        "little of it; see average_precision, class_weight and calibrate"
+        for name, count in zip(classes, counts.tolist(), strict=True)
+        if count < RARE_ROWS or count < RARE_SHARE * len(truth)
+    ]
+
+
+def _telling(matrix: Matrix, names: Sequence[str], truth: NDArray[np.float64], target: str) -> list[str]:
+    """Features of which each value goes with one value of the target, and the other way round, in many rows."""
+    if truth.ndim > 1 or len(truth) < _LEAST_ROWS or not np.isfinite(truth).all():
+        return []
+    _, codes = np.unique(truth, return_inverse=True)
+    kinds = int(codes.max()) + 1
+    if kinds < 2:
+        return []
+    found = []
+    for place, name in enumerate(names):
+        _, values = np.unique(matrix[:, place], return_inverse=True)
+        if int(values.max()) + 1 == kinds and len(np.unique(values * kinds + codes)) == kinds:
+            found.append(f"feature {name!r} tells {target!r} exactly: it may be the target itself, known too early")
+    return found
+
+
+def _is_constant(column: NDArray[np.float32]) -> bool:
+    first = column[0]
+    return bool(np.isnan(column).all()) if np.isnan(first) else bool((column == first).all())
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_NAMED]))
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
