@@ -20,6 +20,7 @@ BENCHMARKS = {
     "contract": ("benchmarks.contract.compare", "what checking a table costs, beside other validators"),
     "sources": ("benchmarks.sources.compare", "reading a CSV file and a table of PostgreSQL, beside Polars"),
     "labelling": ("benchmarks.labelling.compare", "a page, the next task and a label among 100,000 tasks"),
+    "registry": ("benchmarks.registry.compare", "what registering, promoting and finding a model costs, beside MLflow"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 
