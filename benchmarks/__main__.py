@@ -25,6 +25,7 @@ BENCHMARKS = {
         "benchmarks.evaluation.compare",
         "a million predictions measured with intervals, beside scikit-learn",
     ),
+    "registry": ("benchmarks.registry.compare", "what registering, promoting and finding a model costs, beside MLflow"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 

@@ -121,3 +121,10 @@ GREAT_EXPECTATIONS = Peer(
     "a result with counts and examples; moves no rows",
     {"GX_ANALYTICS_ENABLED": "false"},
 )
+MLFLOW = Peer(
+    "mlflow",
+    "3.17.2",
+    ("mlflow==3.17.2",),
+    "rows in SQLite (rollback journal, synchronous=FULL, its defaults); the model's files stay where they were",
+    {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+)

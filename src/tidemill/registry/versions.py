@@ -70,7 +70,7 @@ def register_version(
         the same version, with what the new reports add.
     """
     model = check_name(name or package.name, "model")
-    draft = _materialiser.save(package, store.artifacts)
+    draft = _stored(store, package) or _materialiser.save(package, store.artifacts)
     measured = measurements_in([package, *reports])
     who = actor or audit.current_user()
     with store.metadata.transaction() as tx:
@@ -190,6 +190,19 @@ def list_versions(
     """
     with store.metadata.reading() as tx:
         return models.list_versions(tx, model, stage=stage, owner=owner, tags=tags, limit=limit, before=before)
+
+
+def _stored(store: Store, package: Package) -> Draft | None:
+    """What a step has stored of this package already; it is not packed again."""
+    with store.metadata.reading() as tx:
+        try:
+            found = lineage.get_artifact(tx, package.digest)
+        except NotFoundError:
+            return None
+    if found.type != "package" or found.blob is None or not store.artifacts.exists(found.blob):
+        return None
+    store.artifacts.touch(found.blob)
+    return Draft(found.digest, found.type, found.materialiser, found.size, None, found.blob, found.metadata)
 
 
 def _artifact(tx: Transaction, draft: Draft) -> Artifact:

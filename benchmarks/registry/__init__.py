@@ -1,0 +1,1 @@
+"""What the registry's calls cost, beside MLflow's."""
