@@ -20,6 +20,7 @@ BENCHMARKS = {
     "contract": ("benchmarks.contract.compare", "what checking a table costs, beside other validators"),
     "sources": ("benchmarks.sources.compare", "reading a CSV file and a table of PostgreSQL, beside Polars"),
     "labelling": ("benchmarks.labelling.compare", "a page, the next task and a label among 100,000 tasks"),
+    "training": ("benchmarks.training.compare", "what tracking and packaging cost beside a fit"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 

@@ -60,6 +60,12 @@ def _pool(matrix: Matrix, truth: Numbers, weights: Numbers | None, groups: tuple
     return catboost.Pool(matrix, truth, weight=weights, group_id=queries)
 
 
+def joint(estimator: Any, task: Task) -> bool:
+    """Whether it was told a loss of many numbers: MultiLogloss, MultiQuantile."""
+    del task
+    return str(estimator.get_params().get("loss_function", "")).startswith("Multi")
+
+
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     """Probabilities or values."""
     return generic.labels(predict(estimator, matrix, task), task, outputs)

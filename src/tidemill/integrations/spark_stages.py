@@ -81,7 +81,7 @@ def _trees(trees: list[Any], weights: list[float], classes: int, link: str) -> d
 def _tree(tree: Any, weight: float, classes: int) -> dict[str, Any]:
     """Nodes in lists; a leaf has itself as both children, and what it adds to the answer."""
     out: dict[str, list[Any]] = {"feature": [], "threshold": [], "left": [], "right": [], "value": []}
-    pending = [(tree._java_obj.rootNode(), None, 0)]  # noqa: SLF001  Spark shows its nodes in Java only
+    pending: list[tuple[Any, str | None, int]] = [(tree._java_obj.rootNode(), None, 0)]  # noqa: SLF001  Spark shows its nodes in Java only
     while pending:
         node, side, parent = pending.pop()
         place = len(out["feature"])
