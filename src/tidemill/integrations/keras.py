@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
-from tidemill.integrations.keras_backend import keras, quiet
+from tidemill.integrations.keras_backend import keras
 from tidemill.integrations.keras_file import load, save
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
@@ -19,7 +19,7 @@ from tidemill.training.frameworks.plan import Plan, plan_of
 from tidemill.training.noting import note_metrics
 from tidemill.training.seeding import seeded
 
-__all__ = ["fit", "iterations", "load", "predict", "save", "scores", "settle"]
+__all__ = ["fit", "iterations", "joint", "load", "predict", "save", "scores", "settle"]
 
 #: What the loop reads of the parameters.
 KNOWN = frozenset({"epochs", "batch_size", "learning_rate", "optimizer", "momentum", "weight_decay", "gradient_clip"})
@@ -60,7 +60,7 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         callbacks.append(
             keras.callbacks.EarlyStopping("val_loss", patience=fitting.early_stopping, restore_best_weights=True)
         )
-    with seeded(fitting.seed), quiet():
+    with seeded(fitting.seed):
         estimator.fit(
             fitting.matrix,
             fitting.truth.astype(np.int64 if fitting.task == "multiclass" else np.float32),
@@ -105,6 +105,12 @@ def _history(plan: Plan, fitting: Fitting) -> Any:
     return History()
 
 
+def joint(estimator: Any, task: Task) -> bool:
+    """A model answers all labels or levels at once."""
+    del estimator
+    return TASKS[task].scores != "one"
+
+
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     """What the model answers."""
     return generic.labels(predict(estimator, matrix, task), task, outputs)
@@ -121,8 +127,7 @@ def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[
     if not len(matrix):
         shape = (0,) if TASKS[task].scores == "one" else (0, int(estimator.output_shape[-1]))
         return np.zeros(shape)
-    with quiet():
-        answer = np.asarray(estimator.predict(matrix, batch_size=8192, verbose=0), dtype=np.float64)
+    answer = np.asarray(estimator.predict(matrix, batch_size=8192, verbose=0), dtype=np.float64)
     return answer.reshape(len(matrix)) if TASKS[task].scores == "one" else answer
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 
 from tidemill.core.errors import MissingExtraError
@@ -20,13 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtraError(str(error.name), "keras", purpose="a model of Keras") from error
 
+# Keras's own about how it speaks to NumPy. Not for a block: steps run beside each other, and filters are everybody's.
+warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy", category=DeprecationWarning)
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what Keras and its backend say about their own use of NumPy."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-
-
-__all__ = ["keras", "quiet"]
+__all__ = ["keras"]

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from tidemill.core.errors import ModelError, UnsafeModelError
-from tidemill.integrations.keras_backend import keras, quiet
+from tidemill.integrations.keras_backend import keras
 from tidemill.packaging.formats import only_file
 from tidemill.packaging.zips import read_zip, write_zip
 
@@ -24,7 +24,6 @@ _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
 _NUMBER = re.compile(r"_\d+$")
 
 
-@quiet()
 def save(estimator: Any) -> dict[str, bytes]:
     """The model without its optimizer; layers are numbered anew, so that equal models have equal bytes.
 
@@ -53,7 +52,6 @@ def save(estimator: Any) -> dict[str, bytes]:
     return {FILE: write_zip({**members, **written})}
 
 
-@quiet()
 def load(files: Mapping[str, bytes]) -> Any:
     """A `keras.Model`, not compiled.
 

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -15,11 +16,11 @@ from tidemill.core.errors import ModelError
 
 def to_onnx(estimator: Any, features: int) -> bytes:
     """A model from ``rows`` [n, features] float32 to ``output`` [n, outputs]; `ModelError` if there is none."""
-    del features  # the model was built for so many
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracers and converters about their own parts
         path = Path(folder) / "model.onnx"
         try:
+            estimator(np.zeros((1, features), dtype=np.float32))  # one that was read has no trace of a call yet
             estimator.export(path, format="onnx", verbose=False)
         except Exception as error:  # what backends raise shares no base but Exception
             said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

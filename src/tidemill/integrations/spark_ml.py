@@ -78,22 +78,24 @@ def _session() -> Any:
 def _table(session: Any, matrix: Matrix, columns: dict[str, NDArray[Any]]) -> Any:
     import pyarrow as pa
     from pyspark.ml.functions import array_to_vector
+    from pyspark.sql.functions import col
 
     width = matrix.shape[1]
     flat = pa.array(matrix.astype(np.float64).ravel())
     rows = pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, width, dtype=np.int32)), flat)
     table = session.createDataFrame(pa.table({"row": np.arange(len(matrix)), "numbers": rows, **columns}))
-    return table.withColumn("features", array_to_vector("numbers")).drop("numbers")
+    return table.withColumn("features", array_to_vector(col("numbers"))).drop("numbers")
 
 
 def _compare(session: Any, fitted: Any, model: SparkModel, fitting: Fitting) -> None:
     """The numbers must answer as Spark does, or they are not what it has learnt."""
     from pyspark.ml.functions import vector_to_array
+    from pyspark.sql.functions import col
 
     rows = fitting.validation[:1000] if len(fitting.validation) else fitting.matrix[:1000]
     table = fitted.transform(_table(session, rows, {})).orderBy("row")
     if TASKS[fitting.task].classifies:
-        found = table.select(vector_to_array("probability").alias("answer")).collect()
+        found = table.select(vector_to_array(col("probability")).alias("answer")).collect()
         expected = np.array([row.answer for row in found])
         expected = expected[:, 1] if fitting.task == "binary" else expected
     else:

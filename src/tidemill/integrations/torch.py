@@ -25,7 +25,7 @@ from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 from tidemill.training.frameworks.plan import plan_of
 from tidemill.training.seeding import seeded
 
-__all__ = ["fit", "iterations", "load", "predict", "save", "scores", "settle"]
+__all__ = ["fit", "iterations", "joint", "load", "predict", "save", "scores", "settle"]
 
 
 def settle(estimator: Any, given: Given) -> Any:
@@ -57,6 +57,12 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         else:
             train_net(net, fitting, device, checkpoint_of(_name(net, fitting)))
     return net.cpu().eval()
+
+
+def joint(estimator: Any, task: Task) -> bool:
+    """A module answers all labels or levels at once."""
+    del estimator
+    return TASKS[task].scores != "one"
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,11 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         given = estimator.get_params()
         if given.get("early_stopping_rounds") is None and not _is_whole(estimator):
             estimator.set_params(early_stopping_rounds=fitting.early_stopping)
-    estimator.fit(fitting.matrix, fitting.truth, **generic.weighted(fitting), **_queries(fitting), **watched)
+    try:
+        estimator.fit(fitting.matrix, fitting.truth, **generic.weighted(fitting), **_queries(fitting), **watched)
+    except xgboost.core.XGBoostError as error:
+        said = re.sub(r"^\[[^]]*\] |\S+\.(cc|cu|h|c):\d+: ", "", str(error).strip().splitlines()[0])
+        raise ModelError(f"XGBoost cannot fit: {said}", hint="Correct the parameters that build sets.") from error
     return estimator
 
 

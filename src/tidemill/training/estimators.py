@@ -104,6 +104,12 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     ModelError
         When the library refuses missing values; it names the columns that have them.
     """
+    tags = getattr(estimator, "__sklearn_tags__", None)
+    if not TASKS[fitting.task].classifies and tags is not None and tags().estimator_type == "classifier":
+        raise ModelError(
+            f"{type(estimator).__name__} is a classifier, and the answer of a {fitting.task} is a number",
+            hint="Return a regressor, or say the task: task='binary', or the task in the canvas.",
+        )
     try:
         return framework_for(estimator).fit(estimator, fitting)
     except ValueError as error:
@@ -151,9 +157,13 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbe
             hint="Use an estimator of this task, or let build return one for a single number.",
         )
     if np.isnan(scores).any():
+        holes = bool(np.isnan(matrix[np.isnan(scores).reshape(len(scores), -1).any(axis=1)]).any(axis=1).all())
         raise ModelError(
-            f"{type(estimator).__name__} predicted {int(np.isnan(scores).sum())} NaN for {len(scores)} rows",
-            hint="Lower the learning rate, scale the inputs, or look for infinite values among them.",
+            f"{type(estimator).__name__} predicted {int(np.isnan(scores).sum())} NaN for {len(scores)} rows"
+            + (", all with missing values" if holes else ""),
+            hint="Fill them by a learned repair: train(..., cleaning=[FillLearned(column)])."
+            if holes
+            else "Lower the learning rate, scale the inputs, or look for infinite values among them.",
         )
     return scores
 

@@ -38,6 +38,11 @@ def settle(estimator: Any, given: Given) -> Any:
 
 
 def _check(estimator: Any) -> None:
+    if isinstance(estimator, type):
+        raise ModelError(
+            f"the build function returned the class {estimator.__name__} itself",
+            hint=f"Return an object of it: {estimator.__name__}(**params).",
+        )
     if not callable(getattr(estimator, "fit", None)):
         raise ModelError(
             f"the build function returned a {type(estimator).__name__}, which has no fit()",

@@ -54,6 +54,15 @@ _POSITIVE = ("epochs", "batch_size", "learning_rate")
 _NOT_NEGATIVE = ("weight_decay", "momentum", "checkpoint_seconds")
 
 
+#: Names that other loops have for these.
+_ELSEWHERE: Mapping[str, str] = {
+    "batch": "batch_size",
+    "clip": "gradient_clip",
+    "lr": "learning_rate",
+    "max_epochs": "epochs",
+    "num_epochs": "epochs",
+    "scheduler": "schedule",
+}
 #: What every loop reads.
 ALL = frozenset(field.name for field in fields(Plan))
 
@@ -81,7 +90,9 @@ def plan_of(params: Mapping[str, Any], unread: frozenset[str] = frozenset(), kno
     5
     """
     if strange := sorted(unread - known):
-        near = get_close_matches(strange[0], sorted(known), n=1, cutoff=0.4)
+        near = (
+            [_ELSEWHERE[strange[0]]] if strange[0] in _ELSEWHERE else get_close_matches(strange[0], sorted(known), n=1)
+        )
         raise UsageError(
             "parameters that neither build nor the training loop reads",
             value=strange,

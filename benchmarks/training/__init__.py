@@ -1,0 +1,1 @@
+"""What tracking and packaging cost beside the fit itself."""
