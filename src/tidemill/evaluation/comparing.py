@@ -45,9 +45,18 @@ def comparisons_of(
     ]
     for slicing in slices:
         for value, rows in parts_of(scored.frame, slicing):
-            at = f"{slicing} {value}"
             duel = compare(
-                scored, scores, limit, leading, resamples, seed, rows=rows, where=at, other=against.name, kind="model"
+                scored,
+                scores,
+                limit,
+                leading,
+                resamples,
+                seed,
+                rows=rows,
+                by=slicing,
+                at=value,
+                other=against.name,
+                kind="model",
             )
             found.append(duel)
     return tuple(found)
@@ -64,14 +73,15 @@ def compare(
     other: str,
     kind: str,
     rows: Rows | None = None,
-    where: str = "",
+    by: str = "",
+    at: str = "",
 ) -> Comparison:
     """Compare with another's scores in one metric, on all rows or on some."""
     signature, leading = scored.model.signature, metric(name, scored.model.signature.task)
     truth, mine, theirs = (values if rows is None else values[rows] for values in (scored.truth, scored.scores, scores))
     if rows is not None and len(rows) < MIN_ROWS:
         few = Estimate(None, rows=len(rows), reason=f"fewer than {MIN_ROWS} rows")
-        return Comparison(other, kind, name, None, None, few, None, where=where)
+        return Comparison(other, kind, name, None, None, few, None, by=by, at=at)
     tested = paired_test(
         truth,
         mine,
@@ -86,7 +96,7 @@ def compare(
     value, other_value = tested.values
     better = _better(difference, greater_is_better=leading.greater_is_better)
     return Comparison(
-        other, kind, name, _known(value), _known(other_value), difference, better, tested.p_value, tested.test, where
+        other, kind, name, _known(value), _known(other_value), difference, better, tested.p_value, tested.test, by, at
     )
 
 

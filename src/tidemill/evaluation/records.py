@@ -50,8 +50,8 @@ class Comparison:
     p_value, test
         How likely such a difference is by chance when there is none, and by which paired test; None and empty where
         there was none.
-    where
-        The slice that was compared, such as ``"carrier UA"``; empty for all rows.
+    by, at
+        The slice that was compared, such as ``"carrier"`` and ``"UA"``; empty for all rows.
     """
 
     other: str
@@ -63,7 +63,8 @@ class Comparison:
     better: bool | None
     p_value: float | None = None
     test: str = ""
-    where: str = ""
+    by: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,5 +52,14 @@ def examined(record: Mapping[str, Any], requirements: Iterable[Requirement]) -> 
 
 def _measurement(promise: Promise) -> Measurement:
     return Measurement(
-        promise.moment, promise.metric, promise.value, promise.low, promise.high, promise.rows, promise.reason
+        promise.moment,
+        promise.metric,
+        promise.value,
+        promise.low,
+        promise.high,
+        promise.rows,
+        promise.reason,
+        against=promise.against,
+        where=promise.where,
+        at=promise.at,
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import click
 
 from tidemill.cli.options import Setup, shared
@@ -12,6 +9,7 @@ from tidemill.cli.output import emit, moment, table
 from tidemill.core.errors import NotFoundError
 from tidemill.core.records import ModelVersion
 from tidemill.design import requirements_of
+from tidemill.evaluation.promises import promise_of
 from tidemill.registry import list_models, list_versions, promote_version, resolve, roll_back
 from tidemill.registry.gates import examined
 from tidemill.registry.names import parse_reference
@@ -83,13 +81,8 @@ def show(setup: Setup, reference: str) -> None:
     )
     promises = version.gate.get("promises", ())
     if promises:
-        rows = [_promise_row(promise) for promise in promises]
-        click.echo(f"\ngate: {gate_word(version)}\n" + table(["requirement", "bound", "at", "measured", ""], rows))
-
-
-def _promise_row(promise: Mapping[str, Any]) -> tuple[str, ...]:
-    measured = "not measured" if promise["value"] is None else f"{promise['value']:.6g}"
-    return promise["name"], promise["bound"], promise["moment"], measured, promise["status"]
+        lines = [f"  {promise_of(promise).sentence}" for promise in promises]
+        click.echo("\n".join([f"\ngate: {gate_word(version)}", *lines]))
 
 
 @command.command(name="promote", short_help="Point an alias at a version that passed the gate.")
