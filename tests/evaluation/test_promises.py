@@ -187,9 +187,9 @@ def test_a_gate_is_read_again_from_its_record_with_slices_and_comparisons(model,
 
 
 def test_a_slip_in_a_metric_is_said_before_anything_runs():
-    with pytest.raises(ConfigError, match="'roc_acu'. Did you mean 'roc_auc'"):
+    with pytest.raises(ConfigError, match=r"'roc_acu'\. Did you mean 'roc_auc'"):
         check_metric_names([Requirement("r", "", "roc_acu", at_least=0.5)], "binary")
-    with pytest.raises(ConfigError, match="Did you mean 'fairness.tpr_difference.sex'"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'fairness\.tpr_difference\.sex'"):
         check_metric_names([Requirement("r", "", "fairness.trp_difference.sex", at_most=1)], "binary", ["sex"])
     with pytest.raises(ConfigError, match="Declare the attribute"):
         check_metric_names([Requirement("r", "", "fairness.tpr_difference.sex", at_most=1)], "binary")

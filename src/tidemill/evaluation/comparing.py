@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,21 +46,19 @@ def comparisons_of(
     ]
     for slicing in slices:
         for value, rows in parts_of(scored.frame, slicing):
-            duel = compare(
-                scored,
-                scores,
-                limit,
-                leading,
-                resamples,
-                seed,
-                rows=rows,
-                by=slicing,
-                at=value,
-                other=against.name,
-                kind="model",
-            )
+            part = _Part(slicing, value, rows)
+            duel = compare(scored, scores, limit, leading, resamples, seed, other=against.name, kind="model", part=part)
             found.append(duel)
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """One slice: by what the rows were cut, which part it is, and where its rows are."""
+
+    by: str
+    at: str
+    rows: Rows
 
 
 def compare(
@@ -72,11 +71,10 @@ def compare(
     *,
     other: str,
     kind: str,
-    rows: Rows | None = None,
-    by: str = "",
-    at: str = "",
+    part: _Part | None = None,
 ) -> Comparison:
     """Compare with another's scores in one metric, on all rows or on some."""
+    rows, by, at = (None, "", "") if part is None else (part.rows, part.by, part.at)
     signature, leading = scored.model.signature, metric(name, scored.model.signature.task)
     truth, mine, theirs = (values if rows is None else values[rows] for values in (scored.truth, scored.scores, scores))
     if rows is not None and len(rows) < MIN_ROWS:

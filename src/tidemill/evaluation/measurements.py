@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidemill.core.errors import UsageError
@@ -73,17 +73,8 @@ def _parts(found: Any) -> Iterator[Measurement]:
         yield _compared(found, entry)
     for part in found.slices:
         for name, value in part.metrics.items():
-            yield Measurement(
-                found.moment,
-                name,
-                value.value,
-                value.low,
-                value.high,
-                value.rows,
-                value.reason,
-                where=part.by,
-                at=part.value,
-            )
+            measured = _measurement(found.moment, name, value)
+            yield replace(measured, where=part.by, at=part.value)
 
 
 def _compared(found: Evaluation, entry: Comparison) -> Measurement:

@@ -63,7 +63,8 @@ def check_metric_names(
         own = found.metric.split(".")[0] in ("fairness", "test")
         if found.metric in known or (tests is None and found.metric.startswith("test.")):
             continue
-        near = get_close_matches(found.metric, known, n=1, cutoff=0.3 if own else 0.8)
+        kin = [name for name in known if not own or name.startswith(found.metric.split(".")[0] + ".")]
+        near = get_close_matches(found.metric, kin, n=1, cutoff=0.3 if own else 0.8)
         if near:
             hint = f"Did you mean {near[0]!r}?"
         elif found.metric.startswith("fairness."):
