@@ -14,7 +14,8 @@ from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
 from tidemill.evaluation.comparing import comparisons_of
-from tidemill.evaluation.curves import precision_recall_points, roc_points, score_histogram
+from tidemill.evaluation.curves import precision_recall_points, residual_bins, roc_points, score_histogram
+from tidemill.evaluation.dependence import dependence_of
 from tidemill.evaluation.discovery import weak_slices
 from tidemill.evaluation.fairness import fairness_metrics, fairness_of
 from tidemill.evaluation.importance import permutation_importance
@@ -122,6 +123,7 @@ def evaluate(
         resamples=bootstrap,
         seed=seed,
     )
+    measured = replace(measured, dependence=dependence_of(scored, measured.importance))
     return _with_charts(measured, scored, truth, scores)
 
 
@@ -145,7 +147,8 @@ def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Float
     if found.task == "multiclass":
         histogram = score_histogram(scores.max(axis=1), None, unit=unit)
         return replace(found, histogram=histogram, confusion_matrix=_confusion_matrix(scored))
-    return replace(found, histogram=score_histogram(scores, None, unit=False))
+    residuals = residual_bins(truth, scores) if truth.shape == scores.shape and "mae" in METRICS[found.task] else ()
+    return replace(found, histogram=score_histogram(scores, None, unit=False), residuals=residuals)
 
 
 def _costs(

@@ -183,6 +183,27 @@ class Importance:
 
 
 @dataclass(frozen=True, slots=True)
+class ResidualBin:
+    """Rows with similar predicted numbers: how far the truth is above the prediction, as mean and middle 80 %."""
+
+    rows: int
+    predicted: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """The mean answer when an input has each of some values and all else stays (Friedman, 2001)."""
+
+    column: str
+    values: tuple[str, ...]
+    answers: tuple[float, ...]
+    is_number: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CostReport:
     """Cost per 1000 rows: at the model's threshold, at the cheapest one on these rows, acting never and always."""
 
@@ -227,6 +248,10 @@ class Evaluation:
         For each declared attribute how its groups compare.
     importance
         By column, most important first.
+    dependence
+        How the answer depends on the most important ones, where there is one answer per row.
+    residuals
+        Of predicted numbers, by rising prediction.
     unlabelled
         Rows that were left out since their label is missing.
     resamples, seed
@@ -254,6 +279,8 @@ class Evaluation:
     weak: tuple[WeakSlice, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     importance: tuple[Importance, ...] = ()
+    dependence: tuple[Dependence, ...] = ()
+    residuals: tuple[ResidualBin, ...] = ()
     unlabelled: int = 0
     resamples: int = 0
     seed: int = 0
