@@ -121,9 +121,9 @@ def test_another_model_is_compared_in_pairs(model, flights):
 def test_another_model_is_compared_on_each_slice(model, flights):
     damaged = flights.validation.with_columns(late=pl.col("late"))
     found = evaluate(model, damaged, against=model, slices=["carrier"], importance=False, bootstrap=20)
-    slices = {entry.where: entry for entry in found.comparisons if entry.where}
-    assert list(slices) == ["carrier B6", "carrier EV", "carrier OO", "carrier UA"]
-    assert (slices["carrier OO"].difference.reason, slices["carrier UA"].p_value) == ("fewer than 30 rows", 1.0)
+    slices = {entry.at: entry for entry in found.comparisons if entry.by == "carrier"}
+    assert list(slices) == ["B6", "EV", "OO", "UA"]
+    assert (slices["OO"].difference.reason, slices["UA"].p_value) == ("fewer than 30 rows", 1.0)
 
 
 def test_a_model_of_another_target_is_not_compared(model, flights):

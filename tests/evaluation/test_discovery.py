@@ -48,6 +48,8 @@ def test_an_injected_weakness_is_found_and_told(scored):
     assert first.p_value < 0.001
     assert first.observed > first.expected
     assert first.inside.high < first.outside.low
+    others = [found.where for found in weak_slices(hidden, resamples=0) if found.where.get("carrier") != "EV"]
+    assert others == []
 
 
 def test_a_weakness_of_a_pair_is_found_as_a_pair(scored):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 
+import lightgbm
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.core.errors import GateError, UsageError
-from tidemill.design import Requirement
+from tidemill.core.errors import ConfigError, GateError, UsageError
+from tidemill.design import Requirement, requirements_of
 from tidemill.engine.materialisers.plain import decode, encode
 from tidemill.evaluation import Measurement, enforce, evaluate, gate, measurements_of
+from tidemill.evaluation.metric_names import check_metric_names
+from tidemill.evaluation.promises import promise_of
 from tidemill.measures import Estimate
+from tidemill.registry.gates import gate_record, measurements_in, recorded_measurements
+from tidemill.training.fitting import train
 
 RANKING = Requirement("ranking", "Ranks well", "roc_auc", at_least=0.65)
 RESPONSE = Requirement("response", "Answers fast", "latency_p99_ms", at_most=20, checked=("package", "production"))
@@ -108,3 +113,112 @@ def test_measurements_are_found_in_mappings_and_lists():
         measurements_of(3)
     with pytest.raises(UsageError, match="no such moment: 'promotion'"):
         gate("promotion", PROMISES, [])
+
+
+def evaluation_of(model, flights, **options):
+    return evaluate(model, flights.validation, importance=False, discover=False, bootstrap=40, **options)
+
+
+def at_evaluation(metric="roc_auc", **options):
+    return Requirement("r", "", metric, checked=("evaluation",), **options)
+
+
+def test_a_promise_for_certain_is_of_the_end_of_the_interval():
+    measured = Measurement("evaluation", "roc_auc", 0.66, 0.64, 0.68)
+    assert gate("evaluation", [at_evaluation(at_least=0.65)], measured).passed
+    certain = gate("evaluation", [at_evaluation(at_least=0.65, certain=True)], measured)
+    assert (certain.passed, certain.promises[0].margin) == (False, -0.01)
+    assert "roc_auc >= 0.65 for certain" in certain.promises[0].sentence
+    bare = gate("evaluation", [at_evaluation(at_least=0.65, certain=True)], Measurement("evaluation", "roc_auc", 0.9))
+    assert (bare.promises[0].status, bare.promises[0].reason) == (
+        "not measured",
+        "it has no interval, and must be certain",
+    )
+
+
+def test_a_promise_of_each_slice_is_broken_by_the_worst(model, flights):
+    found = evaluation_of(model, flights, slices=["carrier"])
+    areas = {s.value: s.metrics["roc_auc"].value for s in found.slices if s.metrics["roc_auc"].value is not None}
+    worst = min(areas, key=areas.get)
+    promise = gate("evaluation", [at_evaluation(at_least=0.99, slice="carrier")], found).promises[0]
+    assert (promise.status, promise.at, promise.value) == ("failed", worst, areas[worst])
+    assert f"on carrier {worst}: measured" in promise.sentence
+    assert gate("evaluation", [at_evaluation(at_least=0.01, slice="carrier")], found).passed
+    missing = gate("evaluation", [at_evaluation(at_least=0.5, slice="hour")], found).promises[0]
+    assert (missing.status, missing.reason) == (
+        "not measured",
+        'the reports of evaluation do not measure it by hour: pass slices=["hour"]',
+    )
+
+
+def test_a_promise_to_beat_another_is_of_the_improvement(model, flights):
+    alone = evaluation_of(model, flights)
+    beats = at_evaluation(better_than="champion", certain=True)
+    nobody = gate("evaluation", [beats], alone).promises[0]
+    assert nobody.reason == "no report of evaluation compares it with champion: pass the model as against="
+    equal = gate("evaluation", [beats], evaluation_of(model, flights, against=model)).promises[0]
+    assert (equal.status, equal.value, equal.against) == ("passed", 0, "champion")
+    constant = gate("evaluation", [at_evaluation(better_than="constant", at_least=0.1, relative=True)], alone)
+    area = alone.metrics["roc_auc"].value
+    assert constant.promises[0].value == pytest.approx((area - 0.5) / 0.5)
+    each = gate("evaluation", [at_evaluation(better_than="baselines")], alone).promises[0]
+    gains = [c.difference.value for c in alone.comparisons if c.kind == "baseline"]
+    assert each.value == min(gains)
+
+
+def test_less_is_better_where_a_metric_is_a_loss(model, flights):
+    shallow = train(lambda p: lightgbm.LGBMClassifier(n_estimators=1, num_leaves=2), {}, flights, baselines=False)
+    found = evaluation_of(model, flights, against=shallow)
+    promise = gate("evaluation", [at_evaluation("log_loss", better_than="champion", certain=True)], found).promises[0]
+    assert promise.status == "passed"
+    assert promise.value > 0
+    assert promise.low <= promise.value <= promise.high
+
+
+def test_a_gate_is_read_again_from_its_record_with_slices_and_comparisons(model, flights):
+    wanted = [at_evaluation(at_least=0.99, slice="carrier"), at_evaluation(better_than="constant")]
+    measured = measurements_in([evaluation_of(model, flights, slices=["carrier"])])
+    record = json.loads(json.dumps(gate_record(measured, wanted)))
+    again = gate("evaluation", wanted, recorded_measurements(record))
+    assert [promise.status for promise in again.promises] == ["failed", "passed"]
+    assert [promise_of(kept) for kept in record["promises"]] == list(again.promises)
+    old = {key: value for key, value in record["promises"][0].items() if key not in ("against", "where", "at")}
+    assert promise_of(old).name == "r"
+
+
+def test_a_slip_in_a_metric_is_said_before_anything_runs():
+    with pytest.raises(ConfigError, match=r"'roc_acu'\. Did you mean 'roc_auc'"):
+        check_metric_names([Requirement("r", "", "roc_acu", at_least=0.5)], "binary")
+    with pytest.raises(ConfigError, match=r"Did you mean 'fairness\.tpr_difference\.sex'"):
+        check_metric_names([Requirement("r", "", "fairness.trp_difference.sex", at_most=1)], "binary", ["sex"])
+    with pytest.raises(ConfigError, match="Declare the attribute"):
+        check_metric_names([Requirement("r", "", "fairness.tpr_difference.sex", at_most=1)], "binary")
+    with pytest.raises(ConfigError, match="Mark a function"):
+        check_metric_names([Requirement("r", "", "test.storms", at_least=1)], "binary", tests=[])
+    with pytest.raises(ConfigError, match="'latency_p99'"):
+        check_metric_names([Requirement("r", "", "latency_p99", at_most=1)], "binary")
+    good = ("roc_auc", "recall_at_10pct", "latency_p99_ms", "untouched", "cost_per_1000", "profit_of_the_year")
+    check_metric_names([Requirement(name, "", name, at_least=0) for name in good], "binary")
+    check_metric_names([Requirement("r", "", "test.storms", at_least=1)], None, tests=["storms"])
+    assert gate("evaluation", [at_evaluation("roc_acu", at_least=0)], report("evaluation", 0.5)).promises[0].reason == (
+        "the reports of evaluation do not measure it; they measure 'roc_auc'"
+    )
+
+
+def test_requirements_are_read_strictly():
+    found = requirements_of({"r": {"metric": "roc_auc", "better_than": "champion", "certain": True}})[0]
+    assert (found.better_than, found.certain, found.bound) == (
+        "champion",
+        True,
+        "roc_auc better than champion for certain",
+    )
+    share = requirements_of({"r": {"metric": "rmse", "better_than": "tree", "relative": True, "at_least": 0.05}})[0]
+    assert share.bound == "rmse, better than tree by >= 5 %"
+    for raw, words in (
+        ({"metric": "f1", "at_least": 0.5, "certain": "yes"}, "certain of .* true or false"),
+        ({"metric": "f1", "at_least": 0.5, "relative": True}, "needs better_than"),
+        ({"metric": "f1"}, "has no bound"),
+        ({"metric": "f1", "at_least": 0.5, "slise": "x"}, "Did you mean 'slice'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            requirements_of({"r": raw})

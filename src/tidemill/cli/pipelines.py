@@ -12,6 +12,8 @@ from tidemill.core.errors import ConfigError, NotFoundError, UsageError
 from tidemill.design import canvas_of, requirements_of
 from tidemill.engine import Pipeline
 from tidemill.engine.finding import all_pipelines
+from tidemill.evaluation.metric_names import check_metric_names
+from tidemill.evaluation.user_tests import collected_tests
 from tidemill.project import Project, import_modules
 
 
@@ -28,9 +30,12 @@ def modules_of(project: Project) -> list[ModuleType]:
 
 def find_pipeline(project: Project, name: str | None) -> Pipeline[Any, Any]:
     """The pipeline of this name, or the only one when no name is given."""
-    canvas_of(project.canvas)  # what is promised wrongly is said before anything runs, not at the gate
-    requirements_of(project.requirements)
+    canvas = canvas_of(project.canvas)  # what is promised wrongly is said before anything runs, not at the gate
+    requirements = requirements_of(project.requirements)
     found = all_pipelines(modules_of(project))
+    if requirements:
+        tests = [test.__name__ for test in collected_tests(project.root)]
+        check_metric_names(requirements, canvas.prediction.kind, canvas.protected, tests)
     if name is None and len(found) == 1:
         return next(iter(found.values()))
     if not found:

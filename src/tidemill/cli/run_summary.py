@@ -16,6 +16,7 @@ from tidemill.data.availability import Leak
 from tidemill.data.explore import Exploration
 from tidemill.engine import RunResult
 from tidemill.evaluation import Evaluation, Examination
+from tidemill.evaluation.promises import promise_of
 from tidemill.measures.intervals import Estimate
 from tidemill.monitoring import DriftReport
 from tidemill.project import current_project, open_project_store
@@ -69,7 +70,10 @@ def _metrics(summary: RunSummary) -> dict[str, dict[str, float | None]]:
 
 def _gate(version: ModelVersion) -> dict[str, Any]:
     kept = ("name", "statement", "moment", "bound", "value", "status", "margin")
-    promises = [{key: promise.get(key) for key in kept} for promise in version.gate.get("promises", ())]
+    promises = [
+        {**{key: promise.get(key) for key in kept}, "sentence": promise_of(promise).sentence}
+        for promise in version.gate.get("promises", ())
+    ]
     return {"passed": bool(version.gate.get("passed")), "promises": promises}
 
 
@@ -118,7 +122,7 @@ def screen(shown: dict[str, Any]) -> str:
     parts += [f"{moment:<8} " + ", ".join(_some(metrics)) for moment, metrics in shown["metrics"].items()]
     if shown["gate"] is not None:
         word = "passed" if shown["gate"]["passed"] else "did not pass"
-        parts.append(f"gate     {word}: " + "; ".join(_promise(promise) for promise in shown["gate"]["promises"]))
+        parts.append(f"gate     {word}: " + "; ".join(promise["sentence"] for promise in shown["gate"]["promises"]))
         names = "".join(f", {shown['model']}@{alias}" for alias in shown["aliases"])
         parts.append(f"model    {shown['model']} version {shown['version']}{names}")
     for record in shown["records"]:
@@ -174,8 +178,3 @@ def _words(name: str) -> str:
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _promise(promise: dict[str, Any]) -> str:
-    value = "not measured" if promise["value"] is None else f"{promise['value']:.4g}"
-    return f"{promise['bound']} at {promise['moment']}: {value}"

@@ -15,7 +15,7 @@ Moment = Literal["evaluation", "test", "package", "production"]
 #: The moments in the order of a model's life; promotion needs every requirement that names one of the first three.
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
 _DEFAULT: tuple[Moment, ...] = ("evaluation", "test")
-_KEYS = ("statement", "metric", "at_least", "at_most", "checked")
+_KEYS = ("statement", "metric", "at_least", "at_most", "checked", "certain", "slice", "better_than", "relative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,19 @@ class Requirement:
     metric
         What is measured.
     at_least, at_most
-        The bounds, both included; at least one of them is set.
+        The bounds, both included; at least one of them is set, or `better_than` is.
     checked
         The moments at which it must hold.
+    certain
+        Whether the whole interval must be inside the bounds, not the value alone.
+    slice
+        A slicing of the rows, such as ``"carrier"``, on each part of which it must hold; empty for all rows together.
+    better_than
+        Whom the model must be better than on the same rows: ``"champion"`` (the model that was passed as `against`),
+        ``"baselines"`` (each of them), or one by name. The bounds are then of the improvement, `at_least` 0 if it is
+        left out, and above 0 if it is certain.
+    relative
+        With `better_than`: whether the bounds are shares of the other's value.
     """
 
     name: str
@@ -42,6 +52,10 @@ class Requirement:
     at_least: float | None = None
     at_most: float | None = None
     checked: tuple[Moment, ...] = _DEFAULT
+    certain: bool = False
+    slice: str = ""
+    better_than: str = ""
+    relative: bool = False
 
     def margin(self, value: float) -> float:
         """How far a value is inside the nearest bound; negative when it is outside.
@@ -49,7 +63,8 @@ class Requirement:
         >>> Requirement("ranking", "", "roc_auc", at_least=0.65).margin(0.75)
         0.1
         """
-        room = [value - self.at_least] if self.at_least is not None else []
+        lower = 0.0 if self.at_least is None and self.at_most is None else self.at_least
+        room = [value - lower] if lower is not None else []
         room += [self.at_most - value] if self.at_most is not None else []
         return round(min(room), 12)
 
@@ -60,11 +75,20 @@ class Requirement:
         >>> Requirement("response", "", "latency_p99_ms", at_most=20).bound
         'latency_p99_ms <= 20'
         """
-        if self.at_least is not None and self.at_most is not None:
-            return f"{self.at_least:g} <= {self.metric} <= {self.at_most:g}"
-        return (
-            f"{self.metric} >= {self.at_least:g}" if self.at_least is not None else f"{self.metric} <= {self.at_most:g}"
-        )
+        of = f"{self.metric}, better than {self.better_than} by" if self.better_than else self.metric
+        if self.better_than and self.at_least is None and self.at_most is None:
+            said = f"{self.metric} better than {self.better_than}"
+        elif self.at_least is not None and self.at_most is not None:
+            said = f"{self._number(self.at_least)} <= {of} <= {self._number(self.at_most)}"
+        elif self.at_least is not None:
+            said = f"{of} >= {self._number(self.at_least)}"
+        else:
+            said = f"{of} <= {self._number(self.at_most)}"
+        where = f" on each {self.slice}" if self.slice else ""
+        return f"{said}{where}{' for certain' if self.certain else ''}"
+
+    def _number(self, bound: float | None) -> str:
+        return f"{bound:g}" if not self.relative else f"{100 * (bound or 0.0):g} %"
 
 
 def requirements_of(raw: Mapping[str, Mapping[str, Any]]) -> tuple[Requirement, ...]:
@@ -105,13 +129,35 @@ def _requirement(name: str, raw: Any) -> Requirement:
         raise ConfigError(f"{where} should be a table", value=raw, hint="Write a metric and at_least or at_most in it.")
     strict.known_keys(raw, _KEYS, where)
     at_least, at_most = strict.number(raw, "at_least", where), strict.number(raw, "at_most", where)
-    if at_least is None and at_most is None:
+    better_than = strict.text(raw, "better_than", where)
+    if at_least is None and at_most is None and not better_than:
         raise ConfigError(f"{where} has no bound", hint="Write at_least = NUMBER, at_most = NUMBER, or both.")
     if at_least is not None and at_most is not None and at_least > at_most:
         raise ConfigError(f"{where} can never hold", value=(at_least, at_most), hint="at_least is above at_most.")
     metric = strict.text(raw, "metric", where, default=None)
     statement = strict.text(raw, "statement", where) or name.replace("_", " ")
-    return Requirement(name, statement, metric, at_least, at_most, _moments(raw.get("checked", list(_DEFAULT)), where))
+    relative = _flag(raw, "relative", where)
+    if relative and not better_than:
+        raise ConfigError(f"relative of {where} needs better_than", hint="Say what it is relative to, or leave it out.")
+    return Requirement(
+        name,
+        statement,
+        metric,
+        at_least,
+        at_most,
+        _moments(raw.get("checked", list(_DEFAULT)), where),
+        certain=_flag(raw, "certain", where),
+        slice=strict.text(raw, "slice", where),
+        better_than=better_than,
+        relative=relative,
+    )
+
+
+def _flag(raw: Mapping[str, Any], key: str, where: str) -> bool:
+    value = raw.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key} of {where} should be true or false", value=value, hint="Leave it out for false.")
+    return value
 
 
 def _moments(raw: Any, where: str) -> tuple[Moment, ...]:

@@ -13,23 +13,26 @@ if TYPE_CHECKING:
     from tidemill.evaluation.assessment import evaluate
     from tidemill.evaluation.behaviours import Behaviour
     from tidemill.evaluation.examination import Examination, examine
-    from tidemill.evaluation.promises import GateResult, Measurement, Promise, enforce, gate, measurements_of
-    from tidemill.evaluation.records import Comparison, Evaluation, Slice
+    from tidemill.evaluation.measurements import Measurement, measurements_of
+    from tidemill.evaluation.promises import GateResult, Promise, enforce, gate
+    from tidemill.evaluation.records import Comparison, Evaluation, Fairness, Slice, WeakSlice
 
 _HOMES = {
     "Behaviour": "behaviours",
     "Comparison": "records",
     "Evaluation": "records",
     "Examination": "examination",
+    "Fairness": "records",
     "GateResult": "promises",
-    "Measurement": "promises",
+    "Measurement": "measurements",
     "Promise": "promises",
     "Slice": "records",
+    "WeakSlice": "records",
     "enforce": "promises",
     "evaluate": "assessment",
     "examine": "examination",
     "gate": "promises",
-    "measurements_of": "promises",
+    "measurements_of": "measurements",
 }
 
 # No module here bears the name of a verb: importing it would put the module where the function is looked up.
@@ -39,10 +42,12 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Examination",
+    "Fairness",
     "GateResult",
     "Measurement",
     "Promise",
     "Slice",
+    "WeakSlice",
     "enforce",
     "evaluate",
     "examine",

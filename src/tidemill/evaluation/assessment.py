@@ -14,7 +14,8 @@ from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
 from tidemill.evaluation.comparing import comparisons_of
-from tidemill.evaluation.curves import precision_recall_points, roc_points, score_histogram
+from tidemill.evaluation.curves import precision_recall_points, residual_bins, roc_points, score_histogram
+from tidemill.evaluation.dependence import dependence_of
 from tidemill.evaluation.discovery import weak_slices
 from tidemill.evaluation.fairness import fairness_metrics, fairness_of
 from tidemill.evaluation.importance import permutation_importance
@@ -125,6 +126,7 @@ def evaluate(
         resamples=bootstrap,
         seed=seed,
     )
+    measured = replace(measured, dependence=dependence_of(scored, measured.importance))
     return _with_charts(measured, scored, truth, scores)
 
 
@@ -157,7 +159,9 @@ def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Float
             confusion=confusion(truth, scores, found.threshold),
         )
     told = answers_of(scores, found.task, found.classes) if found.task == "quantile" else scores.ravel()
-    return replace(found, histogram=score_histogram(np.asarray(told), None, unit=found.task == "multilabel" and unit))
+    histogram = score_histogram(np.asarray(told), None, unit=found.task == "multilabel" and unit)
+    residuals = residual_bins(truth, scores) if truth.shape == scores.shape and "mae" in metrics_of(found.task) else ()
+    return replace(found, histogram=histogram, residuals=residuals)
 
 
 def _costs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,12 +49,19 @@ def comparisons_of(
     ]
     for slicing in slices:
         for value, rows in parts_of(scored.frame, slicing):
-            at = f"{slicing} {value}"
-            duel = compare(
-                scored, scores, limit, leading, resamples, seed, rows=rows, where=at, other=against.name, kind="model"
-            )
+            part = _Part(slicing, value, rows)
+            duel = compare(scored, scores, limit, leading, resamples, seed, other=against.name, kind="model", part=part)
             found.append(duel)
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """One slice: by what the rows were cut, which part it is, and where its rows are."""
+
+    by: str
+    at: str
+    rows: Rows
 
 
 def compare(
@@ -66,16 +74,16 @@ def compare(
     *,
     other: str,
     kind: str,
-    rows: Rows | None = None,
-    where: str = "",
+    part: _Part | None = None,
 ) -> Comparison:
     """Compare with another's scores in one metric, on all rows or on some."""
+    rows, by, at = (None, "", "") if part is None else (part.rows, part.by, part.at)
     signature = scored.model.signature
     leading = metric(name, signature.task, signature.levels)
     truth, mine, theirs = (values if rows is None else values[rows] for values in (scored.truth, scored.scores, scores))
     if rows is not None and len(rows) < MIN_ROWS:
         few = Estimate(None, rows=len(rows), reason=f"fewer than {MIN_ROWS} rows")
-        return Comparison(other, kind, name, None, None, few, None, where=where)
+        return Comparison(other, kind, name, None, None, few, None, by=by, at=at)
     tested = paired_test(
         truth,
         mine,
@@ -91,7 +99,7 @@ def compare(
     value, other_value = tested.values
     better = _better(difference, greater_is_better=leading.greater_is_better)
     return Comparison(
-        other, kind, name, _known(value), _known(other_value), difference, better, tested.p_value, tested.test, where
+        other, kind, name, _known(value), _known(other_value), difference, better, tested.p_value, tested.test, by, at
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tidemill.evaluation.records import Curve, Histogram
+from tidemill.evaluation.records import Curve, Histogram, ResidualBin
 from tidemill.measures.inputs import Floats
 from tidemill.measures.ranking import precision_recall_curve, roc_curve
 
@@ -23,6 +23,21 @@ def precision_recall_points(labels: Floats, scores: Floats) -> Curve:
     """The precision-recall curve: recall and precision."""
     recall, precision, levels = precision_recall_curve(labels, scores)
     return _thinned(recall, precision, levels)
+
+
+def residual_bins(truth: Floats, scores: Floats, bins: int = 20) -> tuple[ResidualBin, ...]:
+    """Residuals (truth minus prediction) in bins of about equally many rows, by rising prediction."""
+    if not len(scores):
+        return ()
+    order = np.argsort(scores, kind="stable")
+    found = []
+    for rows in np.array_split(order, min(bins, len(scores))):
+        residuals = truth[rows] - scores[rows]
+        low, high = np.quantile(residuals, [0.1, 0.9])
+        found.append(
+            ResidualBin(len(rows), float(scores[rows].mean()), float(residuals.mean()), float(low), float(high))
+        )
+    return tuple(found)
 
 
 def score_histogram(scores: Floats, labels: Floats | None, *, unit: bool) -> Histogram:

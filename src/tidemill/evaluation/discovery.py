@@ -90,15 +90,14 @@ def weak_slices(
     rows = np.arange(len(scored.truth))
     if len(rows) > SEARCHED:
         rows = np.sort(np.random.default_rng(seed).choice(rows, SEARCHED, replace=False))
-    questions = _questions(scored, rows)
-    if not questions:
+    if not _questions(scored, rows, np.ones(len(rows), dtype=bool)):
         return ()
     smallest = max(MIN_ROWS, math.ceil(MIN_SHARE * len(rows)))
     names = [*dict.fromkeys((*_slicings(scored.frame, scored.model.signature.inputs.names), *columns))]
     tried = [_coded(scored.frame[rows], name, smallest) for name in names]
     single = [slicing for slicing in tried if slicing is not None]
-    found = _search(questions, [*single, *_pairs(single)], smallest, len(rows))
-    if questions[0].kind == "biased" and scored.scores.ndim == 1:
+    found = _search(scored, rows, [*single, *_pairs(single)], smallest)
+    if TASKS[scored.model.signature.task].classifies and scored.scores.ndim == 1:
         found += _blind(scored, rows, single, found)
     return tuple(_told(scored, entry, resamples, seed) for entry in found[:TOLD])
 
@@ -114,7 +113,8 @@ class _Found:
     p_value: float
 
 
-def _questions(scored: Scored, rows: NDArray[np.intp]) -> list[_Question]:
+def _questions(scored: Scored, rows: NDArray[np.intp], left: NDArray[np.bool_]) -> list[_Question]:
+    """What is asked of slices, where the probabilities are right on average on the rows that are left."""
     kind = TASKS[scored.model.signature.task]
     truth, scores = scored.truth[rows], scored.scores[rows]
     if not kind.classifies:
@@ -126,9 +126,9 @@ def _questions(scored: Scored, rows: NDArray[np.intp]) -> list[_Question]:
     sides = scores.ndim == 1
     if not sides:  # of many classes: is the most likely one right as often as it says?
         truth, scores = (scores.argmax(axis=1) == truth).astype(np.float64), scores.max(axis=1)
-    if truth.min() == truth.max():
+    if not left.any() or truth[left].min() == truth[left].max():
         return []
-    chances = _recalibrated(truth, scores, is_probability=scored.are_probabilities)
+    chances = _recalibrated(truth, scores, left, is_probability=scored.are_probabilities)
     spread = chances * (1 - chances)
     bias = _Question("biased", truth - chances, spread, chances, truth, np.sqrt(spread), both_sides=sides)
     tilt = 1 - 2 * chances
@@ -139,23 +139,24 @@ def _questions(scored: Scored, rows: NDArray[np.intp]) -> list[_Question]:
     return [bias, sure]
 
 
-def _recalibrated(truth: Floats, scores: Floats, *, is_probability: bool) -> Floats:
+def _recalibrated(truth: Floats, scores: Floats, left: NDArray[np.bool_], *, is_probability: bool) -> Floats:
     """Probabilities that are right on average: a logistic curve through the scores, by Newton's method."""
     if is_probability:
         clipped = np.clip(scores, 1e-6, 1 - 1e-6)
         signal = np.log(clipped / (1 - clipped))
     else:
         signal = (scores - scores.mean()) / (scores.std() or 1.0)
-    design = np.stack([np.ones(len(signal)), signal])
+    every = np.stack([np.ones(len(signal)), signal])
+    design, outcome = every[:, left], truth[left]
     weights = np.array([0.0, 1.0])
     for _ in range(25):
         chances = 1 / (1 + np.exp(-np.clip(weights @ design, -30, 30)))
         hessian = (design * (chances * (1 - chances))) @ design.T + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, design @ (truth - chances))
+        step = np.linalg.solve(hessian, design @ (outcome - chances))
         weights = weights + np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-8:
             break
-    return np.asarray(np.clip(1 / (1 + np.exp(-np.clip(weights @ design, -30, 30))), 1e-6, 1 - 1e-6))
+    return np.asarray(np.clip(1 / (1 + np.exp(-np.clip(weights @ every, -30, 30))), 1e-6, 1 - 1e-6))
 
 
 def _slicings(frame: pl.DataFrame, columns: Sequence[str]) -> Iterator[str]:
@@ -192,11 +193,12 @@ def _pairs(single: Sequence[_Slicing]) -> Iterator[_Slicing]:
         yield _Slicing((*left.names, *right.names), codes, tuple((*a, *b) for a in left.values for b in right.values))
 
 
-def _search(questions: list[_Question], slicings: list[_Slicing], smallest: int, rows: int) -> list[_Found]:
+def _search(scored: Scored, rows: NDArray[np.intp], slicings: list[_Slicing], smallest: int) -> list[_Found]:
     """Take the clearest slice, leave its rows out, search again."""
     found: list[_Found] = []
-    left = np.ones(rows, dtype=bool)
+    left = np.ones(len(rows), dtype=bool)
     while len(found) < TOLD:
+        questions = _questions(scored, rows, left)
         tried = [
             entry for slicing in slicings for asked in questions for entry in _tried(asked, slicing, left, smallest)
         ]

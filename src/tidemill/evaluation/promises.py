@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from tidemill.core.errors import GateError, UsageError
 from tidemill.design.requirements import MOMENTS, Moment, Requirement, at_moments
-from tidemill.measures.intervals import Estimate
+from tidemill.evaluation.measurements import Measurement, measurements_of
 
 Status = Literal["passed", "failed", "not measured"]
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One number that was measured at a moment, with its interval where there is one."""
-
-    moment: Moment
-    metric: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    rows: int = 0
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +32,8 @@ class Promise:
         Whether the whole interval is on the same side of the bound as the value.
     reason
         Why it was not measured.
+    against, where, at
+        With whom the model was compared, by what the rows were cut, and the part that is told: the worst.
     """
 
     name: str
@@ -59,6 +49,9 @@ class Promise:
     margin: float | None = None
     certain: bool = False
     reason: str = ""
+    against: str = ""
+    where: str = ""
+    at: str = ""
 
     @property
     def sentence(self) -> str:
@@ -68,7 +61,8 @@ class Promise:
             return f"{where} was not measured: {self.reason}"
         spread = f" [{self.low:.4g}, {self.high:.4g}]" if self.low is not None and self.high is not None else ""
         verdict = "holds with" if self.margin >= 0 else "is broken by"
-        return f"{where} {verdict} {abs(self.margin):.4g}: measured {self.value:.4g}{spread}"
+        worst = f" on {self.where} {self.at}" if self.at else ""
+        return f"{where} {verdict} {abs(self.margin):.4g}{worst}: measured {self.value:.4g}{spread}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +97,12 @@ def _check(promise: Promise) -> dict[str, Any]:
         "passed": promise.status == "passed",
         **{key: getattr(promise, key) for key in kept},
     }
+
+
+def promise_of(kept: Mapping[str, Any]) -> Promise:
+    """A promise from the mapping that a record keeps of it; what it does not know is left out."""
+    known = {field.name for field in fields(Promise)}
+    return Promise(**{key: value for key, value in kept.items() if key in known})
 
 
 def gate(moments: Moment | Iterable[Moment], requirements: Iterable[Requirement], reports: Any) -> GateResult:
@@ -160,69 +160,78 @@ measured: no report of test. Improve the model or measure what is missing; chang
     )
 
 
-def measurements_of(reports: Any) -> tuple[Measurement, ...]:
-    """All numbers in some reports.
-
-    Parameters
-    ----------
-    reports
-        A `Measurement`; anything with ``moment`` and ``metrics`` (an `Evaluation`, an `Examination`, a package, or a
-        mapping with these keys), where metrics are by name estimates or numbers; or an iterable of these.
-    """
-    if isinstance(reports, Measurement):
-        return (reports,)
-    moment, metrics = _of(reports, "moment"), _of(reports, "metrics")
-    if moment is not None and isinstance(metrics, Mapping):
-        return tuple(_measurement(moment, name, value) for name, value in metrics.items())
-    if isinstance(reports, Iterable) and not isinstance(reports, str | Mapping):
-        return tuple(found for report in reports for found in measurements_of(report))
-    raise UsageError(
-        "this holds no measurements", value=type(reports).__name__, hint="Give what evaluate, test or package returned."
-    )
-
-
-def _of(report: Any, key: str) -> Any:
-    return report.get(key) if isinstance(report, Mapping) else getattr(report, key, None)
-
-
-def _measurement(moment: Moment, name: str, value: Any) -> Measurement:
-    if isinstance(value, Estimate):
-        return Measurement(moment, name, value.value, value.low, value.high, value.rows, value.reason)
-    if isinstance(value, Mapping):
-        keys = ("value", "low", "high", "rows", "reason")
-        return Measurement(moment, name, **{key: value[key] for key in keys if key in value})
-    number = None if value is None or value != value else float(value)
-    return Measurement(moment, name, number, reason="" if number is not None else "not defined")
-
-
 def _promise(moment: Moment, found: Requirement, measured: tuple[Measurement, ...]) -> Promise:
     here = [entry for entry in measured if entry.moment == moment]
-    fitting = [entry for entry in here if entry.metric == found.metric]
-    valued = [entry for entry in fitting if entry.value is not None]
+    fitting = [entry for entry in here if _fits(entry, found)]
+    valued = [entry for entry in fitting if _value(entry, found) is not None]
+    blank = Promise(
+        found.name, found.statement, moment, found.metric, found.bound, "not measured", against=found.better_than
+    )
     if not valued:
-        reason = (
-            fitting[-1].reason
-            if fitting
-            else f"no report of {moment}"
-            if not here
-            else f"the reports of {moment} do not measure it"
-        )
-        return Promise(found.name, found.statement, moment, found.metric, found.bound, "not measured", reason=reason)
-    worst = min(valued, key=lambda entry: found.margin(float(entry.value or 0.0)))
-    value = float(worst.value or 0.0)
-    margin = found.margin(value)
-    ends = [found.margin(end) >= 0 for end in (worst.low, worst.high) if end is not None]
-    return Promise(
-        name=found.name,
-        statement=found.statement,
-        moment=moment,
-        metric=found.metric,
-        bound=found.bound,
+        return replace(blank, where=found.slice, reason=_why_not(moment, found, here, fitting))
+    worst = min(valued, key=lambda entry: _margin(entry, found))
+    value, margin = _value(worst, found), _margin(worst, found)
+    ends = [found.margin(end) >= 0 for end in _ends(worst, found)]
+    if found.certain and len(ends) < 2:
+        return replace(blank, where=found.slice, reason=worst.reason or "it has no interval, and must be certain")
+    return replace(
+        blank,
         status="passed" if margin >= 0 else "failed",
         value=value,
-        low=worst.low,
-        high=worst.high,
+        low=next(iter(_ends(worst, found)), None),
+        high=next(iter(reversed(_ends(worst, found))), None),
         rows=worst.rows,
         margin=margin,
         certain=len(ends) == 2 and all(end == (margin >= 0) for end in ends),
+        where=worst.where,
+        at=worst.at,
     )
+
+
+def _fits(entry: Measurement, found: Requirement) -> bool:
+    if entry.metric != found.metric or entry.where != found.slice:
+        return False
+    wanted = found.better_than
+    if not wanted or not entry.against:
+        return not wanted and not entry.against
+    kind = {"champion": "model", "baseline": "baseline", "baselines": "baseline"}.get(wanted)
+    return entry.kind == kind if kind else entry.against == wanted
+
+
+def _scale(entry: Measurement, found: Requirement) -> float | None:
+    """What the measured number is divided by; None when it cannot be."""
+    if not found.relative:
+        return 1.0
+    return abs(entry.base) if entry.base else None
+
+
+def _value(entry: Measurement, found: Requirement) -> float | None:
+    scale = _scale(entry, found)
+    return None if entry.value is None or scale is None else entry.value / scale
+
+
+def _ends(entry: Measurement, found: Requirement) -> list[float]:
+    scale = _scale(entry, found)
+    return [] if scale is None else [end / scale for end in (entry.low, entry.high) if end is not None]
+
+
+def _margin(entry: Measurement, found: Requirement) -> float:
+    """How far inside the bounds the value is, or the worse end of its interval where that must be."""
+    value = _value(entry, found)
+    ends = _ends(entry, found) if found.certain else []
+    return min(found.margin(number) for number in (*ends, *([] if value is None else [value])))
+
+
+def _why_not(moment: Moment, found: Requirement, here: list[Measurement], fitting: list[Measurement]) -> str:
+    if fitting:
+        return fitting[-1].reason or "the other's value is zero"
+    if not here:
+        return f"no report of {moment}"
+    if found.better_than:
+        return f"no report of {moment} compares it with {found.better_than}: pass the model as against="
+    if found.slice:
+        return f'the reports of {moment} do not measure it by {found.slice}: pass slices=["{found.slice}"]'
+    names = dict.fromkeys(entry.metric for entry in here if not entry.against and not entry.where)
+    near = get_close_matches(found.metric, names, n=1, cutoff=0.7)
+    said = f"the reports of {moment} do not measure it"
+    return f"{said}; they measure {near[0]!r}" if near else said

@@ -50,8 +50,8 @@ class Comparison:
     p_value, test
         How likely such a difference is by chance when there is none, and by which paired test; None and empty where
         there was none.
-    where
-        The slice that was compared, such as ``"carrier UA"``; empty for all rows.
+    by, at
+        The slice that was compared, such as ``"carrier"`` and ``"UA"``; empty for all rows.
     """
 
     other: str
@@ -63,7 +63,8 @@ class Comparison:
     better: bool | None
     p_value: float | None = None
     test: str = ""
-    where: str = ""
+    by: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,27 @@ class Importance:
 
 
 @dataclass(frozen=True, slots=True)
+class ResidualBin:
+    """Rows with similar predicted numbers: how far the truth is above the prediction, as mean and middle 80 %."""
+
+    rows: int
+    predicted: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """The mean answer when an input has each of some values and all else stays (Friedman, 2001)."""
+
+    column: str
+    values: tuple[str, ...]
+    answers: tuple[float, ...]
+    is_number: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CostReport:
     """Cost per 1000 rows: at the model's threshold, at the cheapest one on these rows, acting never and always."""
 
@@ -226,6 +248,10 @@ class Evaluation:
         For each declared attribute how its groups compare.
     importance
         By column, most important first.
+    dependence
+        How the answer depends on the most important ones, where there is one answer per row.
+    residuals
+        Of predicted numbers, by rising prediction.
     unlabelled
         Rows that were left out since their label is missing.
     resamples, seed
@@ -253,6 +279,8 @@ class Evaluation:
     weak: tuple[WeakSlice, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     importance: tuple[Importance, ...] = ()
+    dependence: tuple[Dependence, ...] = ()
+    residuals: tuple[ResidualBin, ...] = ()
     unlabelled: int = 0
     resamples: int = 0
     seed: int = 0

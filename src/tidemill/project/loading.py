@@ -117,8 +117,10 @@ def _check_shapes(merged: Mapping[str, Any], file: Path | None) -> None:
         if not isinstance(body.get("metric"), str):
             raise _incomplete(file, f"requirements.{name}", 'names no metric: write metric = "…"', body)
         bounds = [body[key] for key in ("at_least", "at_most") if key in body]
-        if not bounds or not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in bounds):
-            raise _incomplete(file, f"requirements.{name}", "needs at_least or at_most with a number", body)
+        numbers = all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in bounds)
+        if not numbers or not (bounds or "better_than" in body):
+            needed = "needs at_least or at_most with a number, or better_than"
+            raise _incomplete(file, f"requirements.{name}", needed, body)
     for name, body in merged["sources"].items():
         if not isinstance(body.get("uri"), str) or not body["uri"]:
             raise _incomplete(file, f"sources.{name}", 'says not where the data is: write uri = "…"', body)

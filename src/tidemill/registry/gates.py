@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from tidemill.design.requirements import Moment, Requirement
-from tidemill.evaluation.promises import GateResult, Measurement, Promise, gate, measurements_of
+from tidemill.evaluation.measurements import Measurement, measurements_of
+from tidemill.evaluation.promises import GateResult, Promise, gate
 from tidemill.packaging.package import plain
 
 #: When a requirement must have held before a version is promoted.
@@ -52,5 +53,14 @@ def examined(record: Mapping[str, Any], requirements: Iterable[Requirement]) -> 
 
 def _measurement(promise: Promise) -> Measurement:
     return Measurement(
-        promise.moment, promise.metric, promise.value, promise.low, promise.high, promise.rows, promise.reason
+        promise.moment,
+        promise.metric,
+        promise.value,
+        promise.low,
+        promise.high,
+        promise.rows,
+        promise.reason,
+        against=promise.against,
+        where=promise.where,
+        at=promise.at,
     )

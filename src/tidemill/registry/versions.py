@@ -12,7 +12,7 @@ from tidemill.core.ids import new_id
 from tidemill.core.records import Alias, Artifact, ModelVersion
 from tidemill.design.requirements import Requirement
 from tidemill.engine.materialisers import Draft
-from tidemill.evaluation.promises import Measurement
+from tidemill.evaluation.measurements import Measurement
 from tidemill.packaging.materialiser import PackageMaterialiser
 from tidemill.packaging.package import Package
 from tidemill.registry.gates import gate_record, measurements_in, recorded_measurements

@@ -15,6 +15,7 @@ from tidemill.core.errors import CancelledError, NotFoundError, UsageError
 from tidemill.core.records import Execution
 from tidemill.engine import RunResult
 from tidemill.engine.rerun import rerun_step
+from tidemill.evaluation.promises import promise_of
 from tidemill.project import open_project_store, use_project
 from tidemill.store import Store, executions, models, runs
 
@@ -92,7 +93,7 @@ def _show_gates(store: Store, run_id: str) -> None:
     for version in found:
         promises = version.gate.get("promises", ())
         broken = [promise for promise in promises if promise["status"] != "passed"]
-        named = "; ".join(f"{p['name']} ({p['bound']} at {p['moment']}) {p['status']}" for p in broken)
+        named = "; ".join(promise_of(promise).sentence for promise in broken)
         word = (named or "passed") if promises else "no requirements"
         click.echo(f"  {version.model}@{version.version}: gate {word}")
 

@@ -84,6 +84,32 @@ def lines(
     return _spec(rows, {"layer": layers}, width=300, height=260)
 
 
+def ranges(rows: Rows, *, x: str, y: str, x_title: str, y_title: str, diagonal: bool = False) -> Spec:
+    """A dot per row at (`x`, `y`) with a bar from its ``low`` to its ``high``, and a line through the dots.
+
+    A grey line marks where both are equal, or else where `y` is zero.
+    """
+    across = {"field": x, "type": "quantitative", "title": x_title, "scale": {"zero": False}}
+    up = {"type": "quantitative", "title": y_title}
+    marks = [{"a": 0, "b": 0}, {"a": 1, "b": 1}] if diagonal else [{"a": row[x], "b": 0} for row in rows]
+    layers: list[Spec] = [
+        {
+            "data": {"values": marks},
+            "mark": {"type": "line", "color": MUTED, "strokeDash": [4, 3], "strokeWidth": 1},
+            "encoding": {"x": {"field": "a", "type": "quantitative"}, "y": {"field": "b", "type": "quantitative"}},
+        },
+        {
+            "mark": {"type": "rule", "color": TIDE, "strokeWidth": 2, "opacity": 0.5},
+            "encoding": {"x": across, "y": {"field": "low", **up}, "y2": {"field": "high"}},
+        },
+        {
+            "mark": {"type": "line", "color": TIDE, "point": {"filled": True, "size": 40, "color": TIDE}},
+            "encoding": {"x": across, "y": {"field": y, **up}},
+        },
+    ]
+    return _spec(rows, {"layer": layers}, width=300, height=260)
+
+
 def bars(rows: Rows, *, label: str, value: str, title: str, width: int = 420, highlight: str | None = None) -> Spec:
     """A horizontal bar per row, in the given order; rows whose field `highlight` is true stand out."""
     encoding: Spec = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidemill.core.records import ModelVersion
-from tidemill.evaluation import Comparison, Evaluation, Examination, Slice
+from tidemill.evaluation import Behaviour, Evaluation, Examination, Slice
 from tidemill.measures.intervals import Estimate
-from tidemill.server.report import charts
-from tidemill.server.report.page import Section, figure, row, table, tag
+from tidemill.server.report import charts, evaluation_parts
+from tidemill.server.report.page import Html, Section, figure, row, table, tag
 from tidemill.training import Study
 
 _SLICES_SHOWN = 24
@@ -39,15 +39,32 @@ def study(found: Study) -> Section:
 def evaluation(found: Evaluation, title: str = "Evaluation on validation rows") -> Section:
     """Metrics with intervals, baselines, curves, costs, slices and importance."""
     leading, first = next(iter(found.metrics.items()))
-    parts = [row(_metrics(found.metrics), _comparisons(found.comparisons))]
-    if found.roc.x:
-        parts.append(row(_roc(found), _calibration(found)))
+    plain = {name: value for name, value in found.metrics.items() if not name.startswith("fairness.")}
+    parts = [_metrics(plain), evaluation_parts.comparisons(found.comparisons)]
+    if found.roc.x and found.metrics[leading].value is not None:
+        parts += [
+            row(_roc(found), _calibration(found)),
+            row(evaluation_parts.gains(found), evaluation_parts.cost_curve(found)),
+        ]
+    if found.residuals:
+        parts.append(evaluation_parts.residuals(found))
+    if found.confusion_matrix:
+        parts.append(evaluation_parts.classes(found))
     if found.importance:
-        parts.append(_importance(found))
+        parts += [_importance(found), evaluation_parts.dependence(found)]
+    parts.append(evaluation_parts.weak(found.weak))
+    parts += map(evaluation_parts.groups, found.fairness)
     parts += [_slices(by, [s for s in found.slices if s.by == by], leading, first) for by in _bys(found.slices)]
     if found.costs is not None:
         parts.append(_costs(found))
-    base = "" if found.base_rate is None else f", base rate {found.base_rate:.1%}"
+    rate = found.base_rate
+    base = (
+        ""
+        if rate is None
+        else f", base rate {rate:.1%}"
+        if found.confusion
+        else f", {found.target} {rate:.4g} on average"
+    )
     summary = f"{found.rows:,} rows{base}. {leading} {_interval(first)}."
     return Section(title, "".join(parts), summary=summary)
 
@@ -55,12 +72,28 @@ def evaluation(found: Evaluation, title: str = "Evaluation on validation rows") 
 def examination(found: Examination) -> Section:
     """The independent test: the evaluation on untouched rows, and the behaviour checks."""
     section = evaluation(found.evaluation, "Independent test")
-    rows = [
-        (tag("passed", "good") if b.passed else tag("failed", "bad"), b.name, b.expected, b.measured, b.bound, b.detail)
-        for b in found.behaviours
-    ]
-    checks = table(["", "check", "expected", "measured", "bound", ""], rows, numeric=["measured", "bound"])
-    return Section(section.title, f"{section.body}<h3>Behaviour</h3>{checks}", summary=section.summary)
+    rows = [(_mark(b), b.name, b.expected, b.measured, b.bound, b.failed or "", b.detail) for b in found.behaviours]
+    headers = ["", "check", "expected", "measured", "bound", "rows", ""]
+    checks = table(headers, rows, numeric=["measured", "bound", "rows"])
+    examples = "".join(_examples(b) for b in found.behaviours if b.examples)
+    speed = (
+        table(["on the package", "measured"], list(found.speed.items()), numeric=["measured"]) if found.speed else ""
+    )
+    touched = next((b.detail for b in found.behaviours if b.kind == "independence" and not b.passed), "")
+    summary = f"{section.summary} {touched[:1].upper()}{touched[1:]}." if touched else section.summary
+    return Section(section.title, f"{section.body}<h3>Behaviour</h3>{checks}{examples}{speed}", summary=summary)
+
+
+def _mark(behaviour: Behaviour) -> Html:
+    if behaviour.passed:
+        return tag("passed", "good")
+    return tag("failed", "bad") if behaviour.severity == "error" else tag("warning", "warn")
+
+
+def _examples(behaviour: Behaviour) -> str:
+    names = list(dict.fromkeys(name for example in behaviour.examples for name in example))
+    rows = [[example.get(name, "") for name in names] for example in behaviour.examples]
+    return table([f"{behaviour.name}: {names[0]}", *names[1:]], rows)
 
 
 def version(found: ModelVersion) -> Section:
@@ -102,13 +135,6 @@ def _metrics(metrics: Mapping[str, Estimate]) -> str:
     return table(["metric", "value", "low", "high"], rows, numeric=["value", "low", "high"])
 
 
-def _comparisons(comparisons: Sequence[Comparison]) -> str:
-    words = {True: tag("better", "good"), False: tag("worse", "bad"), None: tag("no difference", "plain")}
-    rows = [(c.other, c.metric, c.other_value, c.difference.value, words[c.better]) for c in comparisons]
-    headers = ["against", "metric", "its value", "difference", ""]
-    return table(headers, rows, numeric=["its value", "difference"]) if rows else ""
-
-
 def _roc(found: Evaluation) -> str:
     points = [{"x": x, "y": y} for x, y in zip(found.roc.x, found.roc.y, strict=True)]
     spec = charts.lines(
@@ -118,8 +144,10 @@ def _roc(found: Evaluation) -> str:
 
 
 def _calibration(found: Evaluation) -> str:
-    points = [{"x": item.predicted, "y": item.observed} for item in found.calibration]
-    spec = charts.lines(points, x="x", y="y", x_title="predicted probability", y_title="what happened", diagonal=True)
+    if not found.calibration:
+        return "<p>The scores are no probabilities, so there is no calibration to show.</p>"
+    points = [{"x": b.predicted, "y": b.observed, "low": b.low, "high": b.high} for b in found.calibration]
+    spec = charts.ranges(points, x="x", y="y", x_title="predicted probability", y_title="what happened", diagonal=True)
     return figure(spec, "Calibration: is a predicted 30 % a 30 %?")
 
 

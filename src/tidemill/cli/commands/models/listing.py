@@ -13,6 +13,7 @@ from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, moment, number, table
 from tidemill.core.errors import NotFoundError
 from tidemill.core.records import AuditEvent, ModelVersion, RegisteredModel
+from tidemill.evaluation.promises import promise_of
 from tidemill.registry import list_models, list_versions, resolve
 from tidemill.registry.approval import approvals_of
 from tidemill.registry.history import model_history
@@ -133,8 +134,8 @@ def show(setup: Setup, reference: str) -> None:
     click.echo("\n" + (table(["metric", "value"], metrics) if metrics else "no metrics were registered with it"))
     promises = version.gate.get("promises", ())
     if promises:
-        rows = [promise_row(promise) for promise in promises]
-        click.echo(f"\ngate: {gate_word(version)}\n" + table(["requirement", "bound", "at", "measured", ""], rows))
+        lines = [f"  {promise_of(promise).sentence}" for promise in promises]
+        click.echo("\n".join([f"\ngate: {gate_word(version)}", *lines]))
     if approvals:
         rows = [
             (one.actor, one.alias or "any", moment(one.at), one.note, "" if stands else "void: other numbers since")
