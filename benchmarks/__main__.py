@@ -19,6 +19,7 @@ BENCHMARKS = {
     "profile": ("benchmarks.profile.compare", "what a look at a table costs, beside a profiler"),
     "contract": ("benchmarks.contract.compare", "what checking a table costs, beside other validators"),
     "sources": ("benchmarks.sources.compare", "reading a CSV file and a table of PostgreSQL, beside Polars"),
+    "tuning": ("benchmarks.tuning.compare", "what a trial costs beyond its work, beside Optuna"),
     "labelling": ("benchmarks.labelling.compare", "a page, the next task and a label among 100,000 tasks"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),
 }
