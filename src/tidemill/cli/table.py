@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "cancel": Entry("cancel", "Ask a run to stop."),
     },
     "Models": {
+        "studies": Entry("studies", "List and show the studies of tuning."),
         "models": Entry("models", "List, show, promote and roll back model versions."),
         "reproduce": Entry("reproduce", "Make a model version again, and say whether it is the same."),
         "serve": Entry("serve", "Serve models over HTTP."),

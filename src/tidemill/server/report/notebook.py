@@ -48,7 +48,12 @@ def exploration(found: Exploration) -> str:
         parts.append(_folded("Associations", relation_parts.associations(found.associations, {}, mapped=False)))
     if found.drift:
         parts.append(_folded("Other parts", relation_parts.drift(found.drift, {})))
-    return f'<div class="{_BOX}"><style>{_style()}</style>{"".join(parts)}</div>'
+    return boxed("".join(parts))
+
+
+def boxed(body: str) -> str:
+    """HTML as a box whose rules are for itself alone."""
+    return f'<div class="{_BOX}"><style>{_style()}</style>{body}</div>'
 
 
 def _folded(title: str, body: str, *, is_open: bool = False) -> str:
