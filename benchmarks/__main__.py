@@ -20,6 +20,7 @@ BENCHMARKS = {
     "large": ("benchmarks.large.compare", "a look at a table of 5 GiB within 2 GiB of memory"),
     "contract": ("benchmarks.contract.compare", "what checking a table costs, beside other validators"),
     "sources": ("benchmarks.sources.compare", "reading a CSV file and a table of PostgreSQL, beside Polars"),
+    "tuning": ("benchmarks.tuning.compare", "what a trial costs beyond its work, beside Optuna"),
     "labelling": ("benchmarks.labelling.compare", "a page, the next task and a label among 100,000 tasks"),
     "evaluation": (
         "benchmarks.evaluation.compare",

@@ -175,7 +175,8 @@ def _load_main(path: str | None) -> ModuleType:
     for value in vars(module).values():
         if getattr(value, "__module__", None) == MAIN and isinstance(value, type | FunctionType):
             value.__module__ = "__main__"
-    sys.modules["__main__"] = module
+    # If the script has imported multiprocessing, that has put the program that runs here in the place of the script.
+    sys.modules["__main__"] = sys.modules[MAIN] = module
     return module
 
 

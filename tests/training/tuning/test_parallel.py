@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -88,3 +90,38 @@ def test_what_a_worker_cannot_find_is_refused_before_the_first_trial(builds, can
         search(lambda params: builds.Cut(**params), cancer)
     with pytest.raises(UsageError, match="at least one trial runs at a time: 0"):
         search(builds.cut, cancer, parallel=0)
+
+
+SCRIPT = """
+import multiprocessing  # it renames the main module when it is imported
+
+import polars as pl
+import tidemill as tm
+
+
+class Above:
+    def __init__(self, cut):
+        self.cut = cut
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return X[:, 0] > self.cut
+
+
+def build(params):
+    return Above(**params)
+
+
+if __name__ == "__main__":
+    data = tm.split(pl.DataFrame({"x": range(100), "late": [v > 60 for v in range(100)]}), tm.by_share(), "late")
+    found = tm.tune(build, {"cut": tm.uniform(0, 100)}, data, metric="accuracy", trials=6, parallel=2)
+    print([trial.state for trial in found.trials])
+"""
+
+
+def test_a_script_tunes_in_parallel_what_it_defines(tmp_path):
+    (tmp_path / "hunt.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "hunt.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(["complete"] * 6), done.stderr

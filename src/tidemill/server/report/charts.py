@@ -166,6 +166,11 @@ def points(rows: Rows, *, x: str, y: str, x_title: str, y_title: str) -> Spec:
     return _spec(rows, {"layer": layers}, width=420, height=200)
 
 
+def drawn(rows: Rows, body: Spec, *, width: int, height: Any) -> Spec:
+    """A chart of one's own (`body`: mark and encoding, or layers) over rows, in the style of the others."""
+    return _spec(rows, body, width=width, height=height)
+
+
 def to_svg(spec: Spec) -> str | None:
     """The chart as an SVG element, or None when the ``[report]`` extra is not installed."""
     try:

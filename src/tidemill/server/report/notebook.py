@@ -55,7 +55,7 @@ def exploration(found: Exploration) -> str:
         parts.append(_folded("Associations", relation_parts.associations(found.associations, {}, mapped=False)))
     if found.drift:
         parts.append(_folded("Other parts", relation_parts.drift(found.drift, {})))
-    return _boxed(parts)
+    return boxed("".join(parts))
 
 
 def result(record: Any) -> str:
@@ -64,7 +64,7 @@ def result(record: Any) -> str:
     parts = [f"<p><strong>{said(shown.headline, _SENTENCE)}</strong></p>", *map(_listing, shown.listings)]
     parts += [f"<p>{said(note, _SENTENCE)}</p>" for note in shown.notes]
     parts += [f"<p class=do>→ {said(text, _SENTENCE)}</p>" for text in shown.next]
-    return _boxed(parts)
+    return boxed("".join(parts))
 
 
 def _listing(listing: Listing) -> str:
@@ -82,8 +82,9 @@ def _cell(text: str, place: int, listing: Listing) -> Html:
     return Html(said(text))
 
 
-def _boxed(parts: list[str]) -> str:
-    return f'<div class="{_BOX}"><style>{_style()}</style>{"".join(parts)}</div>'
+def boxed(body: str) -> str:
+    """HTML as a box whose rules are for itself alone."""
+    return f'<div class="{_BOX}"><style>{_style()}</style>{body}</div>'
 
 
 def _folded(title: str, body: str, *, is_open: bool = False) -> str:

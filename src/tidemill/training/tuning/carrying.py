@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -15,6 +15,7 @@ from tidemill.core.tasks import TASKS, Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.split import Splits
 from tidemill.engine.key import value_digest
+from tidemill.measures.intervals import Estimate
 from tidemill.project import current_project
 from tidemill.training.estimators import Build
 from tidemill.training.frameworks import Fitting
@@ -71,9 +72,18 @@ def carry_out(
     name: str | None,
     resume: bool | None = None,
     is_kept: bool = True,
-    told: Callable[[Trial], None] | None = None,
+    judge: Callable[[], Estimate] | None = None,
 ) -> Study:
     """Search on the training and validation rows of a split, and say what was found.
+
+    Parameters
+    ----------
+    plan, data, name, resume
+        As for `tune`.
+    is_kept
+        Whether it may be kept in the store.
+    judge
+        Called when the search is done: what the whole procedure is worth.
 
     Raises
     ------
@@ -106,10 +116,13 @@ def carry_out(
             keep(name, title, _parts(plan, data), _about(plan, metrics, measured), resume=resume) if is_kept else None
         )
         with _Closing(kept) as closing, _runner(plan, trying, folds) as runner:
-            search = Search(asking, runner, metrics, kept, plan.budget, told)
+            search = Search(asking, runner, metrics, kept, plan.budget)
             study = _study(plan, title, metrics, search.run(), len(folds[0].truth))
             study = replace(study, importance=asking.importance(plan.seed), number=kept.number if kept else 0)
-            closing.study = replace(study, notes=(*notes, *_notes(asking, kept)))
+            study = replace(study, notes=(*notes, *_notes(asking, kept)))
+            if judge is not None and study.ended != "interrupted":
+                study = replace(study, outer=judge())
+            closing.study = study
     return closing.study
 
 
@@ -285,6 +298,7 @@ def _found(study: Study) -> dict[str, Any]:
         "ended": study.ended,
         "rows": study.rows,
         "notes": list(study.notes),
+        "outer": None if study.outer is None else asdict(study.outer),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,18 +19,17 @@ from tidemill.training.preparing import Prepared
 from tidemill.training.targets import facts_of, target_values
 from tidemill.training.tuning.carrying import Plan, carry_out
 from tidemill.training.tuning.folds import folds_of, outer_estimate
-from tidemill.training.tuning.records import Trial
 from tidemill.training.tuning.trying import Trying, value_of
 
 #: Folds of each inner search where the caller does not say.
 INNER = 3
 
 
-def judged(plan: Plan, data: Splits, *, told: Callable[[Trial], None] | None = None) -> Estimate:
+def judged(plan: Plan, data: Splits) -> Estimate:
     """What the search, repeated on each outer fold, reaches in the leading metric on rows that it never saw.
 
     The best parameters of each inner search are fitted once more, with early stopping on rows of the inner folds, and
-    asked about the outer rows; nothing of these is looked at before.
+    asked about the outer rows; nothing of these is looked at before. A study that is stopped here is stopped whole.
 
     Raises
     ------
@@ -41,7 +40,9 @@ def judged(plan: Plan, data: Splits, *, told: Callable[[Trial], None] | None = N
     values, held, trained = [], [], []
     for place, fold in enumerate(folds_of(data, plan.outer or 0, seed=plan.seed)):
         rest = replace(fold, validation=fold.train.clear())
-        study = carry_out(inner, rest, name=f"outer fold {place}", is_kept=False, told=told)
+        study = carry_out(inner, rest, name=f"outer fold {place}", is_kept=False)
+        if study.ended == "interrupted":
+            raise KeyboardInterrupt
         last = folds_of(rest, inner.folds or INNER, seed=plan.seed)[-1]
         prepared = inner.prepared(last)
         trying = Trying(plan.build, prepared.task, {study.metric: study.greater_is_better}, plan.costs or {})

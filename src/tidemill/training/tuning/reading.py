@@ -10,6 +10,7 @@ from tidemill.core.errors import NotFoundError
 from tidemill.core.records import Context
 from tidemill.engine import parameters
 from tidemill.engine.lease import owner_state
+from tidemill.measures.intervals import Estimate
 from tidemill.store import Store, contexts, studies
 from tidemill.store.database import Transaction
 from tidemill.training.tuning.records import Study, Trial
@@ -174,5 +175,6 @@ def _study(context: Context, trials: tuple[Trial, ...]) -> Study:
         space=about["space"],
         ended=about.get("ended", "interrupted"),
         notes=tuple(about.get("notes", ())),
+        outer=Estimate(**about["outer"]) if about.get("outer") else None,
         number=int(context.name),
     )

@@ -161,8 +161,8 @@ def tune(
     )
     if outer is None:
         return carry_out(plan, data, name=name, resume=resume)
-    study = carry_out(replace(plan, folds=folds or INNER), data, name=name, resume=resume)
-    return replace(study, outer=judged(plan, data)) if study.ended != "interrupted" else study
+    nested = replace(plan, folds=folds or INNER)
+    return carry_out(nested, data, name=name, resume=resume, judge=lambda: judged(nested, data))
 
 
 def _check_budget(trials: int, timeout: float | None, parallel: int) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import PipelineError, UsageError
+from tidemill.core.errors import ModelError, PipelineError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.engine.context import record
 from tidemill.engine.executors import WorkerExecutor
 from tidemill.engine.references import reference
-from tidemill.engine.tasks import StepResult, StepTask
+from tidemill.engine.tasks import StepFailure, StepResult, StepTask
 from tidemill.project import current_project
 from tidemill.store.artifacts import open_artifacts
 from tidemill.training.frameworks import Fitting
@@ -135,10 +135,20 @@ def _picked_up(folder: str, count: int) -> list[Fitting]:
 
 def _pass_on(sent: Future[StepResult], done: Future[Outcome]) -> None:
     failure = None if sent.cancelled() else sent.exception()
+    if failure is None:
+        result = sent.result()
+        failure = _not_the_trials(result.error)
     if failure is not None:
         done.set_exception(failure)
     else:
-        done.set_result(_outcome(sent.result()))
+        done.set_result(_outcome(result))
+
+
+def _not_the_trials(error: StepFailure | None) -> BaseException | None:
+    """What went wrong before the trial began, such as a worker that does not find `build`: others would fail too."""
+    if error is None or error.kind != "tidemill":
+        return None
+    return error.exception or ModelError(f"{error.type}: {error.message}", hint="Leave parallel out to try it here.")
 
 
 def _outcome(result: StepResult) -> Outcome:

@@ -144,12 +144,6 @@ def show(setup: Setup, reference: str) -> None:
         click.echo("\n" + table(["approved by", "as", "at (UTC)", "note", ""], rows))
 
 
-def promise_row(promise: Mapping[str, Any]) -> tuple[str, ...]:
-    """A line of the gate's table."""
-    measured = "not measured" if promise["value"] is None else f"{promise['value']:.6g}"
-    return promise["name"], promise["bound"], promise["moment"], measured, promise["status"]
-
-
 @command.command(name="history", short_help="Show what happened to a model or a version, newest first.")
 @click.argument("reference")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
