@@ -29,7 +29,8 @@ def build(params):
 @tm.step
 def search(trials: int) -> tm.Study:
     data = tm.split(pl.DataFrame({"x": range(200), "late": [v > 60 for v in range(200)]}), tm.by_share(), "late")
-    return tm.tune(build, {"cut": tm.uniform(0, 200), "idle": tm.integers(1, 9)}, data, metric="accuracy", trials=trials)
+    space = {"cut": tm.uniform(0, 200), "idle": tm.integers(1, 9)}
+    return tm.tune(build, space, data, metric="accuracy", trials=trials)
 
 
 @tm.pipeline

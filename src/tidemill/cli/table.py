@@ -37,7 +37,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Models": {
         "models": Entry("models", "List, compare, promote, approve, describe and archive model versions."),
         "studies": Entry("studies", "List and show the studies of tuning."),
-        "models": Entry("models", "List, show, promote and roll back model versions."),
         "reproduce": Entry("reproduce", "Make a model version again, and say whether it is the same."),
         "webhooks": Entry("webhooks", "Tell webhooks what happened to models."),
         "serve": Entry("serve", "Serve models over HTTP."),

@@ -34,8 +34,8 @@ _NEEDED: Mapping[str, type] = {
     "format": int, "name": str, "framework": str, "signature": dict, "encoding": list, "cleaning": list, "files": dict,
 }  # fmt: skip
 _OPTIONAL: Mapping[str, type] = {
-    "calibration": dict, "contract": dict, "engines": dict, "example": dict, "measured": dict, "metadata": dict, "metrics": dict,
-    "params": dict, "parity": dict, "profile": dict, "takes_missing": bool, "versions": dict,
+    "calibration": dict, "contract": dict, "engines": dict, "example": dict, "measured": dict, "metadata": dict,
+    "metrics": dict, "params": dict, "parity": dict, "profile": dict, "takes_missing": bool, "versions": dict,
 }  # fmt: skip
 #: A manifest of thousands of features with a thousand categories each has 30 MB.
 _LARGEST = 256 << 20
