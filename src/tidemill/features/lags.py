@@ -21,6 +21,7 @@ LAST, SEASON = "__last", "__season"
 _GAP = re.compile(r"(?:[1-9]\d*(?:mo|y|q|w|d|h|m|s))+")
 #: Fewer matches than this among the rows that could have one: the times of the series are not on a grid.
 _LEAST_MATCHED = 0.5
+_SEASONS = 1_000
 
 Gap = str | int
 
@@ -202,6 +203,8 @@ def _seasons(frame: pl.DataFrame, time: str, season: Gap, known: pl.Series) -> p
     back = 1
     while late.any():
         back += 1
+        if back > _SEASONS:
+            raise UsageError("the season is far shorter than the horizon", value=season, hint="Is it the right unit?")
         further = _moved(frame, time, season * back if isinstance(season, int) else _times(season, back))
         moments = further.zip_with(late, moments)
         late = moments > known
