@@ -34,8 +34,8 @@ def lagged(
     time: str,
     horizon: Gap,
     series: str | Sequence[str] = (),
-    lags: Sequence[Gap] = (),
-    windows: Sequence[Gap] = (),
+    lags: Gap | Sequence[Gap] = (),
+    windows: Gap | Sequence[Gap] = (),
     season: Gap | None = None,
 ) -> pl.DataFrame:
     """Add to each row what was known of its series `horizon` before it, and nothing newer.
@@ -86,11 +86,12 @@ def lagged(
     keys = (series,) if isinstance(series, str) else tuple(series)
     require_columns(frame, [target, time, *keys], purpose="lagged()")
     _check(frame, target, time, keys)
-    lengths = [horizon, *lags, *windows, *([] if season is None else [season])]
+    backs, spans = _each(lags), _each(windows)
+    lengths = [horizon, *backs, *spans, *([] if season is None else [season])]
     for gap in lengths:
         _require_gap(gap, frame.schema[time])
     known = _moved(frame, time, horizon)
-    for lag in lags:
+    for lag in backs:
         if (_moved(frame, time, lag) > known).any():
             raise UsageError(
                 "a lag is shorter than the horizon: its value is not known when the forecast is made",
@@ -99,9 +100,9 @@ def lagged(
             )
     past = _Past(frame, target, time, keys)
     columns = {f"{target}{LAST}": past.newest(known)}
-    for lag in lags:
+    for lag in backs:
         columns[f"{target}__lag_{lag}"] = past.at(_moved(frame, time, lag), f"lag {lag!r}", lag)
-    for window in windows:
+    for window in spans:
         columns[f"{target}__mean_{window}"] = past.mean(_moved(frame, time, horizon, window), known)
     if season is not None:
         columns[f"{target}{SEASON}"] = past.at(_seasons(frame, time, season, known), f"season {season!r}", season)
@@ -182,6 +183,10 @@ class _Past:
             safe = np.maximum(many, 1)
             out[rows] = np.where(many > 0, (sums[high] - sums[low]) / safe + middle, np.nan)
         return out
+
+
+def _each(gaps: Gap | Sequence[Gap]) -> tuple[Gap, ...]:
+    return (gaps,) if isinstance(gaps, str | int) else tuple(gaps)
 
 
 def _physical(moments: pl.Series) -> NDArray[np.int64]:
