@@ -45,6 +45,14 @@ def test_the_task_follows_from_the_target(tidemill, line, task, metric):
     assert tomllib.loads((tidemill.folder / "p" / "contract.toml").read_text())["name"] == "data"
 
 
+def test_a_target_of_lists_asks_for_several_labels(tidemill):
+    labels = [["a"], ["a", "b"], []] * 20
+    pl.DataFrame({"x": range(60), "y": labels}).write_parquet(tidemill.folder / "t.parquet")
+    tidemill("init", "p", "--data", "t.parquet", "--target", "y")
+    written = tomllib.loads((tidemill.folder / "p" / "tidemill.toml").read_text())
+    assert written["canvas"]["prediction"]["task"] == "multilabel classification"
+
+
 @pytest.mark.parametrize(
     ("table", "target", "code", "said"),
     [

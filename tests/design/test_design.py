@@ -124,3 +124,17 @@ def test_completeness_tells_words_from_deeds():
     assert blocks["features"].state == "empty"
     assert blocks["making_predictions"].detail == "requirements response"
     assert {block.state for block in completeness(Canvas())} == {"empty"}
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [
+        ("multilabel classification", "multilabel"),
+        ("Quantile regression", "quantile"),
+        ("ranking", "ranking"),
+        ("forecast", "forecasting"),
+        ("anomaly detection", "anomaly"),
+    ],
+)
+def test_each_kind_of_question_can_be_asked_by_the_canvas(task, kind):
+    assert canvas_of({"prediction": {"task": task, "target": "y"}}).prediction.kind == kind

@@ -79,6 +79,12 @@ def test_rows_of_the_future_get_what_is_known():
     assert found["sold__mean_7d"].to_list() == [None, None, 1, 1.5, 2]
 
 
+def test_a_single_gap_needs_no_list():
+    table = days([1.0, 2.0, 3.0])
+    one = tm.lagged(table, "sold", time="day", horizon="1d", lags="2d", windows="2d")
+    assert one.equals(tm.lagged(table, "sold", time="day", horizon="1d", lags=["2d"], windows=["2d"]))
+
+
 def test_a_gap_is_a_missing_value_and_no_shifted_one():
     table = days([float(value) for value in range(12)]).filter(pl.col("day") != date(2024, 1, 5))
     found = tm.lagged(table, "sold", time="day", horizon="1d", lags=["2d"])

@@ -54,6 +54,13 @@ def test_costs_of_two_kinds_of_error_are_not_given_to_a_model_of_many_classes(pr
         assert from_project({"costs": None}) == {"costs": None}
 
 
+def test_a_threshold_that_is_given_stands_in_the_place_of_costs(project):
+    with project("binary classification"):
+        assert from_project({"costs": None, "threshold": "f1"}) == {"costs": None, "threshold": "f1"}
+        assert from_project({"costs": None, "threshold": None})["costs"]["false_negative"] == 5
+        assert from_project({"costs": None, "task": "anomaly"})["costs"] is None
+
+
 def test_inside_a_step_nothing_is_filled_in(project):
     step = StepContext("run", "execution", "fit", "fit", 1, "wine", "train")
     with project("binary classification"), use_context(step):

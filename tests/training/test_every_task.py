@@ -101,6 +101,13 @@ def test_a_package_answers_as_the_model_does_in_both_engines(models, task, tmp_p
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_a_second_training_gives_the_same_model(models, task):
+    asked = case(task)
+    again = tm.train(asked.build, {}, asked.data, **asked.options)
+    assert str(tm.same_model(models(task), again)) == "the models are the same"
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_the_open_inference_protocol_has_a_tensor_for_each_part_of_an_answer(models, task):
     signature = models(task).signature
     answer = compile_decision(signature)([0.5] * len(signature.classes) if TASKS[task].scores != "one" else 0.5)

@@ -119,6 +119,14 @@ def test_a_batch_a_row_and_training_make_the_same_numbers(model, rows):
     np.testing.assert_array_equal(np.concatenate([one(dict(row)) for row in rows]), table)
 
 
+def test_an_edited_mapping_is_carried_out(data, proposed):
+    edited = json.loads(json.dumps(proposed.to_dict()))
+    edited["columns"] = [plan for plan in edited["columns"] if plan["column"] in {"price", "gift"}]
+    model = tm.train(lambda p: LogisticRegression(), {}, data, recipe=edited, baselines=False)
+    assert model.signature.inputs.names == ("price", "gift")
+    assert model.metadata["recipe"] == edited
+
+
 def test_free_text_is_served_without_a_warning(model, data):
     predictor = Predictor(tm.package(model, data.validation))
     row = {**predictor.example(), "note": "never seen words, and broken"}
@@ -146,5 +154,7 @@ def test_what_is_no_recipe_is_said(data, proposed):
         Recipe.from_dict({"columns": [{"name": "x"}]})
     with pytest.raises(ConfigError, match="needs the column to predict"):
         tm.recipe(data.train)
+    with pytest.raises(UsageError, match="this is no recipe"):
+        tm.train(lambda p: LogisticRegression(), {}, data, recipe=["price"])
     with pytest.raises(UsageError, match="the recipe is for another target"):
         tm.train(lambda p: LogisticRegression(), {}, data, recipe=tm.recipe(data.train, "gift"))

@@ -74,6 +74,7 @@ def test_boosted_trees_are_weighted_too(data):
         ({"class_weight": {"true": -1, "false": 1}}, UsageError, "numbers of 0 or more"),
         ({"class_weight": "balanced", "task": "regression"}, UsageError, "this is regression"),
         ({"weights": "nothing"}, DataError, "nothing"),
+        ({"weights": "late"}, UsageError, "cannot be the weight of its own row: 'late'"),
     ],
 )
 def test_weights_that_cannot_be_are_said(data, options, error, words):

@@ -228,3 +228,9 @@ def test_answers_of_the_wrong_shape_are_refused():
     data = parts(rows(y=pl.Series(["a", "b", "c", "a"] * 50)))
     with pytest.raises(ModelError, match=r"gives an answer of the shape \(30, 4\) where a multiclass needs 3"):
         tm.train(lambda p: Wide(), {}, data)
+
+
+def test_a_classifier_is_no_detector_of_anomalies():
+    data = parts(rows(y=pl.col("x") > 1))
+    with pytest.raises(ModelError, match="LGBMClassifier is a classifier, and anomalies are found without being told"):
+        tm.train(trees, {}, data, task="anomaly")

@@ -21,6 +21,7 @@ LAST, SEASON = "__last", "__season"
 _GAP = re.compile(r"(?:[1-9]\d*(?:mo|y|q|w|d|h|m|s))+")
 #: Fewer matches than this among the rows that could have one: the times of the series are not on a grid.
 _LEAST_MATCHED = 0.5
+_SEASONS = 1_000
 
 Gap = str | int
 
@@ -33,8 +34,8 @@ def lagged(
     time: str,
     horizon: Gap,
     series: str | Sequence[str] = (),
-    lags: Sequence[Gap] = (),
-    windows: Sequence[Gap] = (),
+    lags: Gap | Sequence[Gap] = (),
+    windows: Gap | Sequence[Gap] = (),
     season: Gap | None = None,
 ) -> pl.DataFrame:
     """Add to each row what was known of its series `horizon` before it, and nothing newer.
@@ -85,11 +86,12 @@ def lagged(
     keys = (series,) if isinstance(series, str) else tuple(series)
     require_columns(frame, [target, time, *keys], purpose="lagged()")
     _check(frame, target, time, keys)
-    lengths = [horizon, *lags, *windows, *([] if season is None else [season])]
+    backs, spans = _each(lags), _each(windows)
+    lengths = [horizon, *backs, *spans, *([] if season is None else [season])]
     for gap in lengths:
         _require_gap(gap, frame.schema[time])
     known = _moved(frame, time, horizon)
-    for lag in lags:
+    for lag in backs:
         if (_moved(frame, time, lag) > known).any():
             raise UsageError(
                 "a lag is shorter than the horizon: its value is not known when the forecast is made",
@@ -98,9 +100,9 @@ def lagged(
             )
     past = _Past(frame, target, time, keys)
     columns = {f"{target}{LAST}": past.newest(known)}
-    for lag in lags:
+    for lag in backs:
         columns[f"{target}__lag_{lag}"] = past.at(_moved(frame, time, lag), f"lag {lag!r}", lag)
-    for window in windows:
+    for window in spans:
         columns[f"{target}__mean_{window}"] = past.mean(_moved(frame, time, horizon, window), known)
     if season is not None:
         columns[f"{target}{SEASON}"] = past.at(_seasons(frame, time, season, known), f"season {season!r}", season)
@@ -183,6 +185,10 @@ class _Past:
         return out
 
 
+def _each(gaps: Gap | Sequence[Gap]) -> tuple[Gap, ...]:
+    return (gaps,) if isinstance(gaps, str | int) else tuple(gaps)
+
+
 def _physical(moments: pl.Series) -> NDArray[np.int64]:
     return moments.to_physical().cast(pl.Int64).to_numpy()
 
@@ -202,6 +208,8 @@ def _seasons(frame: pl.DataFrame, time: str, season: Gap, known: pl.Series) -> p
     back = 1
     while late.any():
         back += 1
+        if back > _SEASONS:
+            raise UsageError("the season is far shorter than the horizon", value=season, hint="Is it the right unit?")
         further = _moved(frame, time, season * back if isinstance(season, int) else _times(season, back))
         moments = further.zip_with(late, moments)
         late = moments > known

@@ -16,8 +16,9 @@ from tidemill.features.lags import LAST, SEASON
 from tidemill.training.baseline_models import fit_linear, fit_tree, linear_scores, tree_scores
 from tidemill.training.frameworks import Matrix, Numbers
 
-#: Baselines learn from at most this many rows, drawn with the seed: enough for what they can express.
-MAX_ROWS = 20_000
+#: Baselines learn from at most this many rows, drawn with the seed: enough for what they can express. Where an answer
+#: has many numbers, from fewer: a linear model of each costs as much as the one of a single number.
+MAX_ROWS, FEWEST_ROWS = 20_000, 2_000
 #: More classes or labels than this are compared with the constant and the tree only.
 MAX_CLASSES = 50
 _SMOOTHING = 20.0
@@ -52,8 +53,9 @@ def fit_baselines(
         return (constant,)
     if task == "anomaly":
         return constant, _fit_distance(matrix, encoding)
-    if len(truth) > MAX_ROWS:
-        chosen = np.random.default_rng(seed).choice(len(truth), MAX_ROWS, replace=False)
+    limit = max(MAX_ROWS * 2 // max(outputs, 2), FEWEST_ROWS) if task in {"multiclass", "multilabel"} else MAX_ROWS
+    if len(truth) > limit:
+        chosen = np.random.default_rng(seed).choice(len(truth), limit, replace=False)
         chosen.sort()
         matrix, truth = matrix[chosen], truth[chosen]
     many = np.eye(outputs)[truth.astype(np.int64)] if task == "multiclass" else truth.reshape(len(truth), -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.design.canvas import canvas_of
+from tidemill.design.canvas import Canvas, canvas_of
 from tidemill.engine.context import current
 from tidemill.project import current_project
 
@@ -44,10 +44,15 @@ def _filled(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
     canvas = canvas_of(project.canvas)
     if "name" in wanted:
         filled["name"] = project.name
-    if "costs" in wanted and canvas.costs is not None and (arguments.get("task") or canvas.prediction.kind) == "binary":
+    if "costs" in wanted and canvas.costs is not None and _is_binary(arguments, canvas):
         filled["costs"] = canvas.costs.to_dict()
     if "fairness" in wanted:
         filled["fairness"] = list(canvas.protected)
     if "task" in wanted:
         filled["task"] = canvas.prediction.kind
     return filled
+
+
+def _is_binary(arguments: dict[str, Any], canvas: Canvas) -> bool:
+    """Whether the canvas asks for a yes or no, and the caller for nothing else."""
+    return canvas.prediction.kind == "binary" and arguments.get("task") in {None, "binary"}

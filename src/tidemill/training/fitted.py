@@ -30,6 +30,8 @@ def fit_estimator(
     """
     estimator = _fresh(build, params, fitting, 0)
     refuse_twice(estimator, class_weight)
+    if fitting.task == "anomaly":
+        _require_untold(estimator)
     if TASKS[fitting.task].scores == "one" or fitting.task == "multiclass" or answers_at_once(estimator, fitting.task):
         return fit(estimator, fitting)
     members: list[Any] = []
@@ -60,6 +62,17 @@ def answers_at_once(estimator: Any, task: Task) -> bool:
     """Whether one estimator gives all the numbers of an answer, as its library says."""
     joint = getattr(framework_for(estimator), "joint", None)
     return joint is not None and bool(joint(estimator, task))
+
+
+def _require_untold(estimator: Any) -> None:
+    """Raise for what learns from labels: it would be told which rows are strange, or learn nothing."""
+    tags_of = getattr(estimator, "__sklearn_tags__", None)
+    kind = tags_of().estimator_type if tags_of is not None else None
+    if kind in {"classifier", "regressor"}:
+        raise ModelError(
+            f"{type(estimator).__name__} is a {kind}, and anomalies are found without being told",
+            hint="Use a detector such as sklearn.ensemble.IsolationForest, or task='binary' to learn from labels.",
+        )
 
 
 def _fresh(build: Build, params: Mapping[str, Any], fitting: Fitting, place: int) -> Any:

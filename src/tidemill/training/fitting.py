@@ -26,7 +26,7 @@ from tidemill.training.frameworks import Numbers, framework_name
 from tidemill.training.noting import note_metrics
 from tidemill.training.preparing import Prepared, prepare
 from tidemill.training.profile import reference_profile
-from tidemill.training.recipes import Recipe
+from tidemill.training.recipes import Recipe, recipe_of
 from tidemill.training.rows_read import rows_read
 from tidemill.training.suspicions import say
 from tidemill.training.threshold import Rule
@@ -48,7 +48,7 @@ def train(
     class_weight: ClassWeight | None = None,
     weights: str = "",
     cleaning: Sequence[Learned] | CleaningPlan = (),
-    recipe: Recipe | None = None,
+    recipe: Recipe | Mapping[str, Any] | None = None,
     contract: TableContract | None = None,
     calibrate: Method | None = None,
     threshold: Rule | None = None,
@@ -93,8 +93,8 @@ def train(
         Repairs that learn from rows (`tidemill.data.operations`: `FillLearned`, `MergeRare`, `EncodeTarget`, …), or a
         plan of these: fitted on training rows, part of the model.
     recipe
-        What becomes of each column (`tidemill.recipe`): its columns are then the features, and its repairs come after
-        those of `cleaning`.
+        What becomes of each column (`tidemill.recipe`, or the mapping of one): its columns are then the features, and
+        its repairs come after those of `cleaning`.
     contract
         What requests must keep beside the signature: the contract of the training table. Rules that a single row can
         break are checked on each request; those that cannot be are listed in ``Model.contract["not_enforced"]``. By
@@ -165,7 +165,7 @@ def train(
     note_metrics(metrics := defined(measured(decided.facts, decided.scores, decided.signature)), "validation")
     compared = list(_baselines(prepared, decided)) if baselines else []
     recorded = {"split": data.spec.digest, **_recorded(prepared, decided, estimator), "baselines": compared}
-    recorded |= _told({"class_weight": _plain(class_weight), "weights": weights, "recipe": recipe and recipe.to_dict()})
+    recorded |= _told({"class_weight": _plain(class_weight), "weights": weights, "recipe": _mapping(recipe)})
     return Model(
         name=name or data.spec.target,
         estimator=estimator,
@@ -226,6 +226,11 @@ def _profile(prepared: Prepared, decided: Decided) -> dict[str, Any]:
     return reference_profile(
         prepared.columns, prepared.inputs, prepared.fitting.truth, decided.scores, prepared.task, prepared.classes
     )
+
+
+def _mapping(recipe: Recipe | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    plan = recipe_of(recipe)
+    return plan.to_dict() if plan else None
 
 
 def _told(entries: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tidemill.measures.quantiles import checked_levels
 from tidemill.training.encoding import Encoding, Values, encode_columns, fit_encoding, matrix_names
 from tidemill.training.frames import columns_of, input_schema
 from tidemill.training.frameworks import Fitting, Numbers
-from tidemill.training.recipes import Recipe
+from tidemill.training.recipes import Recipe, recipe_of
 from tidemill.training.suspicions import suspicions
 from tidemill.training.targets import class_names, facts_of, infer_task, target_values
 from tidemill.training.weighing import ClassWeight, row_weights_of
@@ -81,7 +81,7 @@ def prepare(
     class_weight: ClassWeight | None = None,
     weights: str = "",
     cleaning: Sequence[Learned] | CleaningPlan = (),
-    recipe: Recipe | None = None,
+    recipe: Recipe | Mapping[str, Any] | None = None,
     seed: int = 0,
     threads: int = 1,
     early_stopping: int = 30,
@@ -89,21 +89,21 @@ def prepare(
 ) -> Prepared:
     """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
     train, validation = _parts(data, rows, seed)
-    signature = _question(data, train, task, group, levels, {weights}, recipe)
+    plan = recipe_of(recipe)
+    signature = _question(data, train, task, group, levels, {weights}, plan)
     if signature.group:
         train, validation = _by_query(train, signature.group), _by_query(validation, signature.group)
         _require_whole(train, validation, signature.group)
     target, kind, classes = signature.target, signature.task, signature.classes
-    truth = target_values(train, target, kind, classes, "training")
-    _check_variety(truth, target, kind)
-    given = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
-    operations = (*given, *(recipe.operations if recipe else ()))
+    _check_variety(truth := target_values(train, target, kind, classes, "training"), target, kind)
+    asked = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
+    operations = (*asked, *(plan.operations if plan else ()))
     features, columns = signature.inputs.names, columns_of(train, signature.inputs.names)
     # It refuses those that do not learn. The mean of a class's code tells nothing, so there is no target for many.
     told = truth if truth.ndim == 1 and kind not in {"multiclass", "anomaly"} else None
     learnt = learn_repairs(columns, cast("Sequence[Learned]", operations), told)
-    repairs, cleaned = learnt.repairs, learnt.columns
-    encoding = fit_encoding(cleaned, repaired_schema(signature.inputs, repairs), uses=recipe.uses if recipe else None)
+    repairs, cleaned, uses = learnt.repairs, learnt.columns, plan.uses if plan else None
+    encoding = fit_encoding(cleaned, repaired_schema(signature.inputs, repairs), uses=uses)
     fitting = Fitting(
         matrix=encode_columns(cleaned, encoding),
         truth=truth,
@@ -121,9 +121,9 @@ def prepare(
         levels=signature.levels,
     )
     facts = facts_of(validation, fitting.validation_truth, signature)
+    strange = tuple(suspicions(fitting.matrix, encoding, truth, kind, classes, target))
     fitting = replace(fitting, validation_facts=facts)
-    strange = suspicions(fitting.matrix, encoding, truth, kind, classes, target)
-    return Prepared(signature, encoding, repairs, columns, fitting, facts, tuple(strange))
+    return Prepared(signature, encoding, repairs, columns, fitting, facts, strange)
 
 
 def _parts(data: Splits, rows: int | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -152,6 +152,8 @@ def _question(
         )
     kind = task or infer_task(train[target])
     query = _query(data, kind, group)
+    if target in apart:
+        raise UsageError("the target cannot be the weight of its own row", value=target, hint="Name another column.")
     features = _features(data, {*apart, query}, recipe)
     chosen = (levels or LEVELS) if kind == "quantile" else ()
     if levels and kind != "quantile":

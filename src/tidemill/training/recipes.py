@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from tidemill.core.errors import ConfigError, DataError, SchemaError
+from tidemill.core.errors import ConfigError, DataError, SchemaError, UsageError
 from tidemill.core.tasks import Task
 from tidemill.data.operations import EncodeTarget, FillLearned, Learned
 from tidemill.data.profile import ColumnProfile, measure_column
@@ -178,6 +178,15 @@ def recipe(table: Tabular | Splits, target: str | None = None, *, task: Task | N
     profiles = [measure_column(column).profile for column in rows]
     found = semantic_types(profiles, rows)
     return Recipe(chosen, tuple(_plan(profile, rows[profile.name], found[profile.name], kind) for profile in profiles))
+
+
+def recipe_of(given: Recipe | Mapping[str, Any] | None) -> Recipe | None:
+    """A recipe, as it is or from its mapping."""
+    if given is None or isinstance(given, Recipe):
+        return given
+    if not isinstance(given, Mapping):
+        raise UsageError("this is no recipe", value=given, hint="Pass what tm.recipe() made, or its to_dict().")
+    return Recipe.from_dict(given)
 
 
 def _plan(profile: ColumnProfile, values: pl.Series, semantic: Semantic, task: Task) -> ColumnPlan:

@@ -17,6 +17,7 @@ RARE_SHARE, RARE_ROWS = 0.01, 20
 _NAMED = 5
 #: So many distinct values on both sides make it no chance that a feature tells the target exactly.
 _LEAST_ROWS = 10
+_FIRST = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -76,16 +77,22 @@ def _telling(matrix: Matrix, names: Sequence[str], truth: NDArray[np.float64], t
     """Features of which each value goes with one value of the target, and the other way round, in many rows."""
     if truth.ndim > 1 or len(truth) < _LEAST_ROWS or not np.isfinite(truth).all():
         return []
-    _, codes = np.unique(truth, return_inverse=True)
-    kinds = int(codes.max()) + 1
-    if kinds < 2:
+    if np.ptp(truth) == 0:
         return []
     found = []
     for place, name in enumerate(names):
-        _, values = np.unique(matrix[:, place], return_inverse=True)
-        if int(values.max()) + 1 == kinds and len(np.unique(values * kinds + codes)) == kinds:
+        column = matrix[:, place]
+        # Most columns are told apart by few rows; the others are looked at whole.
+        if _one_to_one(column[:_FIRST], truth[:_FIRST]) and _one_to_one(column, truth):
             found.append(f"feature {name!r} tells {target!r} exactly: it may be the target itself, known too early")
     return found
+
+
+def _one_to_one(column: NDArray[np.float32], truth: NDArray[np.float64]) -> bool:
+    """Whether each value goes with one value of the target, and the other way round."""
+    kinds, codes = np.unique(truth, return_inverse=True)
+    distinct, values = np.unique(column, return_inverse=True)
+    return len(distinct) == len(kinds) and len(np.unique(values * len(kinds) + codes)) == len(kinds)
 
 
 def _is_constant(column: NDArray[np.float32]) -> bool:

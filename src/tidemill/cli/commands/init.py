@@ -28,6 +28,8 @@ from tidemill.project import FILE
 #: Whole numbers with more distinct values than this are quantities, with fewer they are classes.
 _FEW = 20
 _SUFFIX = ".tmpl"
+#: What a template is told of the target.
+_WORDS = ("task", "estimator", "metric", "bound", "promise")
 #: Below this, a split has parts on which nothing can be measured.
 _LEAST_ROWS = 30
 
@@ -94,6 +96,10 @@ def _quoted(values: Mapping[str, str]) -> dict[str, str]:
 def _task(column: pl.Series, target: str) -> Mapping[str, str]:
     """What kind of answer the target calls for, and a first promise about it."""
     known = column.drop_nulls()
+    if isinstance(known.dtype, pl.List):
+        promise = f"Ranks the rows of each of {target} better than chance"
+        words = ("multilabel classification", "LGBMClassifier", "macro_roc_auc", "0.55", promise)
+        return dict(zip(_WORDS, words, strict=True))
     classes = known.n_unique()
     if classes <= 1:
         raise SchemaError(f"the target {target!r} has fewer than two values", value=known.unique().to_list())
@@ -105,11 +111,13 @@ def _task(column: pl.Series, target: str) -> Mapping[str, str]:
         most = known.unique_counts().max() / known.len()  # type: ignore[operator]  # counts of a series that has rows
         promise = f"Names {target} more often than the most frequent answer does"
         words = ("multiclass classification", "LGBMClassifier", "accuracy", f"{most:.3f}", promise)
-    return dict(zip(("task", "estimator", "metric", "bound", "promise"), words, strict=True))
+    return dict(zip(_WORDS, words, strict=True))
 
 
 def _labels(column: pl.Series, values: Mapping[str, str]) -> Mapping[str, str]:
     """The code that makes a flag of a target with two words: the rarer one is what is asked for."""
+    if isinstance(column.dtype, pl.List):
+        return {"imports": "", "labelled": "", "rows": "checked.valid"}
     counts = column.drop_nulls().value_counts(sort=True)
     is_flag = column.dtype == pl.Boolean or set(counts[column.name].to_list()) <= {0, 1}
     if is_flag or values["estimator"] != "LGBMClassifier" or counts.height > 2:
