@@ -61,7 +61,7 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
 
 
 class _Read(dict[str, Any]):
-    """Parameters that know which of them were looked at."""
+    """Parameters that know which of them were looked at; what takes them all together looks at all."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__(params)
@@ -70,6 +70,10 @@ class _Read(dict[str, Any]):
     def __getitem__(self, name: str) -> Any:
         self.read.add(name)
         return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.read.add(str(name))
+        return super().__contains__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
         self.read.add(name)
@@ -80,8 +84,7 @@ class _Read(dict[str, Any]):
         return super().pop(name, *default)
 
     def __iter__(self) -> Iterator[str]:
-        self.read.update(dict.keys(self))  # also what ``**params`` goes through
-        return super().__iter__()
+        return iter(self.keys())  # also what ``**params`` goes through
 
     def keys(self) -> Any:
         self.read.update(dict.keys(self))
@@ -94,6 +97,15 @@ class _Read(dict[str, Any]):
     def values(self) -> Any:
         self.read.update(dict.keys(self))
         return super().values()
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self.items())
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.copy()
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
