@@ -212,10 +212,20 @@ def _search(scored: Scored, rows: NDArray[np.intp], slicings: list[_Slicing], sm
         ]
         if not clear:
             break
-        p_value, (_, best, slicing, code) = min(clear, key=lambda item: (item[1][0], -item[1][1].effect))
+        clearest = min(clear, key=lambda item: (item[1][0], -item[1][1].effect))
+        # Where one value alone shows most of what a pair shows, it is the plainer account, of more rows.
+        wholes = [item for item in clear if _contains(item[1][1], clearest[1][1])]
+        p_value, (_, best, slicing, code) = min(wholes or [clearest], key=lambda item: item[1][0])
         found.append(_Found(best.names, best.value, best.kind, best.expected, best.observed, best.effect, p_value))
         left &= slicing.codes != code
     return found
+
+
+def _contains(whole: _Found, part: _Found) -> bool:
+    """Whether `part` is of a pair of which `whole` has one value, the same kind, and at least half the effect."""
+    if len(part.names) < 2 or len(whole.names) > 1 or whole.kind != part.kind or whole.effect < part.effect / 2:
+        return False
+    return (whole.names[0], whole.value[0]) in zip(part.names, part.value, strict=True)
 
 
 def _tried(
