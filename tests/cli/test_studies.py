@@ -86,6 +86,6 @@ def test_the_list_of_runs_is_of_runs_and_shows_trials_when_asked(tuned):
 def test_what_is_not_there_is_said_with_what_is(tuned):
     done = tuned("studies", "show", "night", expect=None)
     assert done.code != 0
-    assert "there is no such study: 'night'. Studies: late" in done.err
-    assert "no study of this name: 'night'. Studies: late" in tuned("studies", "list", "night", expect=None).err
+    assert "there is no such study: 'night'\n  Studies: late." in done.err
+    assert "no study of this name: 'night'\n  Studies: late." in tuned("studies", "list", "night", expect=None).err
     assert "a page ends in .html" in tuned("studies", "show", "late", "--html", "page.txt", expect=None).err

@@ -134,7 +134,7 @@ class Asking:
         complete = [trial for trial in self._study.trials if trial.state == TrialState.COMPLETE]
         if len(complete) < 4 or len({trial.values[0] for trial in complete}) < 2:
             return {}
-        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=16, seed=seed)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=16, max_depth=16, seed=seed)
         first = (lambda trial: trial.values[0]) if len(self._directions) > 1 else None
         found = optuna.importance.get_param_importances(self._study, evaluator=evaluator, target=first)
         return {name: float(share) for name, share in found.items()}
