@@ -19,7 +19,7 @@ from tidemill.evaluation.dependence import dependence_of
 from tidemill.evaluation.discovery import weak_slices
 from tidemill.evaluation.fairness import fairness_metrics, fairness_of
 from tidemill.evaluation.importance import permutation_importance
-from tidemill.evaluation.records import CostReport, Evaluation, Importance
+from tidemill.evaluation.records import CostReport, Evaluation, Importance, Slice
 from tidemill.evaluation.scoring import Scored, base_rate, leading_metrics, score
 from tidemill.evaluation.slices import slices_of
 from tidemill.measures.calibration import calibration_curve
@@ -116,9 +116,7 @@ def evaluate(
         comparisons=comparisons_of(scored, against, names, slices, bootstrap, seed),
         classes=model.signature.classes,
         costs=report,
-        slices=slices_of(
-            scored.frame, slices, scored.truth, scored.scores, task, threshold=threshold, levels=levels, **drawn
-        ),
+        slices=_slices(scored, slices, **drawn),
         weak=weak_slices(scored, (*slices, *(fairness or ())), **drawn) if discover else (),
         fairness=groups,
         importance=_importance(scored, names[0], seed) if importance and scored.is_labelled else (),
@@ -128,6 +126,14 @@ def evaluate(
     )
     measured = replace(measured, dependence=dependence_of(scored, measured.importance))
     return _with_charts(measured, scored, truth, scores)
+
+
+def _slices(scored: Scored, by: Sequence[str], *, resamples: int, seed: int) -> tuple[Slice, ...]:
+    asked = scored.model.signature
+    return slices_of(
+        scored.frame, by, scored.truth, scored.scores, asked.task, threshold=asked.threshold, levels=asked.levels,
+        resamples=resamples, seed=seed,
+    )  # fmt: skip
 
 
 def _importance(scored: Scored, leading: str, seed: int) -> tuple[Importance, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.core.model import Signature
 from tidemill.core.records import ModelVersion
-from tidemill.evaluation.promises import Measurement
+from tidemill.evaluation.measurements import Measurement
 from tidemill.packaging.package import Package
 from tidemill.project import current_project, open_project_store
 from tidemill.registry.gates import recorded_measurements

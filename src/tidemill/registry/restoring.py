@@ -19,7 +19,8 @@ from tidemill.core.errors import (
 )
 from tidemill.core.records import Approval, ModelVersion
 from tidemill.engine.materialisers.plain import NAME as PLAIN
-from tidemill.evaluation.promises import Measurement, Promise
+from tidemill.evaluation.measurements import Measurement
+from tidemill.evaluation.promises import Promise
 from tidemill.packaging.package import open_members
 from tidemill.packaging.zips import read_zip
 from tidemill.registry import archive_file

@@ -42,8 +42,6 @@ class Prepared:
         The training columns before the learned repairs: what requests will look like.
     fitting
         Encoded training and validation rows.
-    facts
-        What metrics must know of the validation rows (see `tidemill.training.targets.facts_of`).
     suspicions
         What looks wrong in the training rows.
     """
@@ -53,8 +51,13 @@ class Prepared:
     cleaning: tuple[Mapping[str, Any], ...]
     columns: Mapping[str, Values]
     fitting: Fitting
-    facts: Numbers
     suspicions: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Numbers:
+        """What metrics must know of the validation rows (see `tidemill.training.targets.facts_of`)."""
+        found = self.fitting.validation_facts
+        return self.fitting.validation_truth if found is None else found
 
     @property
     def task(self) -> Task:
@@ -120,10 +123,9 @@ def prepare(
         validation_groups=_sizes(validation, signature.group),
         levels=signature.levels,
     )
-    facts = facts_of(validation, fitting.validation_truth, signature)
+    fitting = replace(fitting, validation_facts=facts_of(validation, fitting.validation_truth, signature))
     strange = tuple(suspicions(fitting.matrix, encoding, truth, kind, classes, target))
-    fitting = replace(fitting, validation_facts=facts)
-    return Prepared(signature, encoding, repairs, columns, fitting, facts, strange)
+    return Prepared(signature, encoding, repairs, columns, fitting, strange)
 
 
 def _parts(data: Splits, rows: int | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -74,6 +74,10 @@ def split(
     return split_table(frame, method, target, features=features, time=time, entity=entity, forbid=forbid, origin=table)
 
 
+def _others(frame: pl.DataFrame, apart: set[str]) -> list[str]:
+    return [name for name in frame.columns if name not in apart]
+
+
 def split_table(
     frame: pl.DataFrame,
     method: SplitMethod,
@@ -88,8 +92,8 @@ def split_table(
     """`split` of a table in memory, inside another step; `origin` is the result that it came from."""
     if not isinstance(method, SplitMethod):
         raise UsageError("not a split method", value=method, hint="Use by_time(…), by_share(…) or by_group(…).")
-    require("split", target=(target, TEXT), entity=(entity, NAMES), forbid=(forbid, LIST))
-    require_set("split", time=(time, TEXT), features=(features, COLUMNS))
+    require("split", entity=(entity, NAMES), forbid=(forbid, LIST))
+    require_set("split", target=(target, TEXT), time=(time, TEXT), features=(features, COLUMNS))
     keys = (entity,) if isinstance(entity, str) else tuple(entity)
     if isinstance(method, ByTime | ByOrigin) and method.time is not None:
         time = method.time
@@ -99,9 +103,7 @@ def split_table(
     require_columns(frame, [*known, *keys, *([time] if time else [])], purpose="the split")
     apart = {*known, *keys, *([time] if time else [])}
     dropped = {} if features is not None else unfit_features(frame, apart)
-    chosen = tuple(
-        listed(features) if features is not None else (c for c in frame.columns if c not in apart and c not in dropped)
-    )
+    chosen = tuple(listed(features) if features is not None else _others(frame, {*apart, *dropped}))
     require_columns(frame, chosen, purpose="the split")
     left_out: dict[str, int] = {}
     if target is not None:

@@ -136,9 +136,7 @@ def tune(
     >>> found.best, found.value
     ({'cut': 60}, 1.0)
     """
-    _check_budget(trials, timeout, parallel)
-    if not has_ranges(space):
-        raise UsageError("the search space has no ranges", value=dict(space), hint="Use uniform, integers or choice.")
+    _check(space, trials, timeout, parallel)
     require("optuna", extra="ml", purpose="Tuning")
     plan = Plan(
         build=build,
@@ -165,7 +163,9 @@ def tune(
     return carry_out(nested, data, name=name, resume=resume, judge=lambda: judged(nested, data))
 
 
-def _check_budget(trials: int, timeout: float | None, parallel: int) -> None:
+def _check(space: Space, trials: int, timeout: float | None, parallel: int) -> None:
+    if not has_ranges(space):
+        raise UsageError("the search space has no ranges", value=dict(space), hint="Use uniform, integers or choice.")
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         raise UsageError("tuning needs at least one trial", value=trials, hint="Use 20.")
     if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:

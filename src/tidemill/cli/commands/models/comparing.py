@@ -11,7 +11,7 @@ from tidemill.cli.commands.models.group import command
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit, number, table
 from tidemill.core.errors import shorten
-from tidemill.evaluation.promises import Measurement
+from tidemill.evaluation.measurements import Measurement
 from tidemill.registry.comparing import MetricDifference, VersionComparison, compare_versions
 from tidemill.registry.names import parse_reference
 from tidemill.tracking import Difference
