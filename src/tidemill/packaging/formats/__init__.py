@@ -20,14 +20,14 @@ from tidemill.core.tasks import Task
 FORMATS: Mapping[str, str] = {
     "lightgbm": "tidemill.packaging.formats.lightgbm_text",
     "sklearn": "tidemill.packaging.formats.sklearn_skops",
-    "tidemill": "tidemill.packaging.formats.members",
+    "members": "tidemill.packaging.formats.members",
 }
 
 #: Framework name -> module that writes ONNX; apart from the above, since a server reads models and writes none.
 ONNX_WRITERS: Mapping[str, str] = {
     "lightgbm": "tidemill.packaging.formats.lightgbm_onnx",
     "sklearn": "tidemill.packaging.formats.sklearn_onnx",
-    "tidemill": "tidemill.packaging.formats.members_onnx",
+    "members": "tidemill.packaging.formats.members_onnx",
 }
 
 

@@ -17,8 +17,11 @@ from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
 #: The first part of a class's module -> the module that knows the library.
 FRAMEWORKS: Mapping[str, str] = {
     "lightgbm": "tidemill.training.frameworks.lightgbm_models",
-    "tidemill": "tidemill.training.frameworks.members",
+    "members": "tidemill.training.frameworks.members",
 }
+
+#: Modules of our own estimators, which go by a name and not by their library's.
+_OWN: Mapping[str, str] = {"tidemill.training.frameworks.members": "members"}
 
 _GENERIC = "tidemill.training.frameworks.generic"
 
@@ -49,7 +52,8 @@ def framework_name(estimator: Any) -> str:
     >>> framework_name(object())
     'builtins'
     """
-    libraries = [kind.__module__.partition(".")[0] for kind in type(estimator).__mro__]
+    modules = [kind.__module__ for kind in type(estimator).__mro__]
+    libraries = [_OWN.get(module, module.partition(".")[0]) for module in modules]
     return next((name for name in libraries if name in FRAMEWORKS), libraries[0])
 
 
