@@ -63,7 +63,7 @@ def test_values_of_quantiles_rise_in_every_row(rows):
         ),
         (lambda files: files.pop("0.model.skops"), "expected the native file 'model.skops'"),
         (lambda files: files.update(listing({"framework": "os"})), "names a member of no known library"),
-        (lambda files: files.update(listing({"framework": "tidemill"})), "names a member of no known library"),
+        (lambda files: files.update(listing({"framework": "members"})), "names a member of no known library"),
         (lambda files: files.update(listing({"constant": "1"})), "names a member of no known library"),
     ],
 )

@@ -160,7 +160,7 @@ def recipe(table: Tabular | Splits, target: str | None = None, *, task: Task | N
     >>> rows = pl.DataFrame({"id": [f"r{n}" for n in range(60)], "miles": [n % 7 + n / 9 for n in range(60)]})
     >>> print(recipe(rows.with_columns(late=pl.col("miles") > 5), "late"))
     id     leave out       identifier: a short text that is different in (nearly) every row
-    miles  number          number: a number
+    miles  number          number: by its type
     """
     if isinstance(table, Splits):
         frame, chosen = table.train, target or table.spec.target

@@ -16,7 +16,7 @@ from tidemill.training.frameworks import framework_name
 from tidemill.training.frameworks.members import Members, member_task, side_by_side
 
 FILE = "members.json"
-_OWN = "tidemill"
+_OWN = "members"
 
 
 def save(estimator: Any) -> dict[str, bytes]:

@@ -19,12 +19,15 @@ FRAMEWORKS: Mapping[str, str] = {
     "catboost": "tidemill.integrations.catboost",
     "keras": "tidemill.integrations.keras",
     "lightgbm": "tidemill.training.frameworks.lightgbm_models",
+    "members": "tidemill.training.frameworks.members",
     "pyspark": "tidemill.integrations.spark_ml",
     "river": "tidemill.integrations.river",
-    "tidemill": "tidemill.training.frameworks.members",
     "torch": "tidemill.integrations.torch",
     "xgboost": "tidemill.integrations.xgboost",
 }
+
+#: Modules of our own estimators, which go by a name and not by their library's.
+_OWN: Mapping[str, str] = {"tidemill.training.frameworks.members": "members"}
 
 _GENERIC = "tidemill.training.frameworks.generic"
 
@@ -66,7 +69,8 @@ def framework_name(estimator: Any) -> str:
     told = getattr(type(estimator), "framework", None)  # what a library's model became when it was fitted
     if isinstance(told, str) and told in FRAMEWORKS:
         return told
-    libraries = [kind.__module__.partition(".")[0] for kind in type(estimator).__mro__]
+    modules = [kind.__module__ for kind in type(estimator).__mro__]
+    libraries = [_OWN.get(module, module.partition(".")[0]) for module in modules]
     known = next((name for name in libraries if name in FRAMEWORKS), None)
     if known is None and all(callable(getattr(type(estimator), name, None)) for name in ("get_state", "from_state")):
         return "own"
