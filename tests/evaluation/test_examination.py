@@ -179,6 +179,8 @@ def test_another_seed_makes_about_the_same_model(model, flights):
         return shallow if seed == 2 else again(seed)
 
     assert not behaviours(examine(model, flights.test, stability=luck, seeds=2, **quick))["seeds"].passed
+    with pytest.raises(UsageError, match="a function of a seed"):
+        examine(model, flights.test, stability=3, **quick)
     with pytest.raises(UsageError, match="at least two seeds"):
         examine(model, flights.test, stability=again, seeds=1, **quick)
 

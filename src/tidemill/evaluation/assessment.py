@@ -91,6 +91,9 @@ def evaluate(
     DataError
         When no row has a label, or labels are of another kind than in training.
     """
+    for what, given in (("slices", slices), ("metrics", metrics), ("fairness", fairness)):
+        if isinstance(given, str):
+            raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
     scored = score(model, table)
     truth, scores = scored.in_order()
     drawn = {"resamples": bootstrap, "seed": seed}
