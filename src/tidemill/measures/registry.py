@@ -122,6 +122,7 @@ def estimate(
     resamples: int = 200,
     seed: int = 0,
     level: float = 0.95,
+    also: Mapping[str, Weighted] | None = None,
 ) -> dict[str, Estimate]:
     """Several metrics by name with bootstrap intervals from the same resamples of rows.
 
@@ -133,6 +134,8 @@ def estimate(
         Which metrics; the threshold is for those that need decisions.
     resamples, seed, level
         See `measures.intervals.bootstrap`.
+    also
+        Other measures by name, on the same resamples; of rows in ascending order of predictions.
     """
     left, right = np.asarray(truth), np.asarray(predicted)
     if right.ndim == 1 and left.shape == right.shape and right.dtype.kind in "fiu":
@@ -140,8 +143,8 @@ def estimate(
         left, right = left[order].astype(np.float64), right[order].astype(np.float64)
     metrics = {name: metric(name, task) for name in names}
     prepared = {name: found.prepare(left, right, threshold) for name, found in metrics.items()}
-    found = bootstrap(prepared, len(left), resamples=resamples, seed=seed, level=level)
-    return {name: _with_reason(metrics[name], value) for name, value in found.items()}
+    found = bootstrap({**prepared, **(also or {})}, len(left), resamples=resamples, seed=seed, level=level)
+    return {name: _with_reason(metrics[name], value) if name in metrics else value for name, value in found.items()}
 
 
 def estimate_difference(
