@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tidemill.core.errors import DataError, SchemaError, UsageError
+from tidemill.core.errors import DataError, ModelError, SchemaError, UsageError
 from tidemill.data.split import by_share, split
 from tidemill.engine.materialisers.plain import decode, encode
 from tidemill.evaluation import evaluate
@@ -126,6 +126,34 @@ def test_another_model_is_compared_on_each_slice(model, flights):
     assert (slices["OO"].difference.reason, slices["UA"].p_value) == ("fewer than 30 rows", 1.0)
 
 
+class Fixed:
+    """Says one thing, whatever it is asked."""
+
+    def __init__(self, chance):
+        self.chance = chance
+
+    def fit(self, matrix, truth):
+        return self
+
+    def predict_proba(self, matrix):
+        return np.tile([1 - self.chance, self.chance], (len(matrix), 1))
+
+
+def test_a_model_that_says_one_thing_or_nothing_is_measured_or_refused(flights):
+    constant = train(lambda params: Fixed(0.3), {}, flights)
+    found = evaluate(constant, flights.test, bootstrap=20, slices=["carrier"], fairness=["carrier"])
+    assert found.metrics["roc_auc"].value == 0.5
+    assert found.metrics["precision"].reason == "no row is called positive at the threshold"
+    assert found.metrics["fairness.ppv_difference.carrier"].reason == "not defined in enough groups"
+    assert {part.kind for part in found.weak} <= {"biased", "overconfident"}
+    silent = replace(constant, estimator=Fixed(np.nan))
+    with pytest.raises(ModelError, match=r"predicted .* NaN"):
+        evaluate(silent, flights.test)
+    with pytest.raises(DataError, match="none of 0 rows has a label"):
+        evaluate(constant, flights.test.head(0))
+    assert evaluate(constant, flights.test.head(1)).metrics["brier"].reason == "one row has no spread"
+
+
 def test_a_model_of_another_target_is_not_compared(model, flights):
     other = replace(model, name="early", signature=replace(model.signature, target="early"))
     with pytest.raises(UsageError, match="'early' predicts another target"):
@@ -155,6 +183,8 @@ def test_one_class_is_said_and_not_crashed_over(model, flights):
         (lambda t: t.drop("wind"), {}, SchemaError, "wind"),
         (lambda t: t.with_columns(late=pl.lit(None, dtype=pl.Boolean)), {}, DataError, "none of .* rows has a label"),
         (lambda t: t.with_columns(late=pl.lit("yes")), {}, DataError, "labels in 'late' are string"),
+        (lambda t: t, {"slices": "carrier"}, UsageError, r'Write slices=\["carrier"\]'),
+        (lambda t: t, {"fairness": "carrier"}, UsageError, "fairness should be a list"),
         (lambda t: t, {"slices": ["colour"]}, SchemaError, "colour"),
         (lambda t: t, {"slices": ["sched_dep"]}, UsageError, "'month of sched_dep'"),
         (lambda t: t, {"slices": ["month of hour"]}, UsageError, "needs a time column"),

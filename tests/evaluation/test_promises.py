@@ -161,6 +161,8 @@ def test_a_promise_to_beat_another_is_of_the_improvement(model, flights):
     constant = gate("evaluation", [at_evaluation(better_than="constant", at_least=0.1, relative=True)], alone)
     area = alone.metrics["roc_auc"].value
     assert constant.promises[0].value == pytest.approx((area - 0.5) / 0.5)
+    other = gate("evaluation", [at_evaluation("brier", better_than="baselines")], alone).promises[0]
+    assert other.reason == "the reports of evaluation compare it with baselines in roc_auc only"
     each = gate("evaluation", [at_evaluation(better_than="baselines")], alone).promises[0]
     gains = [c.difference.value for c in alone.comparisons if c.kind == "baseline"]
     assert each.value == min(gains)

@@ -122,7 +122,7 @@ def screen(shown: dict[str, Any]) -> str:
     parts += [f"{moment:<8} " + ", ".join(_some(metrics)) for moment, metrics in shown["metrics"].items()]
     if shown["gate"] is not None:
         word = "passed" if shown["gate"]["passed"] else "did not pass"
-        parts.append(f"gate     {word}: " + "; ".join(promise["sentence"] for promise in shown["gate"]["promises"]))
+        parts.append(f"gate     {word}: " + "; ".join(_promise(promise) for promise in shown["gate"]["promises"]))
         names = "".join(f", {shown['model']}@{alias}" for alias in shown["aliases"])
         parts.append(f"model    {shown['model']} version {shown['version']}{names}")
     for record in shown["records"]:
@@ -178,3 +178,10 @@ def _words(name: str) -> str:
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _promise(promise: dict[str, Any]) -> str:
+    """A broken promise in full, one that holds in short."""
+    if promise["status"] != "passed":
+        return str(promise["sentence"])
+    return f"{promise['bound']} at {promise['moment']}: {promise['value']:.4g}"

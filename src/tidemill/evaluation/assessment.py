@@ -25,9 +25,9 @@ from tidemill.evaluation.slices import slices_of
 from tidemill.measures.calibration import calibration_curve
 from tidemill.measures.classification import confusion
 from tidemill.measures.inputs import Floats
-from tidemill.measures.intervals import bootstrap
+from tidemill.measures.intervals import Estimate
 from tidemill.measures.registry import estimate, metric, metrics_of
-from tidemill.measures.resampling import of_sums
+from tidemill.measures.resampling import Weighted, of_sums
 from tidemill.training.defaults import from_project
 from tidemill.training.noting import note_metrics
 from tidemill.training.profile import answers_of
@@ -92,15 +92,17 @@ def evaluate(
     DataError
         When no row has a label, or labels are of another kind than in training.
     """
+    for what, given in (("slices", slices), ("metrics", metrics), ("fairness", fairness)):
+        if isinstance(given, str):
+            raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
     scored = score(model, table)
     truth, scores = scored.in_order()
     drawn = {"resamples": bootstrap, "seed": seed}
     task, threshold, levels = model.signature.task, model.signature.threshold, model.signature.levels
     names = (*leading_metrics(scored), *(name for name in metrics if name not in metrics_of(task, levels)))
-    found = estimate(truth, scores, names, task, threshold=threshold, levels=levels, **drawn)
-    report = _costs(scored, (truth, scores), costs, bootstrap, seed)
-    if report is not None:
-        found["cost_per_1000"] = report.per_1000
+    also = _cost_measure(scored, truth, scores, costs)
+    found = estimate(truth, scores, names, task, threshold=threshold, levels=levels, also=also, **drawn)
+    report = _costs(truth, scores, threshold, costs, found["cost_per_1000"]) if costs else None
     groups = fairness_of(scored, fairness or (), **drawn)
     found |= fairness_metrics(groups)
     note_metrics({name: value.value for name, value in found.items()}, moment)
@@ -170,21 +172,26 @@ def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Float
     return replace(found, histogram=histogram, residuals=residuals)
 
 
-def _costs(
-    scored: Scored, ordered: tuple[Floats, Floats], costs: Mapping[str, float] | None, resamples: int, seed: int
-) -> CostReport | None:
+def _cost_measure(
+    scored: Scored, truth: Floats, scores: Floats, costs: Mapping[str, float] | None
+) -> dict[str, Weighted]:
+    """The cost per 1000 rows as a measure, where there are costs."""
     if not costs:
-        return None
+        return {}
     if scored.model.signature.task != "binary":
         raise UsageError("costs are of binary decisions", value=scored.model.signature.task, hint="Leave costs out.")
-    truth, scores = ordered
-    threshold = scored.model.signature.threshold
-    cheapest = cheapest_threshold(truth, scores, costs)
-    rows = cost_rows(truth, scores, threshold, costs)
+    rows = cost_rows(truth, scores, scored.model.signature.threshold, costs)
     per_1000 = of_sums(lambda sums: 1000 * sums[0] / sums[1] if sums[1] > 0 else math.nan, rows, np.ones(len(rows)))
+    return {"cost_per_1000": per_1000}
+
+
+def _costs(
+    truth: Floats, scores: Floats, threshold: float, costs: Mapping[str, float], per_1000: Estimate
+) -> CostReport:
+    cheapest = cheapest_threshold(truth, scores, costs)
     return CostReport(
         costs=dict(costs),
-        per_1000=bootstrap({"cost": per_1000}, len(rows), resamples=resamples, seed=seed)["cost"],
+        per_1000=per_1000,
         threshold=threshold,
         cheapest_threshold=cheapest,
         cheapest_per_1000=1000 * float(cost_rows(truth, scores, cheapest, costs).mean()),

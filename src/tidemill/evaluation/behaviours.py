@@ -126,11 +126,15 @@ def independence(scored: Scored) -> Behaviour:
     read = scored.model.metadata.get("read")
     if not read:
         detail = "the model has no record of the rows that its training read"
-        return Behaviour("untouched", "independence", passed=False, expected=expected, detail=detail)
+        return Behaviour(
+            "untouched", "independence", passed=False, expected=expected, detail=detail, severity="warning"
+        )
     known, sampled = rows_known(read, scored.matrix, scored.truth)
     if not sampled:
         detail = "no row can be told apart from others"
-        return Behaviour("untouched", "independence", passed=False, expected=expected, detail=detail)
+        return Behaviour(
+            "untouched", "independence", passed=False, expected=expected, detail=detail, severity="warning"
+        )
     # Where inputs have few values, rows are alike by chance, as validation rows are like training rows; here they are
     # compared with both parts.
     alike = 2 * read["alike"] / read["compared"] if read["compared"] else 0.0

@@ -115,10 +115,11 @@ def case(
     return Case(dict(row), at_least, at_most, None if is_ is None else str(is_).lower(), name)
 
 
-def check_expectations(scored: Scored, expected: Sequence[Expectation]) -> tuple[Behaviour, ...]:
+def check_expectations(scored: Scored, expected: Sequence[Expectation] | Expectation) -> tuple[Behaviour, ...]:
     """Ask the model, and say which rows went another way."""
     found = []
-    for place, entry in enumerate(expected, start=1):
+    listed = [expected] if isinstance(expected, Monotone | Case) else expected
+    for place, entry in enumerate(listed, start=1):
         if isinstance(entry, Monotone):
             found.append(_direction(scored, entry))
         elif isinstance(entry, Case):

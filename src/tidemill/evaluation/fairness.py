@@ -17,9 +17,10 @@ from tidemill.evaluation.slices import MIN_ROWS, parts_of
 from tidemill.measures.calibration import CalibrationBin, calibration_curve
 from tidemill.measures.inputs import Floats
 from tidemill.measures.intervals import Estimate, bootstrap
-from tidemill.measures.resampling import Weighted, of_sums
+from tidemill.measures.resampling import OfSums, Weighted, combined
 
 Rows = NDArray[np.intp]
+Codes = NDArray[np.int64]
 _Key = TypeVar("_Key")
 
 #: A group selected less than four fifths as often as the most selected one is held to be treated adversely
@@ -96,8 +97,14 @@ def _fairness(scored: Scored, attribute: str, resamples: int, seed: int) -> Fair
     parts = dict(parts_of(scored.frame, attribute))
     shares = _shares(scored)
     large = [value for value, rows in parts.items() if len(rows) >= MIN_ROWS]
+    codes = np.full(len(scored.truth), -1)
+    for code, rows in enumerate(parts.values()):
+        codes[rows] = code
     measures = {
-        (name, value): _rate_in(part, whole, parts[value]) for value in large for name, (part, whole) in shares.items()
+        (name, value): _rate_in(part, whole, codes, code)
+        for code, value in enumerate(parts)
+        if value in large
+        for name, (part, whole) in shares.items()
     }
     rates = _measured(measures, len(scored.truth), resamples, seed)
     groups = tuple(_group(scored, value, rows, shares, rates) for value, rows in parts.items())
@@ -114,8 +121,8 @@ def _fairness(scored: Scored, attribute: str, resamples: int, seed: int) -> Fair
             continue
         low, high = min(valued, key=lambda value: valued[value]), max(valued, key=lambda value: valued[value])
         ends[name] = (low, high)
-        (part, whole), pair = shares[name], (parts[low], parts[high])
-        wanted |= {gap: _gap(part, whole, *pair, as_ratio=gap.endswith("_ratio")) for gap in _gaps(name)}
+        pair = measures[name, low], measures[name, high]
+        wanted |= {gap: _gap(*pair, as_ratio=gap.endswith("_ratio")) for gap in _gaps(name)}
     gaps |= _measured(wanted, len(scored.truth), resamples, seed)
     if "tpr_difference" in gaps:
         odds = [gaps["tpr_difference"], gaps["fpr_difference"]]
@@ -149,24 +156,17 @@ def _gaps(name: str) -> tuple[str, ...]:
     return (f"{name}_difference",) if name == "bias" else (f"{name}_difference", f"{name}_ratio")
 
 
-def _rate_in(part: Floats, whole: Floats, rows: Rows) -> Weighted:
-    inside = np.zeros(len(part))
-    inside[rows] = 1.0
-    return of_sums(lambda sums: _divided(sums[0], sums[1]), part * inside, whole * inside)
+def _rate_in(part: Floats, whole: Floats, codes: Codes, code: int) -> Weighted:
+    def columns(stretch: slice) -> Floats:
+        inside = codes[stretch] == code
+        return np.stack([part[stretch] * inside, whole[stretch] * inside])
+
+    return OfSums(len(part), columns, lambda sums: _divided(sums[0], sums[1]))
 
 
-def _gap(part: Floats, whole: Floats, low: Rows, high: np.typing.NDArray[np.intp], *, as_ratio: bool) -> Weighted:
-    columns = []
-    for rows in (low, high):
-        inside = np.zeros(len(part))
-        inside[rows] = 1.0
-        columns += [part * inside, whole * inside]
-
-    def value(sums: Floats) -> float:
-        lower, higher = _divided(sums[0], sums[1]), _divided(sums[2], sums[3])
-        return _divided(lower, higher) if as_ratio else higher - lower
-
-    return of_sums(value, *columns)
+def _gap(low: Weighted, high: Weighted, *, as_ratio: bool) -> Weighted:
+    """The higher rate minus the lower, or the lower as a share of the higher, on the same resamples."""
+    return combined(low, high, _divided if as_ratio else lambda lower, higher: higher - lower)
 
 
 def _measured(measures: Mapping[_Key, Weighted], rows: int, resamples: int, seed: int) -> dict[_Key, Estimate]:

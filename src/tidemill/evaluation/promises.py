@@ -227,6 +227,9 @@ def _why_not(moment: Moment, found: Requirement, here: list[Measurement], fittin
         return fitting[-1].reason or "the other's value is zero"
     if not here:
         return f"no report of {moment}"
+    others = [entry for entry in here if _fits(entry, replace(found, metric=entry.metric))]
+    if found.better_than and others:
+        return f"the reports of {moment} compare it with {found.better_than} in {others[0].metric} only"
     if found.better_than:
         return f"no report of {moment} compares it with {found.better_than}: pass the model as against="
     if found.slice:

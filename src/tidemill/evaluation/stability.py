@@ -19,6 +19,12 @@ Retrain = Callable[[int], Model]
 
 def stability_of(scored: Scored, retrain: Retrain, seeds: int, resamples: int) -> Behaviour:
     """Train again with seeds 1, 2, …; the leading metric should move less than its own interval is wide."""
+    if not callable(retrain):
+        raise UsageError(
+            "stability should be a function of a seed",
+            value=retrain,
+            hint="Write stability=lambda seed: tm.train(build, params, data, seed=seed).",
+        )
     if seeds < 2:
         raise UsageError("stability needs at least two seeds", value=seeds, hint="Use seeds=3 or more.")
     signature = scored.model.signature

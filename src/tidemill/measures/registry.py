@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -13,7 +13,7 @@ from tidemill.core.tasks import Task
 from tidemill.measures.intervals import Estimate, bootstrap
 from tidemill.measures.metric import Metric
 from tidemill.measures.queries import query_count
-from tidemill.measures.resampling import difference_of
+from tidemill.measures.resampling import Weighted, difference_of
 from tidemill.measures.table import METRICS, metrics_of, parametric
 
 __all__ = ["METRICS", "Metric", "estimate", "estimate_difference", "measure", "metric", "metrics_of"]
@@ -69,6 +69,7 @@ def estimate(
     resamples: int = 200,
     seed: int = 0,
     level: float = 0.95,
+    also: Mapping[str, Weighted] | None = None,
 ) -> dict[str, Estimate]:
     """Several metrics by name with bootstrap intervals from the same resamples of rows, of a ranking from queries.
 
@@ -83,6 +84,8 @@ def estimate(
         Which metrics; the threshold is for those that need decisions, the levels are those of quantiles.
     resamples, seed, level
         See `measures.intervals.bootstrap`.
+    also
+        Other measures by name, on the same resamples; of rows in ascending order of predictions.
     """
     left, right = np.asarray(truth), np.asarray(predicted)
     if right.ndim == 1 and left.shape == right.shape and right.dtype.kind in "fiu":
@@ -90,8 +93,9 @@ def estimate(
         left, right = left[order].astype(np.float64), right[order].astype(np.float64)
     metrics = {name: metric(name, task, levels) for name in names}
     prepared = {name: found.prepare(left, right, threshold) for name, found in metrics.items()}
-    found = bootstrap(prepared, units_of(left, task), resamples=resamples, seed=seed, level=level)
-    return {name: _with_reason(metrics[name], value) for name, value in found.items()}
+    measures = {**prepared, **(also or {})}
+    found = bootstrap(measures, units_of(left, task), resamples=resamples, seed=seed, level=level)
+    return {name: _with_reason(metrics[name], value) if name in metrics else value for name, value in found.items()}
 
 
 def estimate_difference(
