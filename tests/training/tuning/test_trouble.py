@@ -65,7 +65,7 @@ def test_a_space_with_nothing_to_look_for_is_refused(cancer, space):
         tune(constant, space, cancer)
 
 
-def test_what_a_build_records_is_on_its_run(project, cancer):
+def test_a_cached_study_is_not_searched_again_and_its_log_tells_the_trials(project, cancer):
     @tm.step
     def search() -> float:
         return tune(constant, {"answer": choice([0.0, 1.0])}, cancer, metric="accuracy", trials=2).value
@@ -76,6 +76,7 @@ def test_what_a_build_records_is_on_its_run(project, cancer):
 
     found = train.run()
     view = tm.run(found.id)
+    assert "malignant: trial 2 of 2: accuracy" in view.executions[0].log_text
     assert view.metrics["tuning/accuracy"] in (trial.metrics["accuracy"] for trial in tm.runs(pipeline="trial"))
     assert {trial.record.parent_id for trial in tm.runs(pipeline="trial")} == {found.id}
     assert train.run().steps[0].status == "cached"
