@@ -24,7 +24,7 @@ from tidemill.core.ids import new_id
 from tidemill.core.records import Context, Execution, Metric, Run, StepStatus
 from tidemill.store import contexts, executions, leases, lineage, runs, values
 from tidemill.store.database import Database
-from tidemill.testing import labelling_contract, registry_contract
+from tidemill.testing import labelling_contract, registry_contract, study_contract
 from tidemill.testing.building import AWKWARD, a_run, an_artifact, fails, made_by, raises
 
 __all__ = ["CHECKS"]
@@ -349,4 +349,5 @@ CHECKS: tuple[Callable[[Database], None], ...] = (
     *(check for name, check in list(globals().items()) if name.startswith("check_")),
     *registry_contract.CHECKS,
     *labelling_contract.CHECKS,
+    *study_contract.CHECKS,
 )

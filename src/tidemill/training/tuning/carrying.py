@@ -23,6 +23,7 @@ from tidemill.training.preparing import Prepared, prepare
 from tidemill.training.space import Conditional, Range, Space
 from tidemill.training.targets import infer_task
 from tidemill.training.tuning.folds import folds_of
+from tidemill.training.tuning.following import Told, following
 from tidemill.training.tuning.keeping import Kept, keep
 from tidemill.training.tuning.records import Study, Trial
 from tidemill.training.tuning.searching import Budget, Here, Runner, Search, Searched
@@ -115,9 +116,10 @@ def carry_out(
         kept = (
             keep(name, title, _parts(plan, data), _about(plan, metrics, measured), resume=resume) if is_kept else None
         )
-        with _Closing(kept) as closing, _runner(plan, trying, folds) as runner:
-            search = Search(asking, runner, metrics, kept, plan.budget)
-            study = _study(plan, title, metrics, search.run(), len(folds[0].truth))
+        with _Closing(kept) as closing:
+            with _runner(plan, trying, folds) as runner, _following(plan, title, metrics) as told:
+                searched = Search(asking, runner, metrics, kept, plan.budget, told).run()
+            study = _study(plan, title, metrics, searched, len(folds[0].truth))
             study = replace(study, importance=asking.importance(plan.seed), number=kept.number if kept else 0)
             study = replace(study, notes=(*notes, *_notes(asking, kept)))
             if judge is not None and study.ended != "interrupted":
@@ -136,6 +138,11 @@ def rows_of(plan: Plan, data: Splits) -> tuple[Prepared, list[Fitting]]:
     folds = folds_of(data, plan.folds, repeats=plan.repeats, seed=plan.seed, stratify=classifies)
     several = [plan.prepared(fold) for fold in folds]
     return several[-1], [prepared.fitting for prepared in several]
+
+
+def _following(plan: Plan, title: str, metrics: Mapping[str, bool]) -> AbstractContextManager[Told]:
+    leading, greater = next(iter(metrics.items()))
+    return following(title, plan.budget.trials, leading, greater_is_better=greater)
 
 
 def _runner(plan: Plan, trying: Trying, folds: Sequence[Fitting]) -> AbstractContextManager[Runner]:

@@ -138,25 +138,12 @@ def tune(
     """
     _check(space, trials, timeout, parallel)
     require("optuna", extra="ml", purpose="Tuning")
+    first = [start] if isinstance(start, str | Mapping | Study) else list(start)
     plan = Plan(
-        build=build,
-        space=space,
-        metric=metric,
-        task=task,
-        cleaning=cleaning,
-        costs=costs,
-        rows=rows,
-        sampler=sampler,
-        pruner=pruner,
-        seed=seed,
-        threads=threads,
-        early_stopping=early_stopping,
-        budget=Budget(trials, timeout, parallel),
-        folds=folds,
-        repeats=repeats,
-        outer=outer,
-        start=[start] if isinstance(start, str | Mapping | Study) else list(start),
-    )
+        build=build, space=space, metric=metric, task=task, cleaning=cleaning, costs=costs, rows=rows, sampler=sampler,
+        pruner=pruner, seed=seed, threads=threads, early_stopping=early_stopping, folds=folds, repeats=repeats,
+        outer=outer, start=first, budget=Budget(trials, timeout, parallel),
+    )  # fmt: skip
     if outer is None:
         return carry_out(plan, data, name=name, resume=resume)
     nested = replace(plan, folds=folds or INNER)
