@@ -92,9 +92,7 @@ def evaluate(
     DataError
         When no row has a label, or labels are of another kind than in training.
     """
-    for what, given in (("slices", slices), ("metrics", metrics), ("fairness", fairness)):
-        if isinstance(given, str):
-            raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
+    _refuse_text(slices=slices, metrics=metrics, fairness=fairness)
     scored = score(model, table)
     truth, scores = scored.in_order()
     drawn = {"resamples": bootstrap, "seed": seed}
@@ -128,6 +126,12 @@ def evaluate(
     )
     measured = replace(measured, dependence=dependence_of(scored, measured.importance))
     return _with_charts(measured, scored, truth, scores)
+
+
+def _refuse_text(**lists: Sequence[str] | None) -> None:
+    for what, given in lists.items():
+        if isinstance(given, str):
+            raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
 
 
 def _slices(scored: Scored, by: Sequence[str], *, resamples: int, seed: int) -> tuple[Slice, ...]:
