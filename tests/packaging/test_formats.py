@@ -86,7 +86,7 @@ def test_bytes_of_another_kind_are_refused(data: bytes) -> None:
 
 
 def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnsafeModelError, match=r"catboost, lightgbm, .*xgboost"):
+    with pytest.raises(UnsafeModelError, match=r"catboost, keras, lightgbm, .*xgboost"):
         native_format("pickle")
 
 
