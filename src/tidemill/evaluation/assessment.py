@@ -91,9 +91,7 @@ def evaluate(
     DataError
         When no row has a label, or labels are of another kind than in training.
     """
-    for what, given in (("slices", slices), ("metrics", metrics), ("fairness", fairness)):
-        if isinstance(given, str):
-            raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
+    _check_lists(slices=slices, metrics=metrics, fairness=fairness)
     scored = score(model, table)
     truth, scores = scored.in_order()
     drawn = {"resamples": bootstrap, "seed": seed}
@@ -127,6 +125,12 @@ def evaluate(
     )
     measured = replace(measured, dependence=dependence_of(scored, measured.importance))
     return _with_charts(measured, scored, truth, scores)
+
+
+def _check_lists(**given: Sequence[str] | None) -> None:
+    for what, names in given.items():
+        if isinstance(names, str):
+            raise UsageError(f"{what} should be a list", value=names, hint=f'Write {what}=["{names}"].')
 
 
 def _importance(scored: Scored, leading: str, seed: int) -> tuple[Importance, ...]:
