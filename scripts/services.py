@@ -18,6 +18,8 @@ PROGRAMS = {
     "mariadbd": "mariadb-server",
     "npm": "npm",
 }
+#: Where torch has a build without CUDA it is of this version; others would bring gigabytes that no test uses.
+PINNED = {"torch": "torch==2.13.0"}
 #: Module to look for -> extra of Tidemill that brings it, too large for everybody's environment.
 MODULES = {"catboost": "catboost", "keras": "keras", "lightning": "lightning", "pyspark": "spark", "torch": "torch"}
 
@@ -27,7 +29,9 @@ def install_modules() -> None:
     missing = {module: extra for module, extra in MODULES.items() if importlib.util.find_spec(module) is None}
     if not missing:
         return
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f".[{','.join(missing.values())}]"]
+    pinned = [PINNED[module] for module in missing if module in PINNED]
+    extras = f".[{','.join(missing.values())}]"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *pinned, "--editable", extras]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(f"services: {' '.join(command)} failed, so the tests that need {', '.join(missing)} skip:")

@@ -38,7 +38,7 @@ def test_a_trial_that_predicts_nan_fails_and_the_others_count(cancer):
 def test_an_undefined_metric_fails_its_trial_with_the_reason(cancer):
     found = tune(constant, {"answer": choice([0.0, 1.0])}, cancer, metric="precision", sampler="grid", trials=2)
     assert [trial.state for trial in found.trials] == ["failed", "complete"]
-    assert found.trials[0].error.startswith("tidemill.core.errors.ModelError: precision is not defined")
+    assert found.trials[0].error.startswith("ModelError: precision is not defined")
     rows = pl.DataFrame({"x": range(40), "y": [v < 20 for v in range(40)]})
     one_class = split(rows, by_share(0.5, 0.3, seed=3), "y")
     blind = type(one_class)(one_class.train, one_class.validation.filter("y"), one_class.test, one_class.spec)
@@ -59,10 +59,32 @@ def test_no_trial_begins_after_the_time(project, cancer, monkeypatch):
     assert 1 <= len(found.trials) <= 5
 
 
-@pytest.mark.parametrize("space", [{}, {"answer": 0.5}])
-def test_a_space_with_nothing_to_look_for_is_refused(cancer, space):
-    with pytest.raises(UsageError, match="the search space has no ranges"):
-        tune(constant, space, cancer)
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"space": {}}, "the search space has no ranges"),
+        ({"space": {"answer": 0.5}}, "the search space has no ranges"),
+        ({"space": [("answer", 1)]}, "a search space is a dict"),
+        ({"build": Constant}, "takes a function that makes the estimator"),
+        ({"data": pl.DataFrame({"x": [1]})}, "tune takes a split.*'DataFrame'"),
+        ({"metric": 3}, "a metric is a name, or a list of names: 3"),
+        ({"metric": [3]}, "a metric is a name, or a list of names"),
+        ({"name": ""}, "text without #: ''"),
+        ({"name": "late#2"}, "text without #: 'late#2'"),
+        ({"timeout": "3"}, "some seconds: '3'"),
+        ({"repeats": 3}, "only folds can be drawn again: 3"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused_before_the_first_trial(cancer, wrong, words):
+    asked = {"build": constant, "space": {"answer": uniform(0, 1)}, "data": cancer, **wrong}
+    with pytest.raises(UsageError, match=words):
+        tune(**asked)
+
+
+def test_a_hint_is_given_once(cancer):
+    with pytest.raises(ModelError) as failed:
+        tune(lambda _: object(), {"answer": uniform(0, 1)}, cancer, trials=2)
+    assert str(failed.value).count("Return an unfitted estimator") == 1
 
 
 def test_a_cached_study_is_not_searched_again_and_its_log_tells_the_trials(project, cancer):

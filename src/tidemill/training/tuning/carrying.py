@@ -255,10 +255,9 @@ def _nothing(searched: Searched) -> ModelError:
         f"all {len(trials)} trials failed" if len(failed) == len(trials) else f"none of {len(trials)} trials completed"
     )
     first = (failed or list(trials))[0]
-    return ModelError(
-        f"{count}; the first said: {first.error}",
-        hint=searched.hint or "Try train() with fixed parameters first.",
-    )
+    said = searched.hint and searched.hint in first.error
+    hint = "" if said else searched.hint or "Try train() with fixed parameters first."
+    return ModelError(f"{count}; the first said: {first.error}", hint=hint)
 
 
 def _parts(plan: Plan, data: Splits) -> dict[str, str]:

@@ -93,6 +93,8 @@ def attempt(trying: Trying, folds: Sequence[Fitting], params: Mapping[str, Any],
         return ended("pruned", error=str(why))
     except Exception as error:
         said = "".join(traceback.format_exception_only(error)).strip()
+        if isinstance(error, TidemillError):  # without the module that it is defined in
+            said = f"{type(error).__name__}: {error}"
         hint = error.hint if isinstance(error, TidemillError) else ""
         return ended("failed", error=said, hint=hint, exception=error)
     return ended("complete", values=values, iterations=iterations)

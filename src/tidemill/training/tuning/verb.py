@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tidemill.core.errors import UsageError
 from tidemill.core.tasks import Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.split import Splits
 from tidemill.engine.step import step
 from tidemill.training.estimators import Build
 from tidemill.training.libraries import require
-from tidemill.training.space import Space, has_ranges
+from tidemill.training.space import Space
 from tidemill.training.tuning.carrying import Plan, carry_out
+from tidemill.training.tuning.checking import check_budget, check_question
 from tidemill.training.tuning.nesting import INNER, judged
 from tidemill.training.tuning.records import Study
 from tidemill.training.tuning.searching import Budget
@@ -136,7 +136,8 @@ def tune(
     >>> found.best, found.value
     ({'cut': 60}, 1.0)
     """
-    _check(space, trials, timeout, parallel)
+    check_question(build, space, data, metric, name)
+    check_budget(trials, timeout, parallel, folds, repeats)
     require("optuna", extra="ml", purpose="Tuning")
     first = [start] if isinstance(start, str | Mapping | Study) else list(start)
     plan = Plan(
@@ -148,16 +149,3 @@ def tune(
         return carry_out(plan, data, name=name, resume=resume)
     nested = replace(plan, folds=folds or INNER)
     return carry_out(nested, data, name=name, resume=resume, judge=lambda: judged(nested, data))
-
-
-def _check(space: Space, trials: int, timeout: float | None, parallel: int) -> None:
-    if not has_ranges(space):
-        raise UsageError("the search space has no ranges", value=dict(space), hint="Use uniform, integers or choice.")
-    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
-        raise UsageError("tuning needs at least one trial", value=trials, hint="Use 20.")
-    if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
-        raise UsageError("at least one trial runs at a time", value=parallel, hint="Use parallel=4 on four cores.")
-    if timeout is not None and not timeout > 0:
-        raise UsageError(
-            "tuning needs some seconds", value=timeout, hint="Leave the timeout out for as long as it takes."
-        )
