@@ -14,7 +14,7 @@ import pytest
 from tidemill.core.errors import UsageError
 from tidemill.data.split import by_share, split
 from tidemill.engine.materialisers.plain import decode, encode
-from tidemill.evaluation import examine
+from tidemill.evaluation import evaluate, examine
 from tidemill.training.fitting import train
 from tidemill.training.prediction import predict
 
@@ -139,6 +139,16 @@ def test_rows_that_the_training_read_are_found_whatever_the_table_is_called(mode
     assert entry.failed > 0.95 * entry.rows > 300
     mixed = pl.concat([flights.test, flights.validation.head(60)])
     assert examine(model, mixed, bootstrap=0, importance=False, discover=False).untouched is False
+
+
+def test_an_earlier_look_at_the_same_rows_is_found(model, flights):
+    quick = {"bootstrap": 0, "importance": False, "discover": False}
+    peeked, honest = (evaluate(model, part, **quick) for part in (flights.test, flights.validation))
+    seen = examine(model, flights.test.sample(fraction=0.5, seed=1), earlier=[honest, peeked], **quick)
+    assert behaviours(seen)["untouched"].detail.startswith("not untouched: an evaluation has read ")
+    assert seen.metrics["untouched"].value == 0.0
+    table = flights.test.with_columns(wind=pl.col("wind").fill_null(7.0) + 1e-3)
+    assert examine(model, table, earlier=[honest], **quick).untouched
 
 
 def test_rows_that_are_alike_by_nature_are_not_called_touched():

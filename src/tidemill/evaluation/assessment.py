@@ -31,7 +31,11 @@ from tidemill.measures.resampling import Weighted, of_sums
 from tidemill.training.defaults import from_project
 from tidemill.training.noting import note_metrics
 from tidemill.training.profile import answers_of
+from tidemill.training.rows_read import rows_read
 from tidemill.training.threshold import cheapest_threshold, checked_costs
+
+#: Rows whose digests an evaluation keeps.
+_READ = 512
 
 
 @step(stage="evaluate", resolve=from_project)
@@ -123,6 +127,7 @@ def evaluate(
         unlabelled=scored.unlabelled,
         resamples=bootstrap,
         seed=seed,
+        read=rows_read((scored.matrix, scored.truth), (scored.matrix[:0], scored.truth[:0]), kept=_READ),
     )
     measured = replace(measured, dependence=dependence_of(scored, measured.importance))
     return _with_charts(measured, scored, truth, scores)

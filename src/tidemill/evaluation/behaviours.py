@@ -12,7 +12,7 @@ import polars as pl
 
 from tidemill.core.errors import TidemillError
 from tidemill.core.model import Model
-from tidemill.evaluation.records import Comparison, Slice
+from tidemill.evaluation.records import Comparison, Evaluation, Slice
 from tidemill.evaluation.scoring import Scored, leading_metrics
 from tidemill.measures.inputs import Floats
 from tidemill.measures.registry import metric
@@ -120,37 +120,44 @@ def functionality(
     return tuple(found)
 
 
-def independence(scored: Scored) -> Behaviour:
-    """No row that is examined was read by the training: not fitted on, nor used to stop it or to choose a threshold."""
-    expected = "the training has not read these rows"
+def independence(scored: Scored, earlier: Sequence[Evaluation] = ()) -> Behaviour:
+    """No row that is examined was read by the training: not fitted on, nor used to stop it or to choose a threshold.
+
+    Nor by an evaluation of the same model that was made `earlier`.
+    """
     read = scored.model.metadata.get("read")
     if not read:
-        detail = "the model has no record of the rows that its training read"
-        return Behaviour(
-            "untouched", "independence", passed=False, expected=expected, detail=detail, severity="warning"
-        )
-    known, sampled = rows_known(read, scored.matrix, scored.truth)
-    if not sampled:
-        detail = "no row can be told apart from others"
-        return Behaviour(
-            "untouched", "independence", passed=False, expected=expected, detail=detail, severity="warning"
-        )
-    # Where inputs have few values, rows are alike by chance, as validation rows are like training rows; here they are
-    # compared with both parts.
-    alike = 2 * read["alike"] / read["compared"] if read["compared"] else 0.0
-    bound = (alike + ALIKE) * sampled + 3 * math.sqrt(min(alike, 1.0) * sampled)
-    passed = known <= bound
-    detail = "" if passed else f"not untouched: the training has read {known} of {sampled} rows that were looked up"
+        return _untouched(0, 0, 0.0, "the model has no record of the rows that its training read", cannot_tell=True)
+    readers = [("the training", read), *(("an evaluation", entry.read) for entry in earlier if entry.read)]
+    first: tuple[int, int, float] | None = None
+    for reader, rows in readers:
+        known, sampled = rows_known(rows, scored.matrix, scored.truth)
+        # Where inputs have few values, rows are alike by chance, as validation rows are like training rows; here they
+        # are compared with both parts.
+        alike = 2 * read["alike"] / read["compared"] if read["compared"] else 0.0
+        bound = (alike + ALIKE) * sampled + 3 * math.sqrt(min(alike, 1.0) * sampled)
+        if reader == "the training" and not sampled:
+            return _untouched(0, 0, 0.0, "no row can be told apart from others", cannot_tell=True)
+        first = first or (known, sampled, bound)
+        if known > bound:
+            return _untouched(
+                known, sampled, bound, f"not untouched: {reader} has read {known} of {sampled} rows that were looked up"
+            )
+    return _untouched(*(first or (0, 0, 0.0)), "")
+
+
+def _untouched(known: int, sampled: int, bound: float, detail: str, *, cannot_tell: bool = False) -> Behaviour:
     return Behaviour(
         "untouched",
         "independence",
-        passed,
-        expected,
-        known / sampled,
-        bound / sampled,
-        detail,
+        passed=not detail,
+        expected="the training has not read these rows",
+        measured=known / sampled if sampled else None,
+        bound=bound / sampled if sampled else None,
+        detail=detail,
+        severity="warning" if cannot_tell else "error",
         rows=sampled,
-        failed=known,
+        failed=known if detail else 0,
     )
 
 

@@ -82,6 +82,7 @@ def examine(
     stability: Retrain | None = None,
     seeds: int = 3,
     package: Any = None,
+    earlier: Sequence[Evaluation] = (),
     bootstrap: int = 200,
     importance: bool = True,
     seed: int = 0,
@@ -105,6 +106,8 @@ def examine(
         A function that trains the model again with a seed; `seeds` of them are tried.
     package
         A package of the model, whose latency and size are told.
+    earlier
+        Evaluations of the same model that may have looked at these rows before.
 
     Returns
     -------
@@ -130,7 +133,7 @@ def examine(
     scored = score(model, table)
     given = {"model": model, "table": scored.frame, "evaluation": evaluation}
     behaviours = (
-        independence(scored),
+        independence(scored, earlier),
         *invariances(scored, seed),
         *robustness(scored, seed),
         *functionality(scored, evaluation.comparisons, evaluation.slices),

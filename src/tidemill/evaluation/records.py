@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from tidemill.core.tasks import Task
 from tidemill.design.requirements import Moment
@@ -256,6 +256,8 @@ class Evaluation:
         Rows that were left out since their label is missing.
     resamples, seed
         Of the intervals.
+    read
+        Digests of a sample of the rows (see `tidemill.training.rows_read`), by which a later examination knows them.
     """
 
     model: str
@@ -284,3 +286,4 @@ class Evaluation:
     unlabelled: int = 0
     resamples: int = 0
     seed: int = 0
+    read: Mapping[str, Any] = field(default_factory=dict)

@@ -17,7 +17,7 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 Digests = NDArray[np.uint64]
 
 
-def rows_read(train: tuple[Matrix, Numbers], validation: tuple[Matrix, Numbers]) -> dict[str, Any]:
+def rows_read(train: tuple[Matrix, Numbers], validation: tuple[Matrix, Numbers], *, kept: int = KEPT) -> dict[str, Any]:
     """The digests of the rows that a training has read: encoded inputs with their label.
 
     Returns
@@ -29,7 +29,7 @@ def rows_read(train: tuple[Matrix, Numbers], validation: tuple[Matrix, Numbers])
     """
     first, second = _unique(*train), _unique(*validation)
     digests = np.union1d(first, second)
-    below = digests[KEPT - 1] if len(digests) > KEPT else np.uint64(np.iinfo(np.uint64).max)
+    below = digests[kept - 1] if len(digests) > kept else np.uint64(np.iinfo(np.uint64).max)
     return {
         "below": int(below),
         "digests": b64encode((digests[digests <= below] >> np.uint64(32)).astype("<u4").tobytes()).decode(),
@@ -59,6 +59,8 @@ def _unique(matrix: Matrix, truth: Numbers) -> Digests:
 
 
 def _digests(matrix: Matrix, truth: Numbers) -> Digests:
+    if not len(truth):
+        return np.empty(0, dtype=np.uint64)
     labels = truth.reshape(len(truth), -1).astype(np.float32)
     columns: Sequence[Any] = [*np.asarray(matrix, dtype=np.float32).T, *labels.T]
     state = np.full(len(truth), np.uint64(0xCBF29CE484222325))
