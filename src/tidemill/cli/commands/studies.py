@@ -27,16 +27,17 @@ def command() -> None:
 @shared
 def list_(setup: Setup, name: str | None, limit: int) -> None:
     """List studies, newest first; those called NAME only, if it is given."""
+    project = setup.project().name
     with setup.store() as store:
-        every = list_studies(store, setup.project().name)
-    found = [entry for entry in every if name is None or entry.name == name]
-    if name is not None and not found:
-        known = ", ".join(dict.fromkeys(entry.name for entry in every)) or "none yet"
-        raise NotFoundError("there is no study of this name", value=name, hint=f"Studies: {known}.")
+        found = list_studies(store, project, name, limit=limit)
+        if name is not None and not found:
+            known = ", ".join(dict.fromkeys(entry.name for entry in list_studies(store, project, limit=50)))
+            hint = f"Studies: {known or 'none yet'}."
+            raise NotFoundError("there is no study of this name", value=name, hint=hint)
     if setup.json:
-        for entry in found[:limit]:
+        for entry in found:
             emit({"study": entry})
-        emit({"status": "listed", "studies": len(found[:limit])})
+        emit({"status": "listed", "studies": len(found)})
         return
     rows = [
         (
@@ -48,7 +49,7 @@ def list_(setup: Setup, name: str | None, limit: int) -> None:
             moment(entry.began_at),
             entry.run_id,
         )
-        for entry in found[:limit]
+        for entry in found
     ]
     headers = ["study", "status", "trials", "metric", "best", "began (UTC)", "run"]
     click.echo(table(headers, rows, right=["trials", "best"]) if rows else "no studies yet: tune in a run, or by name")

@@ -52,11 +52,12 @@ class StudyEntry:
     ended_at: int | None
 
 
-def list_studies(store: Store, project: str, name: str | None = None) -> list[StudyEntry]:
-    """The studies of a project, newest first; of one name only, if it is given."""
+def list_studies(store: Store, project: str, name: str | None = None, *, limit: int | None = None) -> list[StudyEntry]:
+    """The studies of a project, newest first; of one name only, if it is given, and at most `limit` of them."""
     with store.metadata.reading() as tx:
-        found = [_entry(tx, context) for several in _studies(tx, project, name).values() for context in several]
-    return sorted(found, key=lambda entry: (entry.began_at, entry.number), reverse=True)
+        several = [context for found in _studies(tx, project, name).values() for context in found]
+        several.sort(key=lambda context: (context.attributes["began_at"], int(context.name)), reverse=True)
+        return [_entry(tx, context) for context in several[:limit]]
 
 
 def read_study(store: Store, project: str, reference: str) -> Study:
