@@ -1,4 +1,4 @@
-"""Tidemill: 300 trials, each a child run in the store; ``ours.py kept|flushed``, the latter with synchronous=FULL."""
+"""Tidemill: 100 trials, each a child run in the store; ``ours.py kept|flushed``, the latter with synchronous=FULL."""
 
 import sys
 
@@ -21,5 +21,5 @@ tm.tune(build, space, data, metric="accuracy", trials=12, seed=SEED, name="first
 began = begin()
 found = tm.tune(build, space, data, metric="accuracy", trials=TRIALS, seed=SEED, name="cuts")
 assert len(found.trials) == TRIALS
-assert all(tm.run(trial.run_id).status == "succeeded" for trial in found.trials[::100])
+assert all(tm.run(trial.run_id).status == "succeeded" for trial in found.trials[::20])
 report(began)

@@ -1,4 +1,4 @@
-"""The same 300 trials for everyone: three parameters, TPE with one seed, and a model that is only a comparison."""
+"""The same 100 trials for everyone: three parameters, TPE with one seed, and a model that is only a comparison."""
 
 import json
 import time
@@ -9,7 +9,7 @@ import polars as pl
 
 from benchmarks.used import cpu
 
-TRIALS = 300
+TRIALS = 100
 SEED = 7
 RANGES = {"cut": (0.0, 1.0), "slope": (0.0, 1.0), "turn": (0.0, 1.0)}
 
