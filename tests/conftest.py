@@ -46,6 +46,10 @@ FAST_ROOMS = {
 }
 
 
+#: Modules of `tidemill.integrations` whose libraries `make test-services` installs: their doctests run there.
+OF_SERVICES = ("catboost", "keras", "spark", "torch")
+
+
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test revealed as a secret is not redacted in the next."""
@@ -58,5 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = Path(item.path)
         parts = path.relative_to(TESTS).parts if path.is_relative_to(TESTS) else ("src",)
         room = "sources" if "sources" in parts else parts[0]  # real servers and kills: not for every edit
-        if (room in FAST_ROOMS or room == "src") and item.get_closest_marker("slow") is None:
+        if room == "src" and path.name.startswith(OF_SERVICES) and path.parent.name == "integrations":
+            item.add_marker(pytest.mark.services)
+        elif (room in FAST_ROOMS or room == "src") and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.fast)

@@ -116,7 +116,8 @@ def test_no_near_duplicate_is_missed(texts, similarity):
             kept.append(place)
 
 
-def test_the_report_shows_what_was_done_in_a_terminal_and_in_a_notebook():
+def test_the_report_shows_what_was_done_in_a_terminal_and_in_a_notebook(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     table = pl.DataFrame({"wind": [10.4, 1048.4, None], "<b>": ["x", "y", "z"], "year": [2013, 2013, 2013]})
     plan = CleaningPlan((NullOutside("wind", maximum=200), DropColumns(("year",)), Derive("calm", "wind < 5")))
     report = clean(table, plan).report

@@ -51,6 +51,11 @@ def test_a_validated_table_says_which_rule_took_how_many_rows_and_where_they_are
     assert repr([CHECKED]).startswith("[Validated(valid=89, quarantined=31, report=ValidationReport(")
 
 
+@pytest.fixture(autouse=True)
+def _on_a_usual_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 def test_a_cleaned_table_says_what_became_of_its_columns_and_rows():
     cleaned = results()[2]
     assert str(cleaned).startswith("120 rows before, 60 after\n")
