@@ -46,7 +46,7 @@ def test_it_answers_the_same_in_a_process_without_the_training_code(kind, build,
         ("regression", regressor, {"loss_function": "MAE"}),
         ("count", regressor, {"loss_function": "Poisson"}),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: getattr(value, "__name__", str(value))[:30],
 )
 def test_each_shape_of_tree_and_loss_answers_in_onnx_as_it_does_natively(kind, build, params):
     from tidemill.integrations.catboost import load, predict, save

@@ -51,7 +51,7 @@ def test_it_answers_the_same_in_a_process_without_the_training_code(kind, build,
         ("count", regressor, {"objective": "count:poisson"}),
         ("count", regressor, {"objective": "reg:tweedie"}),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: getattr(value, "__name__", str(value))[:30],
 )
 def test_each_booster_and_objective_answers_in_onnx_as_it_does_natively(kind, build, params):
     data = made_up(kind)

@@ -87,7 +87,7 @@ def difference_of(old: Any, new: Any, path: str = "") -> str:
             (f"{path}.{key}".lstrip("."), old.get(key), new.get(key)) for key in [*old, *(set(new) - set(old))]
         )
     if is_dataclass(old) and type(old) is type(new) and not isinstance(old, type):
-        names = [item.name for item in fields(old) if item.compare or item.name == "frame"]
+        names = [item.name for item in fields(old) if item.compare]
         return _first((f"{path}.{name}".lstrip("."), getattr(old, name), getattr(new, name)) for name in names)
     if _is_list(old) and _is_list(new):
         found = _first((f"{path}[{at}]", left, right) for at, (left, right) in enumerate(zip(old, new, strict=False)))
