@@ -101,6 +101,7 @@ def test_in_a_folder_without_a_project_every_command_says_what_is_missing(tidemi
         "labels": ["list"],
         "reproduce": ["a"],
         "webhooks": ["list"],
+        "studies": ["list"],
     }
     if name == "predictions":
         assert "no predictions yet" in tidemill(name).out

@@ -40,6 +40,17 @@ def test_a_registered_package_is_found_by_number_and_loads_as_it_was(store: Stor
         assert [event.action for event in audit.list_events(tx, "model:flight-delay@1")] == ["model.register"]
 
 
+def test_a_comparison_or_a_slice_is_not_taken_for_the_metric(store: Store, packaged: Package) -> None:
+    measured = [
+        Measurement("test", "roc_auc", 0.71),
+        Measurement("test", "roc_auc", 0.05, against="linear", kind="baseline"),
+        Measurement("test", "roc_auc", 0.55, where="carrier", at="UA"),
+    ]
+    version = register_version(store, packaged, measured, requirements=[RANKING])
+    assert version.metrics["test.roc_auc"] == 0.71
+    assert version.gate["passed"]
+
+
 def test_registering_again_gives_the_same_version_with_what_is_new(store: Store, packaged: Package) -> None:
     first = register_version(store, packaged, [Measurement("test", "roc_auc", 0.60)], requirements=[RANKING])
     assert not first.gate["passed"]

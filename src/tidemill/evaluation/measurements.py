@@ -41,6 +41,11 @@ class Measurement:
     where: str = ""
     at: str = ""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is of all rows, and compared with nothing."""
+        return not self.against and not self.where
+
 
 def measurements_of(reports: Any) -> tuple[Measurement, ...]:
     """All numbers in some reports.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 from tidemill.core.digests import digest_value
+from tidemill.core.errors import StoreError
 from tidemill.project.loading import load_project
 from tidemill.project.project import Project
 from tidemill.store import Store, open_store
@@ -53,6 +55,15 @@ def open_project_store(project: Project) -> Store:
         _ignore(project.hidden, url, artifacts)
         store = _stores[key] = open_store(url, artifacts, **options)
     return store
+
+
+@atexit.register
+def _close() -> None:
+    """Close the stores of this process: what SQLite keeps beside a database would otherwise stay behind."""
+    for key, store in _stores.items():
+        if key[0] == os.getpid():
+            with suppress(StoreError):  # a thread that is still at work holds it
+                store.close()
 
 
 def _ignore(hidden: Path, url: str, artifacts: str) -> None:

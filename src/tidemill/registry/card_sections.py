@@ -63,7 +63,7 @@ def metrics(facts: CardFacts) -> CardSection:
         (one.moment, one.metric, NOT_MEASURED if one.value is None else one.value, spread(one.low, one.high),
          one.rows or None)
         for one in measured
-        if one.moment != "package"
+        if one.moment != "package" and one.is_plain
     ]  # fmt: skip
     headers = ["moment", "metric", "value", "95 % interval", "rows"]
     text = () if rows else (f"{NOT_MEASURED.capitalize()}: no report was registered with this version.",)

@@ -143,7 +143,8 @@ def _metrics(a: ModelVersion, b: ModelVersion) -> Iterator[MetricDifference]:
 
 
 def _measured(version: ModelVersion) -> dict[str, Measurement]:
-    return {f"{found.moment}.{found.metric}": found for found in recorded_measurements(version.gate)}
+    measured = (found for found in recorded_measurements(version.gate) if found.is_plain)
+    return {f"{found.moment}.{found.metric}": found for found in measured}
 
 
 def _apart(a: Measurement | None, b: Measurement | None) -> bool | None:

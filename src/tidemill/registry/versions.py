@@ -268,4 +268,8 @@ def _brought_up_to_date(
 
 
 def _metrics(measured: Iterable[Measurement]) -> dict[str, float]:
-    return {f"{found.moment}.{found.metric}": found.value for found in measured if found.value is not None}
+    return {
+        f"{found.moment}.{found.metric}": found.value
+        for found in measured
+        if found.is_plain and found.value is not None
+    }

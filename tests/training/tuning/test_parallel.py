@@ -51,9 +51,11 @@ def test_a_study_in_parallel_goes_on_where_it_was(builds, project, cancer):
 
 
 def test_pruning_is_the_same_study_each_time(builds, cancer):
-    study = search(builds.learning, cancer, pruner="median", trials=14)
-    assert {"pruned", "complete"} == {trial.state for trial in study.trials}
-    assert search(builds.learning, cancer, pruner="median", trials=14) == study
+    assert {"pruned", "complete"} == {
+        trial.state for trial in search(builds.learning, cancer, pruner="median", trials=14).trials
+    }
+    alone = search(builds.learning, cancer, pruner="median", trials=14, parallel=1)
+    assert search(builds.learning, cancer, pruner="median", trials=14, parallel=1) == alone
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -79,10 +81,10 @@ def test_a_signal_before_anything_completed_is_an_error(builds, cancer, tmp_path
     monkeypatch.setenv("STUDY", str(os.getpid()))
     monkeypatch.setenv("SIGNAL", str(int(signal.SIGTERM)))
     with pytest.raises(CancelledError, match="stopped by SIGTERM before a trial had completed"):
-        search(builds.stopping, cancer)
+        search(builds.stopping, cancer, parallel=1)
     monkeypatch.setenv("SIGNAL", str(int(signal.SIGINT)))
     with pytest.raises(KeyboardInterrupt):
-        search(builds.stopping, cancer)
+        search(builds.stopping, cancer, parallel=1)
 
 
 def test_what_a_worker_cannot_find_is_refused_before_the_first_trial(builds, cancer):

@@ -96,7 +96,8 @@ def tune(
     parallel
         How many trials run at the same time, each in a worker process on `threads` threads; `build` must then stand at
         the top level of a module. A trial is proposed when all but the last few before it have been told of, in order,
-        so that the study does not depend on which ends first; it does depend on `parallel`.
+        so that the study does not depend on which ends first; it does depend on `parallel`. Which trials a `pruner`
+        ends depends on what the others have reported by then, and so on how fast they are.
     task, cleaning, seed, threads, early_stopping
         As for `train`.
     costs
