@@ -10,10 +10,11 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-#: Library with random numbers of its own -> module with a context manager `seeded`, as here.
+#: Library with random numbers of its own -> module with a context manager `seeded`, as here. Keras comes after the
+#: backend that it seeds as well, whose numbers are kept by then.
 SOURCES: Mapping[str, str] = {
-    "keras": "tidemill.integrations.keras_seeds",
     "torch": "tidemill.integrations.torch_seeds",
+    "keras": "tidemill.integrations.keras_seeds",
 }
 
 
@@ -30,7 +31,7 @@ def seeded(seed: int) -> Iterator[frozenset[str]]:
     plain, legacy = random.getstate(), np.random.get_state()
     found = loaded_sources()
     with ExitStack() as stack:
-        for name in sorted(found):
+        for name in (name for name in SOURCES if name in found):
             stack.enter_context(importlib.import_module(SOURCES[name]).seeded(seed))
         random.seed(seed)
         np.random.seed(seed)
