@@ -12,6 +12,7 @@ from tidemill.core.errors import TidemillError, shorten
 from tidemill.core.records import Artifact
 from tidemill.engine import materialisers
 from tidemill.packaging.package import Package, open_members
+from tidemill.packaging.sameness import same_model
 from tidemill.packaging.zips import read_zip
 from tidemill.store.artifacts import ArtifactStore
 
@@ -41,33 +42,13 @@ def _value(artifact: Artifact, artifacts: ArtifactStore) -> Any:
 
 
 def _of_packages(old: Package, new: Package) -> str:
-    skipped = ("files", "measured", "engines", "metadata", "versions")
+    """What differs of the model, and if nothing does, of what was packed with it."""
+    found = same_model(old, new)
+    if not found.same:
+        return str(found)
+    skipped = ("measured", "engines", "metadata")
     was, now = ({key: value for key, value in item.manifest.items() if key not in skipped} for item in (old, new))
-    found = difference_of(was, now)
-    if found:
-        return found
-    for name in sorted(set(old.files) | set(new.files)):
-        left, right = old.files.get(name), new.files.get(name)
-        if left != right:
-            return _of_files(name, left, right)
-    was, now = (dict(item.manifest.get("metadata", {}), timing=None) for item in (old, new))
-    return difference_of({"metadata": was}, {"metadata": now}) or "other versions of libraries"
-
-
-def _of_files(name: str, old: bytes | None, new: bytes | None) -> str:
-    if old is None or new is None:
-        return f"file {name} is only in the {'new' if old is None else 'recorded'} one"
-    try:
-        lines = [data.decode().splitlines() for data in (old, new)]
-    except UnicodeDecodeError:
-        place = next(
-            (at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
-        )
-        return f"file {name} differs from byte {place:,} on"
-    for number, (left, right) in enumerate(zip(*lines, strict=False), 1):
-        if left != right:
-            return f"file {name} differs in line {number}: {shorten(left)} then, {shorten(right)} now"
-    return f"file {name} has {len(lines[0]):,} lines then, {len(lines[1]):,} now"
+    return difference_of(was, now) or "stored forms differ, models do not"
 
 
 def difference_of(old: Any, new: Any, path: str = "") -> str:
