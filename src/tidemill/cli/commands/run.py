@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import click
@@ -15,7 +16,6 @@ from tidemill.core.errors import CancelledError, NotFoundError, UsageError
 from tidemill.core.records import Execution
 from tidemill.engine import RunResult
 from tidemill.engine.rerun import rerun_step
-from tidemill.evaluation.promises import promise_of
 from tidemill.project import open_project_store, use_project
 from tidemill.store import Store, executions, models, runs
 
@@ -90,6 +90,9 @@ def _show_gates(store: Store, run_id: str) -> None:
     """Say at once what the gate said of the versions that the run registered."""
     with store.metadata.reading() as tx:
         found = models.list_versions(tx, run_id=run_id)
+    if not found:
+        return
+    promise_of = importlib.import_module("tidemill.evaluation.promises").promise_of  # most runs register nothing
     for version in found:
         promises = version.gate.get("promises", ())
         broken = [promise for promise in promises if promise["status"] != "passed"]
