@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -45,12 +46,14 @@ def alone(params):
 
 
 def stopping(params):
-    """From its third trial on it stops the study by a signal to its process, and waits for its own end."""
-    notes = Path(os.environ["NOTES"])
+    """From its third trial on it stops the study by one signal to its process, and waits for its own end."""
+    notes, number = Path(os.environ["NOTES"]), os.environ["SIGNAL"]
     with notes.open("a") as written:
         written.write("begun\n")
     if len(notes.read_text().splitlines()) > 2:
-        os.kill(int(os.environ["STUDY"]), int(os.environ["SIGNAL"]))
+        with suppress(FileExistsError):  # of two trials at once one sends it: a second signal would meet no study
+            notes.with_suffix(f".{number}").touch(exist_ok=False)
+            os.kill(int(os.environ["STUDY"]), int(number))
         signal.pause()
     return Cut(**params)
 
