@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.measuring import BENCH
@@ -127,4 +127,10 @@ MLFLOW = Peer(
     ("mlflow==3.17.2",),
     "rows in SQLite (rollback journal, synchronous=FULL, its defaults); the model's files stay where they were",
     {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+)
+MLFLOW_TRAINING = replace(
+    MLFLOW,
+    name="mlflow-training",
+    requirements=(*MLFLOW.requirements, "lightgbm==4.7.0", "polars==2.1.0"),
+    durability="rows in SQLite (rollback journal, synchronous=FULL, its defaults), the model as files",
 )

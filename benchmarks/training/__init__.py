@@ -1,1 +1,1 @@
-"""What tracking and packaging cost beside the fit itself."""
+"""What tracking and packaging cost beside a training, here and with MLflow."""

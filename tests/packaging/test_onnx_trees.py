@@ -21,7 +21,8 @@ from sklearn.tree import DecisionTreeClassifier
 from tidemill.core.errors import ModelError
 from tidemill.packaging.engines import onnx_engine
 from tidemill.packaging.onnx_forests import forest_to_onnx, histogram_boosting_to_onnx
-from tidemill.packaging.onnx_trees import float32_at_most, lightgbm_to_onnx
+from tidemill.packaging.onnx_lightgbm import lightgbm_to_onnx
+from tidemill.packaging.onnx_trees import float32_at_most
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -79,7 +80,7 @@ def test_lightgbm_answers_alike_on_thresholds_missing_values_and_category_sets(o
     params = {"objective": objective, "num_class": classes, "num_threads": 1, "verbose": -1, "num_leaves": 31}
     booster = lightgbm.train(params, lightgbm.Dataset(matrix, labels, categorical_feature=[2]), 40)
     rows = hard(thresholds_of(booster))
-    engine = onnx_engine(lightgbm_to_onnx(booster), "multiclass" if classes > 1 else "regression")
+    engine = onnx_engine(lightgbm_to_onnx(booster.model_to_string()), "multiclass" if classes > 1 else "regression")
     expected = booster.predict(rows, num_threads=1)
     assert np.abs(engine(rows) - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
@@ -92,7 +93,7 @@ def test_what_onnx_cannot_say_exactly_is_refused_with_the_reason(option: dict[st
     params = {"objective": "regression", "num_threads": 1, "verbose": -1, **option}
     booster = lightgbm.train(params, lightgbm.Dataset(matrix, labels, params=params), 3)
     with pytest.raises(ModelError, match="no ONNX form"):
-        lightgbm_to_onnx(booster)
+        lightgbm_to_onnx(booster.model_to_string())
 
 
 @pytest.mark.parametrize("holes", [0.0, 0.1])

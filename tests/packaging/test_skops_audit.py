@@ -266,6 +266,14 @@ def test_a_name_in_any_place_under_any_loader_is_not_called(
     assert again.predict(MATRIX).shape == (200,)
 
 
+def test_a_part_of_an_estimator_is_no_estimator() -> None:
+    def edit(schema: dict[str, Any]) -> None:
+        schema.update(__class__="HalfLogitLink", __module__="sklearn._loss.link", __loader__="ObjectNode")
+
+    with pytest.raises(UnsafeModelError, match="the skops file holds no estimator: 'HalfLogitLink'"):
+        SKLEARN.load(forged(FOREST, edit))
+
+
 @pytest.mark.parametrize("protocol", [0, 3, -1, True, "2", None])
 def test_a_protocol_that_is_not_known_is_refused(protocol: Any) -> None:
     with pytest.raises(UnsafeModelError, match="protocol"):

@@ -49,20 +49,25 @@ def profile_numbers(values: ArrayLike, bins: int = 20, *, edges: Iterable[float]
     [2, 2]
     """
     array = np.asarray(values, dtype=np.float64)
+    ordered = np.sort(array)  # NaN comes last; from here on everything is looked up
+    ordered = ordered[: np.searchsorted(ordered, np.nan)]
     known = array[np.isfinite(array)]
     if edges is not None:
         inner = np.asarray(list(edges), dtype=np.float64)
     elif len(known):
-        inner = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
-        inner = inner[inner > known.min()]
+        finite = ordered[np.searchsorted(ordered, -np.inf, side="right") : np.searchsorted(ordered, np.inf)]
+        places = np.ceil(np.linspace(0, 1, bins + 1)[1:-1] * (len(finite) - 1)).astype(np.int64)
+        inner = np.unique(finite[places])
+        inner = inner[inner > finite[0]]
     else:
         inner = np.empty(0)
+    bounds = [0, *np.searchsorted(ordered, inner).tolist(), len(ordered)]
     out: dict[str, Any] = {
         "kind": "number",
         "rows": len(array),
-        "missing": int(np.isnan(array).sum()),
+        "missing": len(array) - len(ordered),
         "edges": inner.tolist(),
-        "counts": _count_numbers(array, inner).tolist(),
+        "counts": np.diff(bounds).tolist(),
     }
     if len(known):
         out |= {

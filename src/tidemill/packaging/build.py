@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,8 @@ def _bench(model: Model, columns: Columns, native: Engine) -> _Bench:
             hint="Fill them by a learned repair (train(..., cleaning=...)), or use an estimator that takes them.",
         )
     kept = [row for row, keep in zip(rows, list(whole), strict=True) if keep]
-    valid = [row for row in kept[: 4 * _TIMED_ROWS] if not isinstance(validate(row, 0, []), Problem)]
-    return _Bench(valid[:_TIMED_ROWS], matrix[whole], missing, validate)
+    valid = (row for row in kept[: 4 * _TIMED_ROWS] if not isinstance(validate(row, 0, []), Problem))
+    return _Bench(list(islice(valid, _TIMED_ROWS)), matrix[whole], missing, validate)
 
 
 def _example(columns: Columns, bench: _Bench) -> dict[str, Any]:

@@ -7,22 +7,18 @@ threshold ``t``, ``x <= t`` holds exactly when ``x <= t32``, where ``t32`` is th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
-
-from tidemill.core.errors import ModelError
+from onnx import AttributeProto, TensorProto, helper
 
 _OPSET = 15
 _ML_OPSET = 3
 _IR_VERSION = 8
-_LIGHTGBM_ZERO = float(np.float32(1e-35))
 
 
 def float32_at_most(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -78,6 +74,31 @@ class TreeTable:
         self._count += 1
         return len(self.node) - 1
 
+    def add_all(
+        self, tree: int, features: NDArray[Any], modes: list[str], thresholds: NDArray[Any],
+        branches: tuple[NDArray[Any], NDArray[Any]], missing: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """All nodes of a tree that branch; the branches are given, as numbers of nodes."""
+        self.tree += [tree] * len(modes)
+        self.node += range(self._count, self._count + len(modes))
+        self.feature += features.tolist()
+        self.mode += modes
+        self.threshold += thresholds.tolist()
+        self.true += branches[0].tolist()
+        self.false += branches[1].tolist()
+        self.missing += missing.astype(int).tolist()
+        self._count += len(modes)
+
+    def add_leaves(self, tree: int, target: int, weights: NDArray[Any]) -> None:
+        """Leaves that each add a weight to one target."""
+        first, count = self._count, len(weights)
+        none = np.zeros(count, dtype=np.int64)
+        self.add_all(tree, none, ["LEAF"] * count, none.astype(np.float64), (none, none), none)
+        self.leaf_tree += [tree] * count
+        self.leaf_node += range(first, first + count)
+        self.target += [target] * count
+        self.weight += weights.tolist()
+
     def leaf(self, tree: int, weights: Mapping[int, float]) -> int:
         """A leaf that adds a weight to each of some targets; returns its place in the lists."""
         place = self.add(tree, 0, "LEAF", 0.0, missing=False)
@@ -119,19 +140,8 @@ def ensemble_graph(
         aggregate_function="SUM",
         post_transform="NONE",
         base_values=list(base) or None,
-        nodes_treeids=table.tree,
-        nodes_nodeids=table.node,
-        nodes_featureids=table.feature,
-        nodes_modes=table.mode,
-        nodes_values=float32_at_most(np.array(table.threshold, dtype=np.float64)).tolist(),
-        nodes_truenodeids=table.true,
-        nodes_falsenodeids=table.false,
-        nodes_missing_value_tracks_true=table.missing,
-        target_treeids=table.leaf_tree,
-        target_nodeids=table.leaf_node,
-        target_ids=table.target,
-        target_weights=np.array(table.weight, dtype=np.float32).tolist(),
     )
+    trees.attribute.extend(_attributes(table))
     nodes, initialisers, last = [trees], [], "raw"
     if scale != 1.0:
         initialisers.append(helper.make_tensor("scale", TensorProto.FLOAT, [1], [scale]))
@@ -152,88 +162,23 @@ def ensemble_graph(
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def lightgbm_to_onnx(booster: Any) -> bytes:
-    """The ONNX model of a LightGBM booster.
-
-    Raises
-    ------
-    ModelError
-        For linear trees, ``zero_as_missing`` splits and objectives whose answer this writer does not know.
-    """
-    dump = booster.dump_model()
-    targets = int(dump["num_tree_per_iteration"])
-    link, scale = _lightgbm_link(str(dump["objective"]))
-    if dump.get("average_output"):
-        scale /= max(len(dump["tree_info"]) // targets, 1)
-    table = TreeTable()
-    for index, tree in enumerate(dump["tree_info"]):
-        table.start_tree()
-        _add_lightgbm(table, tree["tree_structure"], index, index % targets)
-    features = int(dump["max_feature_idx"]) + 1
-    return ensemble_graph(table, targets=targets, features=features, link=link, scale=scale)
-
-
-def _lightgbm_link(objective: str) -> tuple[str, float]:
-    name, *options = objective.split()
-    if "sqrt" in options:
-        raise ModelError("reg_sqrt has no ONNX form here", value=objective, hint="Train without reg_sqrt.")
-    sigmoid = next((float(option[8:]) for option in options if option.startswith("sigmoid:")), 1.0)
-    links = {
-        "binary": ("sigmoid", sigmoid),
-        "cross_entropy": ("sigmoid", 1.0),
-        "multiclassova": ("sigmoid", sigmoid),
-        "multiclass": ("softmax", 1.0),
-        **dict.fromkeys(("poisson", "gamma", "tweedie"), ("exp", 1.0)),
-        **dict.fromkeys(
-            ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank"), ("identity", 1.0)
-        ),
-    }
-    if name not in links:
-        raise ModelError(
-            "a LightGBM objective has no ONNX form here", value=objective, hint=f"Known: {', '.join(links)}."
-        )
-    return links[name]
-
-
-def _add_lightgbm(table: TreeTable, root: Mapping[str, Any], tree: int, target: int) -> int:
-    """Add a tree and return the node number of its root; a loop, since trees can be deeper than the stack."""
-    pending: list[tuple[Mapping[str, Any], list[tuple[list[int], int]]]] = [(root, [])]
-    first = len(table.node)
-    while pending:
-        raw, parents = pending.pop()
-        if "leaf_value" in raw:
-            if "leaf_const" in raw:
-                raise ModelError("linear trees have no ONNX form here", hint="Train with linear_tree=False.")
-            place = table.leaf(tree, {target: float(raw["leaf_value"])})
-            _link(parents, table.node[place])
-            continue
-        chain = _lightgbm_split(table, raw, tree)
-        _link(parents, table.node[chain[0]])
-        for place, following in pairwise(chain):
-            table.false[place] = table.node[following]
-        pending.append((raw["right_child"], [(table.false, chain[-1])]))
-        pending.append((raw["left_child"], [(table.true, place) for place in chain]))
-    return table.node[first]
-
-
-def _link(parents: list[tuple[list[int], int]], node: int) -> None:
-    for branch, place in parents:
-        branch[place] = node
-
-
-def _lightgbm_split(table: TreeTable, raw: Mapping[str, Any], tree: int) -> list[int]:
-    """The nodes of one split: one comparison, or a chain of equalities for a set of categories."""
-    feature, kind = int(raw["split_feature"]), raw["missing_type"]
-    if raw["decision_type"] == "==":
-        values = [float(value) for value in str(raw["threshold"]).split("||")]
-        return [table.add(tree, feature, "BRANCH_EQ", value, missing=False) for value in values]
-    threshold = float(raw["threshold"])
-    if kind == "Zero":
-        raise ModelError(
-            "splits that treat zero as missing have no ONNX form here", hint="Train with zero_as_missing=False."
-        )
-    if abs(threshold) <= _LIGHTGBM_ZERO:  # LightGBM predicts with such small values read as zero
-        threshold = _LIGHTGBM_ZERO if threshold >= 0 else float(np.nextafter(-_LIGHTGBM_ZERO, -1.0))
-    # Without missing values in training LightGBM reads a missing one as zero.
-    missing = bool(raw["default_left"]) if kind == "NaN" else threshold >= 0.0
-    return [table.add(tree, feature, "BRANCH_LEQ", threshold, missing=missing)]
+def _attributes(table: TreeTable) -> Iterator[AttributeProto]:
+    """The lists of a table; ONNX's own helper looks at each of many thousand entries."""
+    for name, whole in (
+        ("nodes_treeids", table.tree),
+        ("nodes_nodeids", table.node),
+        ("nodes_featureids", table.feature),
+        ("nodes_truenodeids", table.true),
+        ("nodes_falsenodeids", table.false),
+        ("nodes_missing_value_tracks_true", table.missing),
+        ("target_treeids", table.leaf_tree),
+        ("target_nodeids", table.leaf_node),
+        ("target_ids", table.target),
+    ):
+        yield AttributeProto(name=name, type=AttributeProto.INTS, ints=whole)
+    values = float32_at_most(np.array(table.threshold, dtype=np.float64)).tolist()
+    yield AttributeProto(name="nodes_values", type=AttributeProto.FLOATS, floats=values)
+    weights = np.array(table.weight, dtype=np.float32).tolist()
+    yield AttributeProto(name="target_weights", type=AttributeProto.FLOATS, floats=weights)
+    modes = {mode: mode.encode() for mode in set(table.mode)}
+    yield AttributeProto(name="nodes_modes", type=AttributeProto.STRINGS, strings=[modes[mode] for mode in table.mode])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tidemill.core.errors import ModelError
-from tidemill.packaging.formats.lightgbm_text import booster_of
-from tidemill.packaging.onnx_trees import lightgbm_to_onnx
+from tidemill.packaging.formats.lightgbm_text import FILE, booster_of, save
+from tidemill.packaging.onnx_lightgbm import lightgbm_to_onnx
 
 
 def to_onnx(estimator: Any, features: int) -> bytes:
@@ -17,4 +17,4 @@ def to_onnx(estimator: Any, features: int) -> bytes:
         raise ModelError(
             f"the model takes {trained} features and its encoding makes {features}", hint="Train the model again."
         )
-    return lightgbm_to_onnx(booster)
+    return lightgbm_to_onnx(save(booster)[FILE].decode())

@@ -20,6 +20,9 @@ from tidemill.packaging.zips import read_zip, write_zip
 from tidemill.training.frameworks import generic
 
 FILE = "model.skops"
+_AGAIN = "Package the model again."
+#: An estimator has one of these.
+_ANSWERS = ("predict", "decision_function", "score_samples")
 
 
 def save(estimator: Any) -> dict[str, bytes]:
@@ -42,7 +45,7 @@ def load(files: Mapping[str, bytes]) -> Any:
     ------
     UnsafeModelError
         If the file names a type outside the allow-list or a way to rebuild one, holds a tree that points out of itself,
-        or is no skops file.
+        holds no estimator, or is no skops file.
     """
     raw = only_file(files, FILE)
     trusted = _refuse_foreign(raw)
@@ -53,8 +56,10 @@ def load(files: Mapping[str, bytes]) -> Any:
         raise
     except Exception as error:  # what a file of a stranger makes scikit-learn and NumPy raise is anybody's guess
         raise UnsafeModelError(
-            f"the skops file cannot be rebuilt: {type(error).__name__}: {error}", hint="Package the model again."
+            f"the skops file cannot be rebuilt: {type(error).__name__}: {error}", hint=_AGAIN
         ) from error
+    if not any(callable(getattr(estimator, name, None)) for name in _ANSWERS):
+        raise UnsafeModelError("the skops file holds no estimator", value=type(estimator).__name__, hint=_AGAIN)
     return estimator
 
 
@@ -76,7 +81,7 @@ def _refuse_foreign(raw: bytes) -> list[str]:
     except UnsafeModelError:
         raise
     except Exception as error:  # as above
-        raise UnsafeModelError(f"this is not a skops file: {error}", hint="Package the model again.") from error
+        raise UnsafeModelError(f"this is not a skops file: {error}", hint=_AGAIN) from error
     foreign = [name for name in unknown if name not in ALLOWED]
     if foreign:
         raise UnsafeModelError(
