@@ -100,8 +100,9 @@ def tune(
         sampler of Optuna, or a function that makes one from a seed.
     pruner
         Ends hopeless trials early by what they report on their way: ``"median"``, ``"halving"``, ``"hyperband"``,
-        ``"patience"``, a pruner of Optuna, or a function that makes one. LightGBM reports each round; any other
-        estimator may take ``fit(X, y, report=None)`` and call ``report(value, step)``.
+        ``"patience"``, a pruner of Optuna, or a function that makes one. LightGBM, XGBoost and CatBoost report each
+        round what they watch on validation rows, PyTorch, Keras and Lightning the validation loss of each epoch; any
+        other estimator may take ``fit(X, y, report=None)`` and call ``report(value, step)``.
     parallel
         How many trials run at the same time, each in a worker process on `threads` threads; `build` must then stand at
         the top level of a module. A trial is proposed when all but the last few before it have been told of, in order,
