@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from elsewhere import check_travels
 from made_up import made_up
+from pruned import check_pruned, searched
 
 import tidemill as tm
 from tidemill.core.errors import ModelError, UnsafeModelError
@@ -14,6 +15,10 @@ from tidemill.training.prediction import encoded
 
 pytestmark = pytest.mark.services
 catboost = pytest.importorskip("catboost", reason="catboost is not installed: make test-services does, where it can")
+
+
+#: Learning rates, the good ones first.
+RATES = (0.1, 0.08, 0.12, 0.09, 0.1, 1e-5, 2e-5)
 
 
 def classifier(params):
@@ -83,3 +88,32 @@ def test_bytes_of_another_kind_are_refused(data):
 
     with pytest.raises(UnsafeModelError):
         load({FILE: data})
+
+
+def test_each_round_is_reported_to_a_pruner_which_ends_hopeless_trials():
+    data = made_up("binary")
+    study = searched(classifier, {"depth": 3}, data, RATES)
+    check_pruned(study, rounds=40)
+    assert all(value < 0 for _, value in study.trials[0].reported)  # a loss, in a study for which more is better
+    watched = searched(classifier, {"depth": 3, "eval_metric": "AUC", "custom_metric": ["Recall"]}, data, RATES[:1])
+    assert all(0 < value <= 1 for _, value in watched.trials[0].reported)
+    unwatched = tm.tune(classifier, {"depth": tm.integers(2, 3)}, data, trials=1)
+    assert unwatched.trials[0].reported == ()
+
+
+@pytest.mark.filterwarnings("ignore:Failed to import numba:UserWarning")
+def test_the_way_of_a_metric_is_that_of_catboost():
+    class Own:
+        def get_final_error(self, error, weight):
+            return error / weight
+
+        def is_max_optimal(self):
+            return True
+
+        def evaluate(self, approxes, target, weight):
+            return float(sum(target)), float(len(target))
+
+    study = searched(classifier, {"depth": 2, "eval_metric": Own()}, made_up("binary"), RATES[:1])
+    assert all(value > 0 for _, value in study.trials[0].reported)
+    classes = searched(classifier, {"depth": 2, "eval_metric": "AUC:type=Mu"}, made_up("multiclass"), RATES[:1])
+    assert all(value > 0 for _, value in classes.trials[0].reported)

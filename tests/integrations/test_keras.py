@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from elsewhere import check_travels
 from made_up import made_up
+from pruned import check_pruned, searched
 
 import tidemill as tm
 from tidemill.core.errors import ModelError, UnsafeModelError, UsageError
@@ -25,6 +26,10 @@ pytestmark = [
 ]
 
 FAST = {"epochs": 25, "batch_size": 64, "learning_rate": 0.02}
+
+
+#: Learning rates, the good ones first.
+RATES = (0.1, 0.08, 0.12, 0.09, 0.1, 1e-5, 2e-5)
 
 
 def sequence(params):
@@ -193,3 +198,10 @@ def test_rows_that_weigh_nothing_teach_nothing():
     weighted = replace(fitting, weights=np.where(fitting.truth > 0, 1.0, 0.0), early_stopping=0)
     model = fit(built(sequence, FAST, seed=0, threads=1), weighted)
     assert np.asarray(model.predict(fitting.matrix, verbose=0)).mean() > 0.8
+
+
+def test_each_epoch_is_reported_to_a_pruner_which_ends_hopeless_trials():
+    params = {"epochs": 6, "batch_size": 64}
+    study = searched(sequence, params, made_up("binary"), RATES, cleaning=[FillLearned("heat")])
+    check_pruned(study, rounds=6)
+    assert all(value < 0 for _, value in study.trials[0].reported)  # a loss, in a study for which more is better

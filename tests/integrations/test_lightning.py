@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from elsewhere import check_travels
 from made_up import made_up
+from pruned import check_pruned, searched
 
 import tidemill as tm
 from tidemill.core.errors import ModelError
@@ -13,6 +14,10 @@ from tidemill.data.operations import FillLearned
 lightning = pytest.importorskip("lightning", reason="lightning is not installed: make test-services does, where it can")
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+
+#: Learning rates, the good ones first.
+RATES = (0.1, 0.08, 0.12, 0.09, 0.1, 1e-5, 2e-5)
 
 
 class Own(lightning.LightningModule):
@@ -75,3 +80,13 @@ def test_weights_of_rows_are_refused():
     net = built(lambda params: Own(0.1), {"epochs": 1}, seed=0, threads=1)
     with pytest.raises(ModelError, match="would not know the weights"):
         fit(net, replace(fitting, weights=fitting.truth))
+
+
+def test_each_epoch_is_reported_to_a_pruner_which_ends_hopeless_trials():
+    def build(params):
+        return Own(params["learning_rate"])
+
+    params = {"epochs": 6, "batch_size": 64}
+    study = searched(build, params, made_up("binary"), RATES, cleaning=[FillLearned("heat")])
+    check_pruned(study, rounds=6)
+    assert all(value < 0 for _, value in study.trials[0].reported)  # a loss, in a study for which more is better

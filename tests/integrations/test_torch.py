@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from elsewhere import check_travels
 from made_up import made_up
+from pruned import check_pruned, searched
 
 import tidemill as tm
 from tidemill.core.errors import ModelError, UnsafeModelError, UsageError
@@ -19,6 +20,10 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 FILL = [FillLearned("heat")]
 FAST = {"epochs": 8, "learning_rate": 0.02}
+
+
+#: Learning rates, the good ones first.
+RATES = (0.1, 0.08, 0.12, 0.09, 0.1, 1e-5, 2e-5)
 
 
 def sequence(params):
@@ -257,3 +262,9 @@ def test_what_is_measured_in_each_epoch_is_on_the_run(tmp_path):
         trained({**FAST, "epochs": 4})
     losses = [(note["context"], note["step"]) for kind, note in step.logged if note["name"] == "loss"]
     assert losses == [(part, epoch) for epoch in range(1, 5) for part in ("training", "validation")]
+
+
+def test_each_epoch_is_reported_to_a_pruner_which_ends_hopeless_trials():
+    study = searched(sequence, {"epochs": 8}, made_up("binary"), RATES, cleaning=FILL)
+    check_pruned(study, rounds=8)
+    assert all(value < 0 for _, value in study.trials[0].reported)  # a loss, in a study for which more is better

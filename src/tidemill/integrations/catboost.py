@@ -13,7 +13,7 @@ from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic
-from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
 
 try:
     import catboost
@@ -46,17 +46,56 @@ def settle(estimator: Any, given: Given) -> Any:
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
     """Fit; stop after `early_stopping` rounds without gain on the validation rows, and keep the best."""
+    given, report = estimator.get_params(), fitting.pruned_by
     watched: dict[str, Any] = {}
-    if len(fitting.validation) and fitting.early_stopping > 0:
+    if len(fitting.validation) and (fitting.early_stopping > 0 or report):
         watched["eval_set"] = _pool(fitting.validation, fitting.validation_truth, None, fitting.validation_groups)
-        if not {"early_stopping_rounds", "od_type", "od_wait"} & set(estimator.get_params()):
+        if fitting.early_stopping > 0 and not {"early_stopping_rounds", "od_type", "od_wait"} & set(given):
             watched["early_stopping_rounds"] = fitting.early_stopping
+    telling = _Telling(report, given.get("eval_metric")) if report and given.get("task_type") != "GPU" else None
+    if telling:  # on a graphics card CatBoost calls nobody
+        watched["callbacks"] = [telling]
     try:
         estimator.fit(_pool(fitting.matrix, fitting.truth, fitting.weights, fitting.groups), **watched)
     except catboost.CatBoostError as error:
         said = str(error).strip().splitlines()[0]
         raise ModelError(f"CatBoost cannot fit: {said}", hint="Correct the parameters that build sets.") from error
+    if telling and telling.raised is not None:
+        raise telling.raised
     return estimator
+
+
+class _Telling:
+    """Reports after each round what CatBoost's own early stopping watches on the validation rows.
+
+    What is raised on the way is kept, to be raised when CatBoost has returned: it would make an error of its own of it.
+    """
+
+    def __init__(self, report: Report, watched: Any) -> None:
+        self.raised: Exception | None = None
+        self._report = report
+        self._watched = watched
+
+    def after_iteration(self, info: Any) -> bool:
+        """CatBoost calls it; False ends the fit."""
+        found = info.metrics.get("validation")
+        if not found:
+            return True
+        name = self._watched if self._watched in found else list(found)[-1]
+        try:
+            self._report(found[name][-1], info.iteration - 1, greater_is_better=self._is_greater_better(name))
+        except Exception as error:
+            self.raised = error
+            return False
+        return True
+
+    def _is_greater_better(self, name: str) -> bool:
+        if callable(getattr(self._watched, "is_max_optimal", None)):  # a metric of the user's own
+            return bool(self._watched.is_max_optimal())
+        try:
+            return bool(catboost.core.is_maximizable_metric(name))
+        except catboost.CatBoostError:  # parameters that it refuses where it does not know the rows
+            return bool(catboost.core.is_maximizable_metric(name.partition(":")[0]))
 
 
 def _pool(matrix: Matrix, truth: Numbers, weights: Numbers | None, groups: tuple[int, ...] | None) -> Any:

@@ -15,7 +15,7 @@ from tidemill.integrations.keras_backend import keras
 from tidemill.integrations.keras_file import load, save
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
-from tidemill.training.frameworks.plan import Plan, plan_of
+from tidemill.training.frameworks.plan import Plan, joint, plan_of
 from tidemill.training.noting import note_metrics
 from tidemill.training.seeding import seeded
 
@@ -79,7 +79,7 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
 
 def _history(plan: Plan, fitting: Fitting) -> Any:
     class History(keras.callbacks.Callback):  # type: ignore[misc]  # for mypy, Keras is Any
-        """Notes each epoch on the run, and stops at a loss that is no number."""
+        """Notes each epoch on the run, tells a pruner of it, and stops at a loss that is no number."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -101,14 +101,10 @@ def _history(plan: Plan, fitting: Fitting) -> Any:
             note_metrics(judged, "validation", step=epoch + 1)
             if "loss" in judged:
                 self.judged.append(judged["loss"])
+                if fitting.pruned_by:
+                    fitting.pruned_by(judged["loss"], epoch, greater_is_better=False)
 
     return History()
-
-
-def joint(estimator: Any, task: Task) -> bool:
-    """A model answers all labels or levels at once."""
-    del estimator
-    return TASKS[task].scores != "one"
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

@@ -110,12 +110,6 @@ def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     return predict(estimator, matrix, task)
 
 
-def iterations(estimator: Any) -> int | None:
-    """There are none."""
-    del estimator
-    return None
-
-
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
     """[n] values or probabilities of the positive class, or [n, outputs]."""
     learner: Learner = estimator

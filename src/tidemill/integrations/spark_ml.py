@@ -19,7 +19,7 @@ from tidemill.integrations.spark_stages import stages_of
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
-__all__ = ["fit", "iterations", "load", "predict", "save", "scores", "settle"]
+__all__ = ["fit", "load", "predict", "save", "scores", "settle"]
 
 #: What Spark and the numbers that were taken out of it may differ by, relative to the largest answer.
 TOLERANCE = 1e-6
@@ -113,9 +113,3 @@ def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     """Probabilities or values, without Spark."""
     del outputs
     return predict(estimator, matrix, task)
-
-
-def iterations(estimator: Any) -> int | None:
-    """There are none."""
-    del estimator
-    return None

@@ -22,7 +22,7 @@ from tidemill.integrations.torch_net import Net, link_of, raw_output
 from tidemill.training.checkpoints import checkpoint_of
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
-from tidemill.training.frameworks.plan import plan_of
+from tidemill.training.frameworks.plan import joint, plan_of
 from tidemill.training.seeding import seeded
 
 __all__ = ["fit", "iterations", "joint", "load", "predict", "save", "scores", "settle"]
@@ -57,12 +57,6 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         else:
             train_net(net, fitting, device, checkpoint_of(_name(net, fitting)))
     return net.cpu().eval()
-
-
-def joint(estimator: Any, task: Task) -> bool:
-    """A module answers all labels or levels at once."""
-    del estimator
-    return TASKS[task].scores != "one"
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tidemill.core.errors import ModelError
 from tidemill.integrations.torch_net import Net
-from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers, Report
 from tidemill.training.noting import note_metrics
 
 #: What a module logs in its ``validation_step``, by the name that Lightning's own examples use.
@@ -36,7 +36,7 @@ def train_lightning(net: Net, fitting: Fitting, device: torch.device) -> None:
             hint="Weigh the classes in its training_step, and leave the weights out.",
         )
     lightning = sys.modules.get("lightning.pytorch") or sys.modules["pytorch_lightning"]
-    keeper = _keeper(lightning, fitting.early_stopping)
+    keeper = _keeper(lightning, fitting.early_stopping, fitting.pruned_by)
     quiet = logging.getLogger(lightning.__name__)
     level = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -74,8 +74,8 @@ def _loader(matrix: Matrix, truth: Numbers, rows: int, *, whole: bool, seed: int
     return DataLoader(pairs, batch_size=rows, shuffle=True, generator=torch.Generator().manual_seed(seed))
 
 
-def _keeper(lightning: Any, patience: int) -> Any:
-    """A callback that keeps the best weights, stops without gain, and notes what the module logs."""
+def _keeper(lightning: Any, patience: int, report: Report | None) -> Any:
+    """A callback that keeps the best weights, stops without gain, notes what the module logs, and tells a pruner."""
 
     class Keeper(lightning.Callback):  # type: ignore[misc]  # of the Lightning in use
         best, best_epoch = math.inf, 0
@@ -93,6 +93,8 @@ def _keeper(lightning: Any, patience: int) -> Any:
                 return
             if not math.isfinite(value):
                 raise ModelError(f"{WATCHED} was {value} in epoch {epoch}", hint="Lower the learning rate.")
+            if report:
+                report(value, epoch - 1, greater_is_better=False)
             if patience > 0 and value < self.best:
                 self.best, self.best_epoch = value, epoch
                 self.weights = copy.deepcopy(module.state_dict())

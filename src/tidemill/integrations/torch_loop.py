@@ -146,10 +146,12 @@ class _Training:
             self.best_weights = copy.deepcopy(self.net.state_dict())
 
     def _note(self) -> None:
-        """Record what was measured since the last time on the run, and show it on a terminal."""
+        """Record what was measured since the last time on the run, show it on a terminal, and tell a pruner."""
         for number, (learnt, judged) in enumerate(self.history[self.noted :], start=self.noted + 1):
             note_metrics({"loss": learnt}, "training", step=number)
             note_metrics({"loss": judged}, "validation", step=number)
+            if self.fitting.pruned_by and math.isfinite(judged):  # it is NaN where there are no validation rows
+                self.fitting.pruned_by(judged, number - 1, greater_is_better=False)
             if self.shown:
                 line = f"\repoch {number}/{self.plan.epochs}  loss {learnt:.4g}  validation {judged:.4g}  "
                 print(line, end="", file=sys.stderr, flush=True)  # noqa: T201  progress, on a terminal only

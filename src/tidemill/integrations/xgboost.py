@@ -14,7 +14,7 @@ from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic
-from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
 
 try:
     import xgboost
@@ -24,6 +24,8 @@ except ImportError as error:
 FILE = "model.ubj"
 #: A booster does not know what its estimator read as missing; it is told in an attribute.
 _MISSING = "tidemill_missing"
+#: How the names of the metrics begin of which XGBoost's early stopping wants more; of all others it wants less.
+_GREATER_IS_BETTER = ("auc", "aucpr", "pre", "map", "ndcg")
 
 
 def settle(estimator: Any, given: Given) -> Any:
@@ -41,34 +43,51 @@ def settle(estimator: Any, given: Given) -> Any:
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
     """Fit; stop after `early_stopping` rounds without gain on the validation rows, unless `build` chose otherwise."""
+    given, report = estimator.get_params(), fitting.pruned_by
     watched: dict[str, Any] = {}
-    if len(fitting.validation) and fitting.early_stopping > 0:
+    has_own = given.get("early_stopping_rounds") is not None
+    if len(fitting.validation) and (fitting.early_stopping > 0 or has_own or report):
         watched = {"eval_set": [(fitting.validation, fitting.validation_truth)], "verbose": False}
-        given = estimator.get_params()
-        if given.get("early_stopping_rounds") is None and not _is_whole(estimator):
-            estimator.set_params(early_stopping_rounds=fitting.early_stopping)
+    if watched and fitting.early_stopping > 0 and not has_own and not _is_whole(estimator):
+        estimator.set_params(early_stopping_rounds=fitting.early_stopping)
+    if fitting.groups is not None:
+        watched["group"] = fitting.groups
+        if fitting.validation_groups is not None and "eval_set" in watched:
+            watched["eval_group"] = [fitting.validation_groups]
+    if report:
+        estimator.callbacks = [*(given.get("callbacks") or ()), _Telling(report)]
     try:
-        estimator.fit(fitting.matrix, fitting.truth, **generic.weighted(fitting), **_queries(fitting), **watched)
+        estimator.fit(fitting.matrix, fitting.truth, **generic.weighted(fitting), **watched)
     except xgboost.core.XGBoostError as error:
         said = re.sub(r"^\[[^]]*\] |\S+\.(cc|cu|h|c):\d+: ", "", str(error).strip().splitlines()[0])
         raise ModelError(f"XGBoost cannot fit: {said}", hint="Correct the parameters that build sets.") from error
+    finally:
+        if report:  # not by set_params, which tells the booster of all parameters again
+            estimator.callbacks = given.get("callbacks")
     return estimator
+
+
+class _Telling(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # without XGBoost it is Any
+    """Reports after each round what XGBoost's own early stopping watches: the last metric on the validation rows."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self._report = report
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """XGBoost calls it; it never stops by saying so."""
+        del model
+        if evals_log:
+            name, values = list(list(evals_log.values())[-1].items())[-1]
+            greater = name != "mape" and name.startswith(_GREATER_IS_BETTER)
+            self._report(values[-1], epoch, greater_is_better=greater)
+        return False
 
 
 def _is_whole(estimator: Any) -> bool:
     """Whether its earlier rounds are no model: later ones change them (dart, linear), or there is one round only."""
     one = isinstance(estimator, xgboost.XGBRFClassifier | xgboost.XGBRFRegressor)
     return one or estimator.get_params().get("booster") in ("dart", "gblinear")
-
-
-def _queries(fitting: Fitting) -> dict[str, Any]:
-    """The sizes of the queries, for a ranking."""
-    if fitting.groups is None:
-        return {}
-    sizes: dict[str, Any] = {"group": fitting.groups}
-    if fitting.validation_groups is not None and len(fitting.validation) and fitting.early_stopping > 0:
-        sizes["eval_group"] = [fitting.validation_groups]
-    return sizes
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:

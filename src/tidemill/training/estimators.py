@@ -11,7 +11,7 @@ import numpy as np
 
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
-from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for
+from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations
 from tidemill.training.seeding import loaded_sources, seeded
 
 Build = Callable[[dict[str, Any]], Any]
@@ -182,7 +182,7 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbe
 
 def best_iteration(estimator: Any) -> int | None:
     """How many rounds early stopping kept, if it was used."""
-    return framework_for(estimator).iterations(estimator)
+    return iterations(estimator)
 
 
 def library_versions() -> dict[str, str]:

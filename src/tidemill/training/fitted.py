@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tidemill.core.errors import ModelError
-from tidemill.core.tasks import TASKS, Task
+from tidemill.core.tasks import TASKS
 from tidemill.training.estimators import Build, built, fit
-from tidemill.training.frameworks import Fitting, framework_for
+from tidemill.training.frameworks import Fitting, joint
 from tidemill.training.frameworks.members import Members, member_fitting, scores
 from tidemill.training.weighing import ClassWeight, refuse_twice
 
@@ -21,7 +22,7 @@ def fit_estimator(
     """Build and fit what answers a task.
 
     For several labels and for quantiles, an estimator that answers with one number is built and fitted once for each
-    label or level; `build` is told the level as ``params["quantile"]``.
+    label or level; `build` is told the level as ``params["quantile"]``. The first of them reports to a pruner.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def fit_estimator(
     refuse_twice(estimator, class_weight)
     if fitting.task == "anomaly":
         _require_untold(estimator)
-    if TASKS[fitting.task].scores == "one" or fitting.task == "multiclass" or answers_at_once(estimator, fitting.task):
+    if TASKS[fitting.task].scores == "one" or fitting.task == "multiclass" or joint(estimator, fitting.task):
         return fit(estimator, fitting)
     members: list[Any] = []
     made: list[Any] = []
@@ -48,7 +49,7 @@ def fit_estimator(
                 hint="Make the estimator inside build: def build(params): return LGBMRegressor(**params).",
             )
         made.append(one)
-        members.append(fit(one, part))
+        members.append(fit(one, part if len(made) == 1 else replace(part, report=None)))
     found = Members(tuple(members), ordered=fitting.task == "quantile")
     if fitting.task == "quantile":
         _require_levels(found, fitting)
@@ -56,12 +57,6 @@ def fit_estimator(
 
 
 _OF = {"multilabel": "label", "quantile": "level"}
-
-
-def answers_at_once(estimator: Any, task: Task) -> bool:
-    """Whether one estimator gives all the numbers of an answer, as its library says."""
-    joint = getattr(framework_for(estimator), "joint", None)
-    return joint is not None and bool(joint(estimator, task))
 
 
 def _require_untold(estimator: Any) -> None:

@@ -91,17 +91,14 @@ def prepare(
     rows: int | None = None,
 ) -> Prepared:
     """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
-    train, validation = _parts(data, rows, seed)
+    train, validation = _parts(data, query_of(data, task, group), rows, seed)
     plan = recipe_of(recipe)
     signature = _question(data, train, task, group, levels, {weights}, plan)
-    if signature.group:
-        train, validation = _by_query(train, signature.group), _by_query(validation, signature.group)
-        _require_whole(train, validation, signature.group)
     target, kind, classes = signature.target, signature.task, signature.classes
     _check_variety(truth := target_values(train, target, kind, classes, "training"), target, kind)
     asked = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
     operations = (*asked, *(plan.operations if plan else ()))
-    features, columns = signature.inputs.names, columns_of(train, signature.inputs.names)
+    columns = columns_of(train, signature.inputs.names)
     # It refuses those that do not learn. The mean of a class's code tells nothing, so there is no target for many.
     told = truth if truth.ndim == 1 and kind not in {"multiclass", "anomaly"} else None
     learnt = learn_repairs(columns, cast("Sequence[Learned]", operations), told)
@@ -110,8 +107,6 @@ def prepare(
     fitting = Fitting(
         matrix=encode_columns(cleaned, encoding),
         truth=truth,
-        validation=encode_columns(apply_repairs(columns_of(validation, features), repairs), encoding),
-        validation_truth=target_values(validation, target, kind, classes, "validation"),
         names=matrix_names(encoding),
         task=kind,
         outputs=signature.outputs,
@@ -120,21 +115,53 @@ def prepare(
         early_stopping=early_stopping,
         weights=row_weights_of(train, truth, kind, classes, class_weight, weights),
         groups=_sizes(train, signature.group),
-        validation_groups=_sizes(validation, signature.group),
         levels=signature.levels,
+        **_held(validation, signature, encoding, repairs, "validation"),
     )
-    fitting = replace(fitting, validation_facts=facts_of(validation, fitting.validation_truth, signature))
     strange = tuple(suspicions(fitting.matrix, encoding, truth, kind, classes, target))
     return Prepared(signature, encoding, repairs, columns, fitting, strange)
 
 
-def _parts(data: Splits, rows: int | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def held_against(prepared: Prepared, frame: pl.DataFrame, part: str) -> Fitting:
+    """What was made ready, to be measured on other rows than its validation rows."""
+    signature = prepared.signature
+    rows = _by_query(frame, signature.group) if signature.group else frame
+    return replace(prepared.fitting, **_held(rows, signature, prepared.encoding, prepared.cleaning, part))
+
+
+def _held(
+    frame: pl.DataFrame, signature: Signature, encoding: Encoding, repairs: Sequence[Mapping[str, Any]], part: str
+) -> dict[str, Any]:
+    """The rows that a fit is measured on, as the fields of a `Fitting`."""
+    truth = target_values(frame, signature.target, signature.task, signature.classes, part)
+    return {
+        "validation": encode_columns(apply_repairs(columns_of(frame, signature.inputs.names), repairs), encoding),
+        "validation_truth": truth,
+        "validation_groups": _sizes(frame, signature.group),
+        "validation_facts": facts_of(frame, truth, signature),
+    }
+
+
+def _parts(data: Splits, query: str, rows: int | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both parts, the training rows perhaps fewer; of a ranking the rows of a query are together, and all or none."""
     for part, frame in (("training", data.train), ("validation", data.validation)):
         if not frame.height:
             raise DataError(f"the {part} part has no rows", hint="Move the boundaries of the split.")
-    if rows is None or rows >= data.train.height:
-        return data.train, data.validation
-    return data.train.sample(rows, seed=seed), data.validation
+    train, validation = data.train, data.validation
+    if query:
+        train, validation = _by_query(train, query), _by_query(validation, query)
+        _require_whole(train, validation, query)
+    if rows is None or rows >= train.height:
+        return train, validation
+    return (_whole_queries(train, query, rows, seed) if query else train.sample(rows, seed=seed)), validation
+
+
+def _whole_queries(train: pl.DataFrame, query: str, rows: int, seed: int) -> pl.DataFrame:
+    """As many queries as have that many rows together, drawn; at least one."""
+    sizes = train[query].rle().struct.field("len").to_numpy()
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    count = int(np.searchsorted(np.cumsum(sizes[order]), rows, side="right"))
+    return train.filter(pl.Series(np.isin(train[query].rle_id().to_numpy(), order[: max(count, 1)])))
 
 
 def _question(
@@ -153,7 +180,7 @@ def _question(
             hint="Make the split from a table that has it; only task='anomaly' goes without.",
         )
     kind = task or infer_task(train[target])
-    query = _query(data, kind, group)
+    query = query_of(data, kind, group)
     if target in apart:
         raise UsageError("the target cannot be the weight of its own row", value=target, hint="Name another column.")
     features = _features(data, {*apart, query}, recipe)
@@ -189,10 +216,16 @@ def _features(data: Splits, apart: set[str], recipe: Recipe | None) -> tuple[str
     return features
 
 
-def _query(data: Splits, task: Task, group: str) -> str:
-    """The column of queries: given, or the one entity of the split."""
+def query_of(data: Splits, task: Task | None, group: str) -> str:
+    """The column of queries: given, or the one entity of the split; empty if this is no ranking.
+
+    Raises
+    ------
+    UsageError
+        When a ranking has none, or another task has one.
+    """
     if task != "ranking":
-        if group:
+        if group and task is not None:
             raise UsageError(f"group is for task='ranking', and this is {task}", value=group)
         return ""
     if group:

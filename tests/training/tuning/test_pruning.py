@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import lightgbm
 import optuna
 import pytest
+import xgboost
+from pruned import check_pruned
 
 import tidemill as tm
 from tidemill.core.errors import ModelError, UsageError
@@ -61,6 +65,57 @@ def test_lightgbm_reports_each_round_turned_to_the_way_of_the_metric(cancer):
     assert all(value < 0 for _, value in first.reported)  # a loss, in a study for which more is better
     unwatched = tune(boosted, {"slow": integers(0, 5)}, cancer, trials=2, early_stopping=0)
     assert unwatched.trials[0].reported == ()
+
+
+def test_xgboost_reports_each_round_what_its_early_stopping_watches(cancer):
+    def boosted(params):
+        return xgboost.XGBClassifier(n_estimators=15, learning_rate=10.0 ** -params["slow"], **watched)
+
+    watched = {}
+    options = {"pruner": "median", "trials": 12, "early_stopping": 0}
+    study = tune(boosted, {"slow": integers(0, 5)}, cancer, **options)
+    check_pruned(study, rounds=15)
+    assert all(value < 0 for _, value in study.trials[0].reported)  # a loss, in a study for which more is better
+    watched = {"eval_metric": ["logloss", "auc"]}
+    assert all(value > 0 for _, value in tune(boosted, {"slow": integers(0, 5)}, cancer, **options).trials[0].reported)
+    assert tune(boosted, {"slow": integers(0, 5)}, cancer, trials=2).trials[0].reported == ()
+
+
+def test_xgboost_keeps_the_callbacks_of_build_and_none_of_ours(cancer):
+    class Counting(xgboost.callback.TrainingCallback):
+        rounds = 0
+
+        def after_iteration(self, model, epoch, evals_log):
+            self.rounds += 1
+            return False
+
+    counting, made = Counting(), []
+
+    def boosted(params):
+        made.append(xgboost.XGBClassifier(n_estimators=5, callbacks=[counting], **params))
+        return made[-1]
+
+    tune(boosted, {"max_depth": integers(2, 3)}, cancer, pruner="median", trials=2)
+    assert counting.rounds == 10
+    assert [estimator.get_params()["callbacks"] for estimator in made] == [[counting], [counting]]
+
+
+def test_of_several_levels_the_first_reports(cancer):
+    def boosted(params):
+        level = params.pop("quantile")
+        return lightgbm.LGBMRegressor(
+            objective="quantile", alpha=level, n_estimators=30 if level > 0.5 else 10, verbose=-1, **params
+        )
+
+    study = tune(
+        boosted, {"num_leaves": integers(3, 9)}, areas(cancer), task="quantile", levels=(0.25, 0.75), pruner="median",
+        trials=1, early_stopping=0,
+    )  # fmt: skip
+    assert [step for step, _ in study.trials[0].reported] == list(range(10))
+
+
+def areas(data):
+    return replace(data, spec=replace(data.spec, target="mean_area", features=("mean_radius", "mean_texture")))
 
 
 def test_patience_ends_a_trial_that_does_not_get_better(cancer):

@@ -33,7 +33,11 @@ _GENERIC = "tidemill.training.frameworks.generic"
 
 
 class Framework(Protocol):
-    """What a module of this folder has."""
+    """What a module of this folder has.
+
+    It may have ``iterations(estimator)`` and ``joint(estimator, task)`` besides: `iterations` and `joint` here say what
+    they answer, and what holds without.
+    """
 
     def settle(self, estimator: Any, given: Given) -> Any:
         """Set what the user left open: seeds, thread counts, what makes a second fit give the same model.
@@ -51,10 +55,6 @@ class Framework(Protocol):
 
     def scores(self, estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
         """What it predicts: shape (rows,) or (rows, outputs), as the task has it (`tidemill.core.tasks`)."""
-        ...
-
-    def iterations(self, estimator: Any) -> int | None:
-        """How many rounds or epochs early stopping kept; None where there are none."""
         ...
 
 
@@ -82,4 +82,19 @@ def framework_for(estimator: Any) -> Framework:
     return cast("Framework", importlib.import_module(FRAMEWORKS.get(framework_name(estimator), _GENERIC)))
 
 
-__all__ = ["FRAMEWORKS", "Fitting", "Framework", "Given", "Matrix", "Numbers", "framework_for", "framework_name"]
+def iterations(estimator: Any) -> int | None:
+    """How many rounds or epochs early stopping kept; None where its library knows of none."""
+    asked = getattr(framework_for(estimator), "iterations", None)
+    return None if asked is None else cast("int | None", asked(estimator))
+
+
+def joint(estimator: Any, task: Task) -> bool:
+    """Whether one estimator gives all the numbers of an answer; without its library's word it gives one."""
+    asked = getattr(framework_for(estimator), "joint", None)
+    return asked is not None and bool(asked(estimator, task))
+
+
+__all__ = [
+    "FRAMEWORKS", "Fitting", "Framework", "Given", "Matrix", "Numbers", "framework_for", "framework_name", "iterations",
+    "joint",
+]  # fmt: skip

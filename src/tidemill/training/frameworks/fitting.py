@@ -91,3 +91,8 @@ class Fitting:
     levels: tuple[float, ...] = ()
     validation_facts: Numbers | None = None
     report: Report | None = None
+
+    @property
+    def pruned_by(self) -> Report | None:
+        """Whom a library must tell each value, since the fit may be ended by it; None where nobody judges it."""
+        return self.report if self.report is not None and self.report.prunes else None

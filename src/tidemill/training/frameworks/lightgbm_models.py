@@ -10,7 +10,10 @@ import numpy as np
 
 from tidemill.core.tasks import Task
 from tidemill.training.frameworks import generic
-from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
+from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
+from tidemill.training.frameworks.generic import iterations
+
+__all__ = ["fit", "iterations", "scores", "settle"]
 
 #: Without these LightGBM times two algorithms against each other, and prints while it works.
 _QUIET = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
@@ -29,8 +32,8 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     """Fit; stop after `early_stopping` rounds without gain on the validation rows."""
     callbacks: list[Any] = [lightgbm.log_evaluation(0)]
     watched: dict[str, Any] = {}
-    is_pruned = fitting.report is not None and fitting.report.prunes
-    if len(fitting.validation) and (fitting.early_stopping > 0 or is_pruned):
+    report = fitting.pruned_by
+    if len(fitting.validation) and (fitting.early_stopping > 0 or report):
         if "eval_X" in inspect.signature(estimator.fit).parameters:
             watched = {"eval_X": fitting.validation, "eval_y": fitting.validation_truth}
         else:  # before LightGBM 4.7
@@ -43,17 +46,17 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         watched["group"] = list(fitting.groups)
         if fitting.validation_groups is not None and len(watched) > 1:
             watched["eval_group"] = [list(fitting.validation_groups)]
-    if is_pruned:
-        callbacks.append(lambda so_far: _report(fitting, so_far))
+    if report:
+        callbacks.append(lambda so_far: _tell(report, so_far))
     estimator.fit(fitting.matrix, fitting.truth, callbacks=callbacks, **generic.weighted(fitting), **watched)
     return estimator
 
 
-def _report(fitting: Fitting, so_far: Any) -> None:
+def _tell(report: Report, so_far: Any) -> None:
     """Report the first thing that LightGBM watches on the validation rows, after each round."""
-    if fitting.report is not None and so_far.evaluation_result_list:
+    if so_far.evaluation_result_list:
         _, _, value, greater_is_better, *_ = so_far.evaluation_result_list[0]
-        fitting.report(value, so_far.iteration, greater_is_better=greater_is_better)
+        report(value, so_far.iteration, greater_is_better=greater_is_better)
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
@@ -65,8 +68,3 @@ def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     if not isinstance(estimator, lightgbm.Booster):
         return generic.scores(estimator, matrix, task, outputs)
     return generic.labels(np.asarray(estimator.predict(matrix, num_threads=1), dtype=np.float64), task, outputs)
-
-
-def iterations(estimator: Any) -> int | None:
-    """How many trees early stopping kept, if it was used."""
-    return generic.iterations(estimator)

@@ -10,6 +10,7 @@ import numpy as np
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import Task
 from tidemill.training.frameworks import framework_for
+from tidemill.training.frameworks import iterations as rounds_of
 from tidemill.training.frameworks.fitting import Fitting, Matrix, Numbers
 
 
@@ -60,7 +61,7 @@ def scores(estimator: Members, matrix: Matrix, task: Task, outputs: int) -> Numb
 
 def iterations(estimator: Members) -> int | None:
     """The most rounds that early stopping kept for a member."""
-    found = [framework_for(one).iterations(one) for one in estimator.members if not isinstance(one, float)]
+    found = [rounds_of(one) for one in estimator.members if not isinstance(one, float)]
     return max((rounds for rounds in found if rounds is not None), default=None)
 
 

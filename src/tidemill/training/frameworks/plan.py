@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from tidemill.core.errors import UsageError
+from tidemill.core.tasks import TASKS, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,12 @@ def plan_of(params: Mapping[str, Any], unread: frozenset[str] = frozenset(), kno
     for name, value in given.items():
         _check(name, value)
     return Plan(**given)
+
+
+def joint(estimator: Any, task: Task) -> bool:
+    """A network answers all labels or levels at once."""
+    del estimator
+    return TASKS[task].scores != "one"
 
 
 def _check(name: str, value: Any) -> None:

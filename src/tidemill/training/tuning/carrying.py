@@ -19,7 +19,8 @@ from tidemill.measures.intervals import Estimate
 from tidemill.project import current_project
 from tidemill.training.estimators import Build
 from tidemill.training.frameworks import Fitting
-from tidemill.training.preparing import Prepared, prepare
+from tidemill.training.preparing import Prepared, prepare, query_of
+from tidemill.training.recipes import Recipe, recipe_of
 from tidemill.training.space import Conditional, Range, Space
 from tidemill.training.targets import infer_task
 from tidemill.training.tuning.folds import folds_of
@@ -29,6 +30,7 @@ from tidemill.training.tuning.records import Study, Trial
 from tidemill.training.tuning.searching import Budget, Here, Runner, Search, Searched
 from tidemill.training.tuning.starting import Start, first_points
 from tidemill.training.tuning.trying import COST, Trying, wanted_metrics
+from tidemill.training.weighing import ClassWeight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +54,36 @@ class Plan:
     repeats: int = 1
     outer: int | None = None
     start: Sequence[Start] = ()
+    group: str = ""
+    levels: Sequence[float] = ()
+    class_weight: ClassWeight | None = None
+    weights: str = ""
+    recipe: Recipe | Mapping[str, Any] | None = None
 
     def prepared(self, data: Splits) -> Prepared:
         """The rows of a split, ready for fitting."""
         return prepare(
             data,
             task=self.task,
+            group=self.group,
+            levels=self.levels,
+            class_weight=self.class_weight,
+            weights=self.weights,
             cleaning=self.cleaning,
+            recipe=self.recipe,
             seed=self.seed,
             threads=self.threads,
             early_stopping=self.early_stopping,
             rows=self.rows,
         )
+
+    def query(self, data: Splits) -> str:
+        """The column of queries, whose rows no fold may part; empty if this is no ranking."""
+        return query_of(data, self.task, self.group)
+
+    def trying(self, task: Task, metrics: Mapping[str, bool]) -> Trying:
+        """What each trial does."""
+        return Trying(self.build, task, metrics, self.costs or {}, self.class_weight)
 
 
 def carry_out(
@@ -112,7 +132,7 @@ def carry_out(
         measured = (
             {**metrics, COST: False} if len(metrics) > 1 and plan.costs and prepared.task == "binary" else metrics
         )
-        trying = Trying(plan.build, prepared.task, measured, plan.costs or {})
+        trying = plan.trying(prepared.task, measured)
         kept = (
             keep(name, title, _parts(plan, data), _about(plan, metrics, measured), resume=resume) if is_kept else None
         )
@@ -135,7 +155,9 @@ def rows_of(plan: Plan, data: Splits) -> tuple[Prepared, list[Fitting]]:
         return prepared, [prepared.fitting]
     target = data.train[data.spec.target] if data.spec.target in data.train.columns else pl.Series([0.0])
     classifies = TASKS[plan.task or infer_task(target)].classifies and not target.dtype.is_nested()
-    folds = folds_of(data, plan.folds, repeats=plan.repeats, seed=plan.seed, stratify=classifies)
+    folds = folds_of(
+        data, plan.folds, repeats=plan.repeats, seed=plan.seed, stratify=classifies, group=plan.query(data)
+    )
     several = [plan.prepared(fold) for fold in folds]
     return several[-1], [prepared.fitting for prepared in several]
 
@@ -279,6 +301,15 @@ def _parts(plan: Plan, data: Splits) -> dict[str, str]:
         "folds": (plan.folds, plan.repeats),
         "start": first_points(plan.start, plan.space, "")[0],
     }
+    recipe = recipe_of(plan.recipe)
+    asked = {
+        "group": plan.group,
+        "levels": list(plan.levels),
+        "class_weight": plan.class_weight,
+        "weights": plan.weights,
+        "recipe": recipe.to_dict() if recipe else None,
+    }
+    values |= {name: value for name, value in asked.items() if value}
     return {name: value_digest(value, root) for name, value in values.items()}
 
 

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from tidemill.core.errors import DataError, UsageError
 from tidemill.data.moments import duration
 from tidemill.data.split import Splits
+from tidemill.data.types import require_columns
 from tidemill.measures.intervals import Estimate
 
 _IN_TIME = ("by_time", "rolling_origin")
 
 
-def folds_of(data: Splits, count: int, *, repeats: int = 1, seed: int = 0, stratify: bool = False) -> list[Splits]:
+def folds_of(
+    data: Splits, count: int, *, repeats: int = 1, seed: int = 0, stratify: bool = False, group: str = ""
+) -> list[Splits]:
     """The training and validation rows, divided again and again: each fold trains on some and validates on others.
 
     Rows that were split by time stay in time: each fold trains on what came before its validation rows, with the
@@ -35,6 +38,9 @@ def folds_of(data: Splits, count: int, *, repeats: int = 1, seed: int = 0, strat
         For the drawing.
     stratify
         Whether each fold holds every value of the target in the same share.
+    group
+        A column whose groups no fold parts, such as the queries of a ranking; of rows in time, a group that began
+        before the validation rows and had not ended is left out.
 
     Raises
     ------
@@ -45,10 +51,16 @@ def folds_of(data: Splits, count: int, *, repeats: int = 1, seed: int = 0, strat
     """
     _check(data, count, repeats)
     pool = pl.concat([data.train, data.validation])
+    if group:
+        require_columns(pool, [group], purpose="folds of whole queries")
     if data.spec.method.get("method") in _IN_TIME:
-        pairs = _in_time(pool, data, count)
+        pairs = _in_time(pool, data, count, group)
     else:
-        pairs = [pair for turn in range(repeats) for pair in _drawn(pool, data, count, seed + turn, stratify=stratify)]
+        columns = list(data.spec.method.get("columns", ())) or ([group] if group else [])
+        turns = (
+            _drawn(pool, data.spec.target, columns, count, seed + turn, stratify=stratify) for turn in range(repeats)
+        )
+        pairs = [pair for turn in turns for pair in turn]
     return [replace(data, train=pool[train], validation=pool[held]) for train, held in pairs]
 
 
@@ -103,10 +115,9 @@ def _check(data: Splits, count: int, repeats: int) -> None:
 Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def _drawn(pool: pl.DataFrame, data: Splits, count: int, seed: int, *, stratify: bool) -> list[Pair]:
+def _drawn(pool: pl.DataFrame, target: str, columns: list[str], count: int, seed: int, *, stratify: bool) -> list[Pair]:
     """Every row is held once; rows of a group together, and values of the target in the same share in each fold."""
     rng = np.random.default_rng(seed)
-    columns = list(data.spec.method.get("columns", ()))
     if columns:
         groups = pool.select(pl.struct(columns).rank("dense") - 1).to_series().to_numpy().astype(np.int64)
         named = int(groups.max()) + 1
@@ -118,14 +129,14 @@ def _drawn(pool: pl.DataFrame, data: Splits, count: int, seed: int, *, stratify:
     else:
         order = rng.permutation(pool.height)
         if stratify:
-            values = pool.select(pl.col(data.spec.target).rank("dense")).to_series().fill_null(0).to_numpy()
+            values = pool.select(pl.col(target).rank("dense")).to_series().fill_null(0).to_numpy()
             order = order[np.argsort(values[order], kind="stable")]
         fold = np.empty(pool.height, dtype=np.int64)
         fold[order] = np.arange(pool.height) % count
     return [(np.flatnonzero(fold != place), np.flatnonzero(fold == place)) for place in range(count)]
 
 
-def _in_time(pool: pl.DataFrame, data: Splits, count: int) -> list[Pair]:
+def _in_time(pool: pl.DataFrame, data: Splits, count: int, group: str) -> list[Pair]:
     """Blocks of rows in the order of time, never cut within a moment: each is held once but the first."""
     time = str(data.spec.time)
     moments = pool[time].sort()
@@ -136,10 +147,13 @@ def _in_time(pool: pl.DataFrame, data: Splits, count: int) -> list[Pair]:
             f"{moments.n_unique()} moments of {time!r} are too few for {count} folds in time", hint="Use fewer folds."
         )
     gap = data.spec.method.get("embargo")
+    first, last = (
+        (pl.col(time).min().over(group), pl.col(time).max().over(group)) if group else (pl.col(time), pl.col(time))
+    )
     pairs = []
     for start, end in zip(starts, [*starts[1:], None], strict=True):
-        before = pl.col(time) < (start if gap is None else pl.lit(start) - duration(str(gap)))
-        held = (pl.col(time) >= start) & (pl.lit(value=True) if end is None else pl.col(time) < end)
+        before = last < (start if gap is None else pl.lit(start) - duration(str(gap)))
+        held = (first >= start) & (pl.lit(value=True) if end is None else first < end)
         known, asked = _true(pool, before), _true(pool, held)
         asked = _unseen(pool, list(data.spec.method.get("disjoint", ())), known, asked)
         if not len(known) or not len(asked):

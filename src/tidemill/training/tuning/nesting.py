@@ -7,16 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.core.clock import elapsed
-from tidemill.data.repairs import apply_repairs
 from tidemill.data.split import Splits
 from tidemill.measures.intervals import Estimate
-from tidemill.training.encoding import encode_columns
 from tidemill.training.estimators import scores_of
 from tidemill.training.fitted import fit_estimator
-from tidemill.training.frames import columns_of
-from tidemill.training.frameworks import Fitting
-from tidemill.training.preparing import Prepared
-from tidemill.training.targets import facts_of, target_values
+from tidemill.training.preparing import Prepared, held_against
 from tidemill.training.tuning.carrying import Plan, carry_out
 from tidemill.training.tuning.folds import folds_of, outer_estimate
 from tidemill.training.tuning.trying import Trying, value_of
@@ -38,14 +33,15 @@ def judged(plan: Plan, data: Splits) -> Estimate:
     """
     inner = replace(plan, folds=plan.folds or INNER, outer=None)
     values, held, trained = [], [], []
-    for place, fold in enumerate(folds_of(data, plan.outer or 0, seed=plan.seed)):
+    group = plan.query(data)
+    for place, fold in enumerate(folds_of(data, plan.outer or 0, seed=plan.seed, group=group)):
         rest = replace(fold, validation=fold.train.clear())
         study = carry_out(inner, rest, name=f"outer fold {place}", is_kept=False)
         if study.ended == "interrupted":
             raise KeyboardInterrupt
-        last = folds_of(rest, inner.folds or INNER, seed=plan.seed)[-1]
+        last = folds_of(rest, inner.folds or INNER, seed=plan.seed, group=group)[-1]
         prepared = inner.prepared(last)
-        trying = Trying(plan.build, prepared.task, {study.metric: study.greater_is_better}, plan.costs or {})
+        trying = plan.trying(prepared.task, {study.metric: study.greater_is_better})
         values.append(_asked(trying, prepared, fold, study.best))
         held.append(fold.validation.height)
         trained.append(fold.train.height)
@@ -54,18 +50,9 @@ def judged(plan: Plan, data: Splits) -> Estimate:
 
 def _asked(trying: Trying, prepared: Prepared, fold: Splits, best: Mapping[str, Any]) -> float:
     """What the best parameters reach on the outer rows, fitted on the inner ones."""
-    fitting: Fitting = prepared.fitting
     began = elapsed()
-    estimator = fit_estimator(trying.build, best, fitting)
+    estimator = fit_estimator(trying.build, best, prepared.fitting, trying.class_weight)
     took = elapsed() - began
-    spec = fold.spec
-    columns = apply_repairs(columns_of(fold.validation, prepared.inputs.names), prepared.cleaning)
-    truth = target_values(fold.validation, spec.target, prepared.task, prepared.classes, "outer")
-    outer = replace(
-        fitting,
-        validation=encode_columns(columns, prepared.encoding),
-        validation_truth=truth,
-        validation_facts=facts_of(fold.validation, truth, prepared.signature),
-    )
+    outer = held_against(prepared, fold.validation, "outer")
     scores = scores_of(estimator, outer.validation, prepared.task, outer.outputs)
     return value_of(next(iter(trying.metrics)), trying, outer, scores, estimator, took)

@@ -21,6 +21,7 @@ from tidemill.training.fitted import fit_estimator
 from tidemill.training.frameworks import Fitting, Numbers
 from tidemill.training.threshold import cheapest_threshold, checked_costs
 from tidemill.training.tuning.outcomes import Outcome, Pruned, Reports
+from tidemill.training.weighing import ClassWeight
 
 #: What can be tuned for besides the metrics of the task; less is better for each of them.
 LATENCY, COST, FIT_SECONDS = "latency_p99_ms", "cost_per_1000", "fit_seconds"
@@ -42,12 +43,15 @@ class Trying:
         What to measure, the first is the leading one; each with whether greater is better.
     costs
         Of the canvas; for the metric ``cost_per_1000``.
+    class_weight
+        As given to `tune`: an estimator that weighs classes beside it is refused.
     """
 
     build: Build
     task: Task
     metrics: Mapping[str, bool]
     costs: Mapping[str, float]
+    class_weight: ClassWeight | None = None
 
 
 def wanted_metrics(
@@ -110,7 +114,7 @@ def _measured(
     for place, fold in enumerate(folds):
         fitting = replace(fold, report=reports if len(folds) == 1 else None)
         began = elapsed()
-        estimator = fit_estimator(trying.build, params, fitting)
+        estimator = fit_estimator(trying.build, params, fitting, trying.class_weight)
         took = elapsed() - began
         scores = scores_of(estimator, fitting.validation, trying.task, fitting.outputs)
         found.append({name: value_of(name, trying, fitting, scores, estimator, took) for name in trying.metrics})

@@ -12,6 +12,7 @@ from tidemill.data.split import Splits
 from tidemill.engine.step import step
 from tidemill.training.estimators import Build
 from tidemill.training.libraries import require
+from tidemill.training.recipes import Recipe
 from tidemill.training.space import Space
 from tidemill.training.tuning.carrying import Plan, carry_out
 from tidemill.training.tuning.checking import check_budget, check_question
@@ -19,6 +20,7 @@ from tidemill.training.tuning.nesting import INNER, judged
 from tidemill.training.tuning.records import Study
 from tidemill.training.tuning.searching import Budget
 from tidemill.training.tuning.starting import with_studies
+from tidemill.training.weighing import ClassWeight
 
 
 @step(stage="tune", resolve=with_studies)
@@ -41,7 +43,12 @@ def tune(
     pruner: Any = None,
     parallel: int = 1,
     task: Task | None = None,
+    group: str = "",
+    levels: Sequence[float] = (),
+    class_weight: ClassWeight | None = None,
+    weights: str = "",
     cleaning: Sequence[Learned] | CleaningPlan = (),
+    recipe: Recipe | Mapping[str, Any] | None = None,
     costs: Mapping[str, float] | None = None,
     seed: int = 0,
     threads: int = 1,
@@ -69,7 +76,8 @@ def tune(
         How many trials, and after how many seconds no new one begins; both count what was tried before an interruption.
         With a timeout the result depends on the speed of the machine.
     rows
-        Fit the trials on this many training rows, drawn with the seed; all if left out.
+        Fit the trials on this many training rows, drawn with the seed; all if left out. Of a ranking whole queries are
+        drawn.
     name
         What the study is called; the name of the target if left out. Outside of a run, only a study with a name is
         kept.
@@ -82,7 +90,8 @@ def tune(
         and parameters that are known to be good. `Study.notes` says in what they did not fit the space.
     folds, repeats
         Score each trial on so many folds of the training and validation rows, drawn so many times, instead of on the
-        validation rows: by time, group or stratum, as the split was made. Its value is the mean.
+        validation rows: by time, group or stratum, as the split was made; the queries of a ranking stay whole. Its
+        value is the mean.
     outer
         Nested cross-validation: repeat the whole search on each of so many outer folds, and say in `Study.outer` what
         it reached on rows that it never saw; the searches inside are not kept.
@@ -91,15 +100,16 @@ def tune(
         sampler of Optuna, or a function that makes one from a seed.
     pruner
         Ends hopeless trials early by what they report on their way: ``"median"``, ``"halving"``, ``"hyperband"``,
-        ``"patience"``, a pruner of Optuna, or a function that makes one. LightGBM reports each round; any other
-        estimator may take ``fit(X, y, report=None)`` and call ``report(value, step)``.
+        ``"patience"``, a pruner of Optuna, or a function that makes one. LightGBM, XGBoost and CatBoost report each
+        round what they watch on validation rows, PyTorch, Keras and Lightning the validation loss of each epoch; any
+        other estimator may take ``fit(X, y, report=None)`` and call ``report(value, step)``.
     parallel
         How many trials run at the same time, each in a worker process on `threads` threads; `build` must then stand at
         the top level of a module. A trial is proposed when all but the last few before it have been told of, in order,
         so that the study does not depend on which ends first; it does depend on `parallel`. Which trials a `pruner`
         ends depends on what the others have reported by then, and so on how fast they are.
-    task, cleaning, seed, threads, early_stopping
-        As for `train`.
+    task, group, levels, class_weight, weights, cleaning, recipe, seed, threads, early_stopping
+        As for `train`: a trial fits what `train` does of the same arguments.
     costs
         What a ``false_positive`` and a ``false_negative`` cost; of several metrics, those of the project's canvas if
         left out. They choose `Study.best` from the front.
@@ -144,7 +154,8 @@ def tune(
     plan = Plan(
         build=build, space=space, metric=metric, task=task, cleaning=cleaning, costs=costs, rows=rows, sampler=sampler,
         pruner=pruner, seed=seed, threads=threads, early_stopping=early_stopping, folds=folds, repeats=repeats,
-        outer=outer, start=first, budget=Budget(trials, timeout, parallel),
+        outer=outer, start=first, budget=Budget(trials, timeout, parallel), group=group, levels=levels,
+        class_weight=class_weight, weights=weights, recipe=recipe,
     )  # fmt: skip
     if outer is None:
         return carry_out(plan, data, name=name, resume=resume)
