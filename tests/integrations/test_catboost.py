@@ -83,3 +83,23 @@ def test_bytes_of_another_kind_are_refused(data):
 
     with pytest.raises(UnsafeModelError):
         load({FILE: data})
+
+
+@pytest.mark.parametrize(
+    ("kind", "build"), [("binary", classifier), ("multiclass", classifier), ("regression", regressor)]
+)
+def test_what_each_input_adds_sums_to_its_score(kind, build):
+    from tidemill.evaluation.contributions import attribution_of
+
+    data = made_up(kind)
+    model = tm.train(build, {}, data, baselines=False)
+    found = attribution_of(model, encoded(model, data.test))
+    answers = tm.predict(model, data.test).reshape(len(data.test), -1)
+    risen = np.exp(found.scores)
+    told = {
+        "binary": 1 / (1 + 1 / risen),
+        "multiclass": risen / risen.sum(axis=1, keepdims=True),
+        "regression": found.scores,
+    }[kind]
+    np.testing.assert_allclose(told, answers, rtol=1e-4, atol=1e-4)
+    assert found.method == "catboost"

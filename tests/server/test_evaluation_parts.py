@@ -74,6 +74,24 @@ def test_numbers_show_residuals_and_classes_show_each_class(table):
     assert "most often taken for" in body
 
 
+def test_contributions_are_drawn_for_one_answer_and_told_for_several(table):
+    data = tm.split(table, tm.by_share(), "late", features=["carrier", "wind", "hour"])
+    model = tm.train(boosted, {}, data, name="delay", baselines=False)
+    quick = {"bootstrap": 10, "importance": "shap", "discover": False}
+    body = model_sections.evaluation(tm.evaluate(model, data.test, **quick)).body
+    assert "What each input adds to the log-odds, exactly, by lightgbm, on 450 rows" in body
+    assert "A dot for each of 120 rows" in body
+    assert "The mean answer by wind" in body
+    bare = model_sections.evaluation(tm.evaluate(model, data.test, **{**quick, "bootstrap": 0})).body
+    assert "What each input adds" in bare
+    parts = table.with_columns(part=pl.format("part {}", pl.col("hour") // 8))
+    classes = tm.split(parts, tm.by_share(), "part", features=["carrier", "wind"])
+    many = tm.train(lambda p: lightgbm.LGBMClassifier(n_estimators=5), {}, classes, baselines=False)
+    body = model_sections.evaluation(tm.evaluate(many, classes.test, **quick)).body
+    assert "What each input adds" in body
+    assert "A dot for each" not in body
+
+
 def test_one_class_draws_no_curve_that_means_nothing(table):
     data = tm.split(table, tm.by_share(), "late", features=["wind", "hour"])
     model = tm.train(boosted, {}, data, name="delay")
