@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import polars as pl
 import pytest
 
 import tidemill as tm
-from tidemill.server.report import model_sections
+from tidemill.evaluation import Comparison
+from tidemill.measures import Estimate
+from tidemill.server.report import evaluation_parts, model_sections
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,17 @@ def test_contributions_are_drawn_for_one_answer_and_told_for_several(table):
     body = model_sections.evaluation(tm.evaluate(many, classes.test, **quick)).body
     assert "What each input adds" in body
     assert "A dot for each" not in body
+
+
+def test_slices_on_which_a_baseline_is_better_are_named():
+    gap = Estimate(-0.1, -0.2, -0.05, rows=90)
+    entry = Comparison(
+        "tree", "baseline", "roc_auc", 0.6, 0.7, gap, better=False, p_value=0.01, by="port", at="<Emden>"
+    )
+    shown = evaluation_parts.comparisons([entry])
+    assert "Slices on which a baseline is better" in shown
+    assert "port &lt;Emden&gt;" in shown
+    assert evaluation_parts.comparisons([replace(entry, better=None)]) == ""
 
 
 def test_one_class_draws_no_curve_that_means_nothing(table):

@@ -74,7 +74,8 @@ def evaluate(
     slices
         Columns, or parts of time columns such as ``"month of sched_dep"``, whose values are measured apart.
     metrics
-        Metrics beside those of the task, such as ``"recall_at_10pct"``.
+        Metrics beside those of the task, such as ``"recall_at_10pct"``; on slices, where few are measured unasked, any
+        of the task too.
     costs
         Costs of errors, which add the metric ``cost_per_1000``. If left out, those of the project's canvas, but not
         inside another step.
@@ -128,7 +129,7 @@ def evaluate(
         comparisons=comparisons_of(scored, against, names, slices, bootstrap, seed),
         classes=model.signature.classes,
         costs=report,
-        slices=_slices(scored, slices, **drawn),
+        slices=_slices(scored, slices, metrics, **drawn),
         weak=weak_slices(scored, (*slices, *(fairness or ())), **drawn) if discover else (),
         fairness=groups,
         unlabelled=scored.unlabelled,
@@ -154,12 +155,14 @@ def _refuse_text(**lists: Sequence[str] | None) -> None:
             raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
 
 
-def _slices(scored: Scored, by: Sequence[str], *, resamples: int, seed: int) -> tuple[Slice, ...]:
-    asked = scored.model.signature
+def _slices(scored: Scored, by: Sequence[str], asked: Sequence[str], *, resamples: int, seed: int) -> tuple[Slice, ...]:
+    """Every slice in the metrics of the task that are meant for parts, and in those that were asked for by name."""
+    signature = scored.model.signature
+    table = metrics_of(signature.task, signature.levels)
+    names = dict.fromkeys((*(name for name in leading_metrics(scored) if table[name].on_parts), *asked))
     return slices_of(
-        scored.frame, by, scored.truth, scored.scores, asked.task, threshold=asked.threshold, levels=asked.levels,
-        resamples=resamples, seed=seed,
-    )  # fmt: skip
+        scored.frame, by, scored.truth, scored.scores, tuple(names), signature, resamples=resamples, seed=seed
+    )
 
 
 def _with_importance(found: Evaluation, scored: Scored, way: Importances | None) -> Evaluation:

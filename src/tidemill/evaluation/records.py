@@ -284,7 +284,7 @@ class Evaluation:
     metrics
         Every metric of the task with its interval; the first is the leading one.
     comparisons
-        Against the baselines, and against another model where one was given.
+        Against the baselines, and against another model where one was given; on all rows, and on each slice.
     roc, precision_recall, calibration, histogram, confusion, confusion_matrix
         What charts need; empty where the task has no such thing.
     costs

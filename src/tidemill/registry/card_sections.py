@@ -94,6 +94,7 @@ def comparisons(facts: CardFacts) -> CardSection:
             (one.other, one.kind, one.metric, one.value, one.other_value,
              spread(one.difference.low, one.difference.high), words[one.better])
             for one in report.comparisons
+            if not one.by
         ]  # fmt: skip
         headers = ["against", "kind", "metric", "this model", "the other", "difference", ""]
         return CardSection("Baselines", (), table(headers, rows, numeric=["this model", "the other"]))
