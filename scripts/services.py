@@ -22,6 +22,7 @@ PROGRAMS = {
 PINNED = {"torch": "torch==2.13.0"}
 #: Module to look for -> extra of Tidemill that brings it, too large for everybody's environment.
 MODULES = {"catboost": "catboost", "keras": "keras", "lightning": "lightning", "pyspark": "spark", "torch": "torch"}
+MODULES |= {"shap": "shap"}
 
 
 def install_modules() -> None:

@@ -47,7 +47,7 @@ FAST_ROOMS = {
 
 
 #: Modules of `tidemill.integrations` whose libraries `make test-services` installs: their doctests run there.
-OF_SERVICES = ("catboost", "keras", "spark", "torch")
+OF_SERVICES = ("catboost", "keras", "shap", "spark", "torch")
 
 
 @pytest.fixture(autouse=True)

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from tidemill.evaluation.examination import examine as test  # noqa: F401
     from tidemill.evaluation.expectations import case as case
     from tidemill.evaluation.expectations import monotone as monotone
+    from tidemill.evaluation.explaining import explain as explain
     from tidemill.evaluation.promises import gate as gate
     from tidemill.evaluation.user_tests import model_test as model_test
     from tidemill.features.aggregations import count as count
@@ -213,6 +214,7 @@ _HOMES: dict[str, str] = {
     "evaluate": "evaluation.assessment",
     "case": "evaluation.expectations",
     "monotone": "evaluation.expectations",
+    "explain": "evaluation.explaining",
     "gate": "evaluation.promises",
     "model_test": "evaluation.user_tests",
     # packaging, registry, serving, monitoring

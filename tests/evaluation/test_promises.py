@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import lightgbm
 import pytest
@@ -13,8 +14,10 @@ from tidemill.core.errors import ConfigError, GateError, UsageError
 from tidemill.design import Requirement, requirements_of
 from tidemill.engine.materialisers.plain import decode, encode
 from tidemill.evaluation import Measurement, enforce, evaluate, gate, measurements_of
+from tidemill.evaluation.behaviours import functionality
 from tidemill.evaluation.metric_names import check_metric_names
 from tidemill.evaluation.promises import promise_of
+from tidemill.evaluation.scoring import score
 from tidemill.measures import Estimate
 from tidemill.registry.gates import gate_record, measurements_in, recorded_measurements
 from tidemill.training.fitting import train
@@ -151,13 +154,27 @@ def test_a_promise_of_each_slice_is_broken_by_the_worst(model, flights):
     )
 
 
+def test_any_metric_can_be_promised_on_each_slice(model, flights):
+    wanted = at_evaluation("recall", at_least=0.01, slice="carrier")
+    bare = gate("evaluation", [wanted], evaluation_of(model, flights, slices=["carrier"])).promises[0]
+    assert bare.reason == 'the reports of evaluation measure others by carrier: pass metrics=["recall"]'
+    found = evaluation_of(model, flights, slices=["carrier"], metrics=["recall"])
+    assert list(found.slices[0].metrics) == ["roc_auc", "average_precision", "brier", "recall"]
+    recalls = [s.metrics["recall"].value for s in found.slices if s.metrics["recall"].value is not None]
+    assert gate("evaluation", [wanted], found).promises[0].value == min(recalls)
+
+
 def test_a_promise_to_beat_another_is_of_the_improvement(model, flights):
     alone = evaluation_of(model, flights)
     beats = at_evaluation(better_than="champion", certain=True)
     nobody = gate("evaluation", [beats], alone).promises[0]
     assert nobody.reason == "no report of evaluation compares it with champion: pass the model as against="
-    equal = gate("evaluation", [beats], evaluation_of(model, flights, against=model)).promises[0]
-    assert (equal.status, equal.value, equal.against) == ("passed", 0, "champion")
+    same = evaluation_of(model, flights, against=model)
+    for certain in (False, True):
+        equal = gate("evaluation", [at_evaluation(better_than="champion", certain=certain)], same).promises[0]
+        assert (equal.status, equal.value, equal.margin, equal.against) == ("failed", 0, 0, "champion")
+        assert "is broken: equal is not better: measured 0 [0, 0]" in equal.sentence
+        assert gate("evaluation", [at_evaluation(better_than="champion", certain=certain, at_least=0)], same).passed
     constant = gate("evaluation", [at_evaluation(better_than="constant", at_least=0.1, relative=True)], alone)
     area = alone.metrics["roc_auc"].value
     assert constant.promises[0].value == pytest.approx((area - 0.5) / 0.5)
@@ -166,6 +183,31 @@ def test_a_promise_to_beat_another_is_of_the_improvement(model, flights):
     each = gate("evaluation", [at_evaluation(better_than="baselines")], alone).promises[0]
     gains = [c.difference.value for c in alone.comparisons if c.kind == "baseline"]
     assert each.value == min(gains)
+
+
+def test_an_improvement_for_certain_is_above_zero_with_its_whole_interval():
+    wanted = at_evaluation(better_than="champion", certain=True)
+    touching = Measurement("evaluation", "roc_auc", 0.01, 0.0, 0.02, against="old", kind="model")
+    promise = gate("evaluation", [wanted], touching).promises[0]
+    assert promise.status == "failed"
+    assert "is broken: the interval holds zero: measured 0.01 [0, 0.02]" in promise.sentence
+    assert gate("evaluation", [wanted], replace(touching, low=0.001)).passed
+    assert gate("evaluation", [replace(wanted, certain=False)], touching).passed
+
+
+def test_a_promise_to_beat_a_baseline_on_each_slice_is_measured(model, flights):
+    sliced = evaluation_of(model, flights, slices=["carrier"])
+    promise = gate("evaluation", [at_evaluation(better_than="constant", slice="carrier")], sliced).promises[0]
+    gains = {c.at: c.difference.value for c in sliced.comparisons if (c.by, c.other) == ("carrier", "constant")}
+    assert set(gains) == {"B6", "EV", "OO", "UA"}
+    assert gains.pop("OO") is None  # too few rows
+    assert (promise.status, promise.at, promise.value) == ("passed", min(gains, key=gains.get), min(gains.values()))
+    every = gate("evaluation", [at_evaluation(better_than="baseline", slice="carrier", at_least=0.4)], sliced)
+    assert every.promises[0].status == "failed"
+    other = gate("evaluation", [at_evaluation(better_than="baselines", slice="hour")], sliced).promises[0]
+    assert other.reason == 'the reports of evaluation do not compare it by hour: pass slices=["hour"]'
+    whole = functionality(score(model, flights.validation), sliced.comparisons, sliced.slices)
+    assert len([check for check in whole if check.name == "beats_constant"]) == 1
 
 
 def test_less_is_better_where_a_metric_is_a_loss(model, flights):

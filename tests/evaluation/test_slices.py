@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidemill.core.tasks import TASKS
 from tidemill.evaluation import slices
 from tidemill.evaluation.slices import parts_of
+from tidemill.measures import metrics_of
 
 
 def values(frame, slicing):
@@ -63,3 +65,11 @@ def test_a_numeric_column_with_one_value_is_one_slice():
     assert sum(map(len, parts.values())) == 38
     assert all(rows for rows in parts.values())
     assert pytest.approx(20) == len(parts["<= 1"])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_table_of_measures_says_what_is_measured_on_slices(task):
+    table = metrics_of(task, (0.1, 0.9))
+    sliced = [name for name, found in table.items() if found.on_parts]
+    assert 2 <= len(sliced) <= 3
+    assert sliced[0] == next(iter(table))

@@ -117,3 +117,23 @@ def test_the_way_of_a_metric_is_that_of_catboost():
     assert all(value > 0 for _, value in study.trials[0].reported)
     classes = searched(classifier, {"depth": 2, "eval_metric": "AUC:type=Mu"}, made_up("multiclass"), RATES[:1])
     assert all(value > 0 for _, value in classes.trials[0].reported)
+
+
+@pytest.mark.parametrize(
+    ("kind", "build"), [("binary", classifier), ("multiclass", classifier), ("regression", regressor)]
+)
+def test_what_each_input_adds_sums_to_its_score(kind, build):
+    from tidemill.evaluation.contributions import attribution_of
+
+    data = made_up(kind)
+    model = tm.train(build, {}, data, baselines=False)
+    found = attribution_of(model, encoded(model, data.test))
+    answers = tm.predict(model, data.test).reshape(len(data.test), -1)
+    risen = np.exp(found.scores)
+    told = {
+        "binary": 1 / (1 + 1 / risen),
+        "multiclass": risen / risen.sum(axis=1, keepdims=True),
+        "regression": found.scores,
+    }[kind]
+    np.testing.assert_allclose(told, answers, rtol=1e-4, atol=1e-4)
+    assert found.method == "catboost"

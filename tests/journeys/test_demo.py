@@ -72,6 +72,12 @@ def test_the_honest_model_ranks_well_on_months_it_never_saw(summary):
     assert summary["metrics"]["test"]["failed_behaviours"] == 0
 
 
+def test_it_says_which_columns_the_model_relies_on(summary):
+    columns = summary["importance"]["test"]
+    assert 0 < len(columns) <= 15
+    assert list(columns.values()) == sorted(columns.values(), reverse=True)
+
+
 def test_every_stage_says_seconds_and_rows(summary):
     stages = {stage["step"]: stage for stage in summary["stages"]}
     assert stages["read"]["rows_out"] == 336_776

@@ -31,7 +31,9 @@ def test_the_bootstrap_agrees_with_delong(rows):
 def test_the_paired_difference_agrees_with_delong_and_is_narrower_than_two_intervals():
     labels, scores = scored(2000)
     others = np.clip(scores + np.random.default_rng(5).normal(0, 0.1, len(scores)), 0, 1)
-    ours = measures.estimate_difference(labels, scores, others, "roc_auc", resamples=400)
+    area = measures.metric("roc_auc").prepare
+    apart = resampling.difference_of(area(labels, scores, 0.5), area(labels, others, 0.5))
+    ours = measures.bootstrap({"difference": apart}, 2000, resamples=400)["difference"]
     theirs = measures.delong_difference(labels, scores, others)
     assert ours.value == pytest.approx(theirs.value)
     width = theirs.high - theirs.low

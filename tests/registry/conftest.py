@@ -52,10 +52,12 @@ def build(params: dict[str, Any]) -> Any:
 
 
 @tm.pipeline
-def train(count: int = 400, trees: int = 5, drop: str = "") -> tm.ModelVersion:
+def train(count: int = 400, trees: int = 5, drop: str = "", importance: str = "permutation") -> tm.ModelVersion:
     data = tm.split(narrow(rows(count), drop=drop), tm.by_share(), "late")
     model = tm.train(build, {"n_estimators": trees}, data, name="late")
-    return tm.register(model, tm.evaluate(model, data.validation, slices=["heavy"]), tm.test(model, data.test))
+    return tm.register(
+        model, tm.evaluate(model, data.validation, slices=["heavy"]), tm.test(model, data.test, importance=importance)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,5 +71,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with use_project(load_project(folder)) as project:
         train()
         train(count=380, drop="temp")
-        train(trees=6)
+        train(trees=6, importance="shap")
         yield project

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,11 @@ from tidemill.project import Project, open_project_store
 from tidemill.registry import promote_version
 from tidemill.registry.approval import approve_version
 from tidemill.registry.card_parts import CardSection, table
+from tidemill.registry.card_sections import metrics
 from tidemill.registry.card_text import escaped, markdown
-from tidemill.registry.cards import ModelCard, model_card
+from tidemill.registry.cards import ModelCard, facts_of, model_card
 from tidemill.registry.editing import edit_version
+from tidemill.registry.origins import Origins
 from tidemill.server.report.card import card_page, write_card
 from tidemill.store import Store
 
@@ -59,6 +63,40 @@ def test_the_card_of_a_run_has_its_data_numbers_and_limits(trained: Project) -> 
     assert "a demonstration" in cells(card, "History")
     assert card.examination is not None
     assert model_card("late@1", store=store, canvas=trained.canvas).markdown == card.markdown
+
+
+def test_a_card_says_whether_the_test_rows_are_untouched(trained: Project, store: Store, version: Make) -> None:
+    card = model_card("late@1", store=open_project_store(trained))
+    assert "The test rows are untouched: the training has not read them." in card.markdown
+    assert "The test rows are untouched" in card_page(card)
+    version()
+    assert "Whether the test rows are untouched: not recorded." in model_card("flight-delay@1", store=store).markdown
+
+
+def test_a_card_says_that_the_training_has_read_the_test_rows(trained: Project) -> None:
+    facts = facts_of(open_project_store(trained), "late@1", {})
+    assert facts.examination is not None
+    honest = next(one for one in facts.examination.behaviours if one.kind == "independence")
+
+    def told(**changes: Any) -> tuple[str, ...]:
+        assert facts.examination is not None
+        seen = replace(facts.examination, behaviours=(replace(honest, passed=False, **changes),))
+        return metrics(replace(facts, origins=Origins(records=(seen,)))).text
+
+    assert told(detail="not untouched: the training has read 9 of 9 rows") == (
+        "The test rows are not untouched: the training has read 9 of 9 rows.",
+    )
+    assert told(detail="no row can be told apart from others", severity="warning") == (
+        "Whether the test rows are untouched: no row can be told apart from others.",
+    )
+
+
+def test_a_card_tells_what_each_input_adds_where_that_was_measured(trained: Project) -> None:
+    shown = cells(model_card("late@3", store=open_project_store(trained)), "Importance of features")
+    assert "How much each column adds to the log-odds, by lightgbm, on 60 rows." in shown
+    assert "distance" in shown
+    shuffled = cells(model_card("late@1", store=open_project_store(trained)), "Importance of features")
+    assert "when a column is shuffled" in shuffled
 
 
 def test_nothing_that_was_recorded_acts_as_markup(store: Store, version: Make, tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import polars as pl
 import pytest
 
 import tidemill as tm
-from tidemill.server.report import model_sections
+from tidemill.evaluation import Comparison
+from tidemill.measures import Estimate
+from tidemill.server.report import evaluation_parts, model_sections
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,35 @@ def test_numbers_show_residuals_and_classes_show_each_class(table):
     body = model_sections.evaluation(tm.evaluate(many, classes.test, bootstrap=10)).body
     assert "Class by class" in body
     assert "most often taken for" in body
+
+
+def test_contributions_are_drawn_for_one_answer_and_told_for_several(table):
+    data = tm.split(table, tm.by_share(), "late", features=["carrier", "wind", "hour"])
+    model = tm.train(boosted, {}, data, name="delay", baselines=False)
+    quick = {"bootstrap": 10, "importance": "shap", "discover": False}
+    body = model_sections.evaluation(tm.evaluate(model, data.test, **quick)).body
+    assert "What each input adds to the log-odds, exactly, by lightgbm, on 450 rows" in body
+    assert "A dot for each of 120 rows" in body
+    assert "The mean answer by wind" in body
+    bare = model_sections.evaluation(tm.evaluate(model, data.test, **{**quick, "bootstrap": 0})).body
+    assert "What each input adds" in bare
+    parts = table.with_columns(part=pl.format("part {}", pl.col("hour") // 8))
+    classes = tm.split(parts, tm.by_share(), "part", features=["carrier", "wind"])
+    many = tm.train(lambda p: lightgbm.LGBMClassifier(n_estimators=5), {}, classes, baselines=False)
+    body = model_sections.evaluation(tm.evaluate(many, classes.test, **quick)).body
+    assert "What each input adds" in body
+    assert "A dot for each" not in body
+
+
+def test_slices_on_which_a_baseline_is_better_are_named():
+    gap = Estimate(-0.1, -0.2, -0.05, rows=90)
+    entry = Comparison(
+        "tree", "baseline", "roc_auc", 0.6, 0.7, gap, better=False, p_value=0.01, by="port", at="<Emden>"
+    )
+    shown = evaluation_parts.comparisons([entry])
+    assert "Slices on which a baseline is better" in shown
+    assert "port &lt;Emden&gt;" in shown
+    assert evaluation_parts.comparisons([replace(entry, better=None)]) == ""
 
 
 def test_one_class_draws_no_curve_that_means_nothing(table):

@@ -23,6 +23,9 @@ from tidemill.project import current_project, open_project_store
 from tidemill.server.report import write_report
 from tidemill.server.summary import RunSummary, summarise
 
+#: Columns whose importance is told.
+_COLUMNS = 15
+
 
 def conclude(result: RunResult, path: Path) -> dict[str, Any]:
     """Read a finished run back from the current project's store, write its report, and return the summary."""
@@ -39,6 +42,7 @@ def conclude(result: RunResult, path: Path) -> dict[str, Any]:
         "version": None if version is None else version.version,
         "aliases": [alias.alias for alias in summary.records_of(Alias)],
         "metrics": _metrics(summary),
+        "importance": _important(summary),
         "gate": None if version is None else _gate(version),
         "stages": [
             {
@@ -65,6 +69,19 @@ def _metrics(summary: RunSummary) -> dict[str, dict[str, float | None]]:
     for report in reports:
         metrics: dict[str, Estimate] = dict(report.metrics)
         out[report.moment] = {name: estimate.value for name, estimate in metrics.items()}
+    return out
+
+
+def _important(summary: RunSummary) -> dict[str, dict[str, float | None]]:
+    """By moment the columns that matter most: what each adds to the answers, or costs when it is shuffled."""
+    out: dict[str, dict[str, float | None]] = {}
+    reports = [*summary.records_of(Evaluation), *(found.evaluation for found in summary.records_of(Examination))]
+    for report in reports:
+        told: dict[str, float | None] = {one.column: one.drop for one in report.importance}
+        if report.contributions is not None:
+            told = {one.column: one.size.value for one in report.contributions.columns}
+        if told:
+            out[report.moment] = dict(list(told.items())[:_COLUMNS])
     return out
 
 
@@ -120,6 +137,8 @@ def screen(shown: dict[str, Any]) -> str:
     parts += [f"found    {error['column']}: {error['explanation']}" for error in graves]
     parts += [f"leak     {leak['column']}, known only at {leak['known_at']}{_alone(leak)}" for leak in shown["leaks"]]
     parts += [f"{moment:<8} " + ", ".join(_some(metrics)) for moment, metrics in shown["metrics"].items()]
+    for moment, columns in list(shown["importance"].items())[:1]:
+        parts.append(f"relies   most of all on {', '.join(list(columns)[:4])} (at {moment})")
     if shown["gate"] is not None:
         word = "passed" if shown["gate"]["passed"] else "did not pass"
         parts.append(f"gate     {word}: " + "; ".join(_promise(promise) for promise in shown["gate"]["promises"]))

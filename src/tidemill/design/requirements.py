@@ -40,8 +40,8 @@ class Requirement:
         A slicing of the rows, such as ``"carrier"``, on each part of which it must hold; empty for all rows together.
     better_than
         Whom the model must be better than on the same rows: ``"champion"`` (the model that was passed as `against`),
-        ``"baselines"`` (each of them), or one by name. The bounds are then of the improvement, `at_least` 0 if it is
-        left out, and above 0 if it is certain.
+        ``"baselines"`` (each of them), or one by name. The bounds are then of the improvement. Without a bound it must
+        be above 0: an equal model is not better; `at_least` 0 lets an equal one pass.
     relative
         With `better_than`: whether the bounds are shares of the other's value.
     """
@@ -67,6 +67,16 @@ class Requirement:
         room = [value - lower] if lower is not None else []
         room += [self.at_most - value] if self.at_most is not None else []
         return round(min(room), 12)
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is inside the bounds; an improvement without a bound must be one.
+
+        >>> better = Requirement("progress", "", "roc_auc", better_than="champion")
+        >>> better.holds(0.01), better.holds(0.0)
+        (True, False)
+        """
+        room = self.margin(value)
+        return room > 0 if self.at_least is None and self.at_most is None else room >= 0
 
     @property
     def bound(self) -> str:

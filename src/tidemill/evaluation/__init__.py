@@ -1,7 +1,7 @@
 """How good a model is, and whether that is enough: a model, a table and promises come in, plain records go out.
 
-Public names: `evaluate` -> `Evaluation`, `examine` -> `Examination` (``tidemill.test``), `gate` -> `GateResult`. They
-are loaded when first used.
+Public names: `evaluate` -> `Evaluation`, `examine` -> `Examination` (``tidemill.test``), `explain` -> a table,
+`gate` -> `GateResult`. They are loaded when first used.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from tidemill.evaluation.assessment import evaluate
     from tidemill.evaluation.behaviours import Behaviour
     from tidemill.evaluation.examination import Examination, examine
+    from tidemill.evaluation.explaining import explain
     from tidemill.evaluation.measurements import Measurement, measurements_of
     from tidemill.evaluation.promises import GateResult, Promise, enforce, gate
-    from tidemill.evaluation.records import Comparison, Evaluation, Fairness, Slice, WeakSlice
+    from tidemill.evaluation.records import Comparison, Contributions, Evaluation, Fairness, Slice, WeakSlice
 
 _HOMES = {
     "Behaviour": "behaviours",
     "Comparison": "records",
+    "Contributions": "records",
     "Evaluation": "records",
     "Examination": "examination",
     "Fairness": "records",
@@ -31,6 +33,7 @@ _HOMES = {
     "enforce": "promises",
     "evaluate": "assessment",
     "examine": "examination",
+    "explain": "explaining",
     "gate": "promises",
     "measurements_of": "measurements",
 }
@@ -40,6 +43,7 @@ _HOMES = {
 __all__ = [
     "Behaviour",
     "Comparison",
+    "Contributions",
     "Evaluation",
     "Examination",
     "Fairness",
@@ -51,6 +55,7 @@ __all__ = [
     "enforce",
     "evaluate",
     "examine",
+    "explain",
     "gate",
     "measurements_of",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -14,12 +15,13 @@ from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
 from tidemill.evaluation.comparing import comparisons_of
+from tidemill.evaluation.contributions import contributions_of
 from tidemill.evaluation.curves import precision_recall_points, residual_bins, roc_points, score_histogram
 from tidemill.evaluation.dependence import dependence_of
 from tidemill.evaluation.discovery import weak_slices
 from tidemill.evaluation.fairness import fairness_metrics, fairness_of
 from tidemill.evaluation.importance import permutation_importance
-from tidemill.evaluation.records import CostReport, Evaluation, Importance, Slice
+from tidemill.evaluation.records import CostReport, Evaluation, Slice
 from tidemill.evaluation.scoring import Scored, base_rate, leading_metrics, score
 from tidemill.evaluation.slices import slices_of
 from tidemill.measures.calibration import calibration_curve
@@ -33,6 +35,9 @@ from tidemill.training.noting import note_metrics
 from tidemill.training.profile import answers_of
 from tidemill.training.rows_read import rows_read
 from tidemill.training.threshold import cheapest_threshold, checked_costs
+
+#: How it is found which columns matter.
+Importances = Literal["permutation", "shap"]
 
 #: Rows whose digests an evaluation keeps.
 _READ = 512
@@ -51,7 +56,7 @@ def evaluate(
     fairness: Sequence[str] | None = None,
     discover: bool = True,
     bootstrap: int = 200,
-    importance: bool = True,
+    importance: bool | Importances = True,
     seed: int = 0,
 ) -> Evaluation:
     """Measure a model on labelled rows.
@@ -69,7 +74,8 @@ def evaluate(
     slices
         Columns, or parts of time columns such as ``"month of sched_dep"``, whose values are measured apart.
     metrics
-        Metrics beside those of the task, such as ``"recall_at_10pct"``.
+        Metrics beside those of the task, such as ``"recall_at_10pct"``; on slices, where few are measured unasked, any
+        of the task too.
     costs
         Costs of errors, which add the metric ``cost_per_1000``. If left out, those of the project's canvas, but not
         inside another step.
@@ -81,7 +87,9 @@ def evaluate(
     bootstrap
         How many resamples the intervals come from; 0 for none.
     importance
-        Whether to shuffle columns to see which matter.
+        Which columns matter: ``"permutation"``, or True, shuffles each and tells how much worse the leading metric
+        gets; ``"shap"`` tells how much each adds to the answers (`Evaluation.contributions`), by the library of the
+        model where that can tell, else by the package `shap`; False for neither.
     seed
         For resamples and shuffles.
 
@@ -96,6 +104,7 @@ def evaluate(
     DataError
         When no row has a label, or labels are of another kind than in training.
     """
+    way = _way(importance)
     _refuse_text(slices=slices, metrics=metrics, fairness=fairness)
     scored = score(model, table)
     truth, scores = scored.in_order()
@@ -120,17 +129,24 @@ def evaluate(
         comparisons=comparisons_of(scored, against, names, slices, bootstrap, seed),
         classes=model.signature.classes,
         costs=report,
-        slices=_slices(scored, slices, **drawn),
+        slices=_slices(scored, slices, metrics, **drawn),
         weak=weak_slices(scored, (*slices, *(fairness or ())), **drawn) if discover else (),
         fairness=groups,
-        importance=_importance(scored, names[0], seed) if importance and scored.is_labelled else (),
         unlabelled=scored.unlabelled,
         resamples=bootstrap,
         seed=seed,
         read=rows_read((scored.matrix, scored.truth), (scored.matrix[:0], scored.truth[:0]), kept=_READ),
     )
-    measured = replace(measured, dependence=dependence_of(scored, measured.importance))
-    return _with_charts(measured, scored, truth, scores)
+    return _with_charts(_with_importance(measured, scored, way), scored, truth, scores)
+
+
+def _way(importance: bool | str) -> Importances | None:  # noqa: FBT001
+    if importance in (True, False):
+        return "permutation" if importance else None
+    if importance not in get_args(Importances):
+        known = ", ".join(repr(way) for way in get_args(Importances))
+        raise UsageError("importance cannot be measured so", value=importance, hint=f"Known: {known}, True and False.")
+    return cast("Importances", importance)
 
 
 def _refuse_text(**lists: Sequence[str] | None) -> None:
@@ -139,18 +155,28 @@ def _refuse_text(**lists: Sequence[str] | None) -> None:
             raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
 
 
-def _slices(scored: Scored, by: Sequence[str], *, resamples: int, seed: int) -> tuple[Slice, ...]:
-    asked = scored.model.signature
-    return slices_of(
-        scored.frame, by, scored.truth, scored.scores, asked.task, threshold=asked.threshold, levels=asked.levels,
-        resamples=resamples, seed=seed,
-    )  # fmt: skip
-
-
-def _importance(scored: Scored, leading: str, seed: int) -> tuple[Importance, ...]:
+def _slices(scored: Scored, by: Sequence[str], asked: Sequence[str], *, resamples: int, seed: int) -> tuple[Slice, ...]:
+    """Every slice in the metrics of the task that are meant for parts, and in those that were asked for by name."""
     signature = scored.model.signature
-    chosen = metric(leading, signature.task, signature.levels)
-    return permutation_importance(scored.model, scored.matrix, scored.truth, chosen, seed=seed)
+    table = metrics_of(signature.task, signature.levels)
+    names = dict.fromkeys((*(name for name in leading_metrics(scored) if table[name].on_parts), *asked))
+    return slices_of(
+        scored.frame, by, scored.truth, scored.scores, tuple(names), signature, resamples=resamples, seed=seed
+    )
+
+
+def _with_importance(found: Evaluation, scored: Scored, way: Importances | None) -> Evaluation:
+    """The record with what each column means to the model, and how the answer depends on the most important ones."""
+    model = scored.model
+    columns: list[str] = []
+    if way == "shap":
+        parts = contributions_of(model, scored.matrix, resamples=found.resamples, seed=found.seed)
+        found, columns = replace(found, contributions=parts), [entry.column for entry in parts.columns]
+    elif way == "permutation" and scored.is_labelled:
+        leading = metric(next(iter(found.metrics)), found.task, model.signature.levels)
+        losses = permutation_importance(model, scored.matrix, scored.truth, leading, seed=found.seed)
+        found, columns = replace(found, importance=losses), [entry.column for entry in losses]
+    return replace(found, dependence=dependence_of(scored, columns))
 
 
 def _with_charts(found: Evaluation, scored: Scored, truth: Floats, scores: Floats) -> Evaluation:

@@ -100,7 +100,7 @@ def functionality(
     found = [
         Behaviour("varies", "functionality", spread > 0, "different rows get different answers", spread, 0.0),
     ]
-    baselines = [entry for entry in comparisons if entry.kind == "baseline"]
+    baselines = [entry for entry in comparisons if entry.kind == "baseline" and not entry.by]
     for entry in baselines:
         difference = entry.difference.value
         sentence = f"beats the {entry.other} baseline in {entry.metric}"

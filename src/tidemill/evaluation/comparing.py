@@ -27,16 +27,22 @@ def comparisons_of(
 ) -> tuple[Comparison, ...]:
     """Every comparison of an evaluation.
 
-    The baselines in the leading metric; `against` in each of `metrics`, and in the leading one on each slice.
+    The baselines in the leading metric; `against` in each of `metrics`; all of them in the leading one on each slice.
     """
     if not scored.is_labelled:
         return ()
     signature = scored.model.signature
     threshold, leading = signature.threshold, leading_metrics(scored)[0]
+    parts = [_Part(slicing, *part) for slicing in slices for part in parts_of(scored.frame, slicing)]
     found = []
     for entry in scored.model.metadata.get("baselines", ()):
         scores = baseline_scores(entry, scored.matrix)
-        found.append(compare(scored, scores, threshold, leading, resamples, seed, other=entry["name"], kind="baseline"))
+        found += [
+            compare(
+                scored, scores, threshold, leading, resamples, seed, other=entry["name"], kind="baseline", part=part
+            )
+            for part in (None, *parts)
+        ]
     if against is None:
         return tuple(found)
     _check_same_question(scored.model, against)
@@ -47,11 +53,10 @@ def comparisons_of(
         for name in metrics
         if is_unit or metric(name, signature.task, signature.levels).needs != "probability"
     ]
-    for slicing in slices:
-        for value, rows in parts_of(scored.frame, slicing):
-            part = _Part(slicing, value, rows)
-            duel = compare(scored, scores, limit, leading, resamples, seed, other=against.name, kind="model", part=part)
-            found.append(duel)
+    found += [
+        compare(scored, scores, limit, leading, resamples, seed, other=against.name, kind="model", part=part)
+        for part in parts
+    ]
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from tidemill.evaluation.records import Dependence, Importance
+from tidemill.evaluation.records import Dependence
 from tidemill.evaluation.scoring import Scored
 from tidemill.training.prediction import predict
 
@@ -15,8 +15,8 @@ from tidemill.training.prediction import predict
 COLUMNS, VALUES, ROWS = 4, 11, 300
 
 
-def dependence_of(scored: Scored, importance: Sequence[Importance]) -> tuple[Dependence, ...]:
-    """Partial dependence (Friedman, 2001) of the most important numbers and categories; none without importance.
+def dependence_of(scored: Scored, important: Sequence[str]) -> tuple[Dependence, ...]:
+    """Partial dependence (Friedman, 2001) of the most important numbers and categories; none if none are.
 
     A mean over rows that may not occur together: with correlated inputs it shows what the model does, not the world.
     """
@@ -25,7 +25,7 @@ def dependence_of(scored: Scored, importance: Sequence[Importance]) -> tuple[Dep
     places = np.linspace(0, scored.frame.height - 1, min(ROWS, scored.frame.height)).astype(np.int64)
     frame = scored.frame[places]
     found = []
-    for column in [entry.column for entry in importance[:COLUMNS] if entry.column in frame.columns]:
+    for column in [name for name in important[:COLUMNS] if name in frame.columns]:
         series, kind = scored.frame[column], scored.frame.schema[column]
         is_number = kind.is_numeric() and series.n_unique() > 2
         if kind.is_temporal() or kind.is_nested():

@@ -11,7 +11,7 @@ from tidemill.core.model import Model
 from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
-from tidemill.evaluation.assessment import evaluate
+from tidemill.evaluation.assessment import Importances, evaluate
 from tidemill.evaluation.behaviours import Behaviour, functionality, independence, invariances, robustness
 from tidemill.evaluation.expectations import Expectation, check_expectations
 from tidemill.evaluation.records import Evaluation
@@ -84,7 +84,7 @@ def examine(
     package: Any = None,
     earlier: Sequence[Evaluation] = (),
     bootstrap: int = 200,
-    importance: bool = True,
+    importance: bool | Importances = True,
     seed: int = 0,
 ) -> Examination:
     """Examine a model on an untouched part of the data.

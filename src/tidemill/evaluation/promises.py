@@ -60,9 +60,11 @@ class Promise:
         if self.value is None or self.margin is None:
             return f"{where} was not measured: {self.reason}"
         spread = f" [{self.low:.4g}, {self.high:.4g}]" if self.low is not None and self.high is not None else ""
-        verdict = "holds with" if self.margin >= 0 else "is broken by"
+        verdict = f"{'holds with' if self.status == 'passed' else 'is broken by'} {abs(self.margin):.4g}"
+        if self.status == "failed" and self.margin == 0:
+            verdict = "is broken: equal is not better" if self.value == 0 else "is broken: the interval holds zero"
         worst = f" on {self.where} {self.at}" if self.at else ""
-        return f"{where} {verdict} {abs(self.margin):.4g}{worst}: measured {self.value:.4g}{spread}"
+        return f"{where} {verdict}{worst}: measured {self.value:.4g}{spread}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +173,19 @@ def _promise(moment: Moment, found: Requirement, measured: tuple[Measurement, ..
         return replace(blank, where=found.slice, reason=_why_not(moment, found, here, fitting))
     worst = min(valued, key=lambda entry: _margin(entry, found))
     value, margin = _value(worst, found), _margin(worst, found)
-    ends = [found.margin(end) >= 0 for end in _ends(worst, found)]
+    held = all(found.holds(number) for number in _judged(worst, found))
+    ends = [found.holds(end) for end in _ends(worst, found)]
     if found.certain and len(ends) < 2:
         return replace(blank, where=found.slice, reason=worst.reason or "it has no interval, and must be certain")
     return replace(
         blank,
-        status="passed" if margin >= 0 else "failed",
+        status="passed" if held else "failed",
         value=value,
         low=next(iter(_ends(worst, found)), None),
         high=next(iter(reversed(_ends(worst, found))), None),
         rows=worst.rows,
         margin=margin,
-        certain=len(ends) == 2 and all(end == (margin >= 0) for end in ends),
+        certain=len(ends) == 2 and all(end == held for end in ends),
         where=worst.where,
         at=worst.at,
     )
@@ -217,9 +220,13 @@ def _ends(entry: Measurement, found: Requirement) -> list[float]:
 
 def _margin(entry: Measurement, found: Requirement) -> float:
     """How far inside the bounds the value is, or the worse end of its interval where that must be."""
+    return min(found.margin(number) for number in _judged(entry, found))
+
+
+def _judged(entry: Measurement, found: Requirement) -> list[float]:
+    """The value that must be inside the bounds, and the ends of its interval where these must be."""
     value = _value(entry, found)
-    ends = _ends(entry, found) if found.certain else []
-    return min(found.margin(number) for number in (*ends, *([] if value is None else [value])))
+    return [*(_ends(entry, found) if found.certain else []), *([] if value is None else [value])]
 
 
 def _why_not(moment: Moment, found: Requirement, here: list[Measurement], fitting: list[Measurement]) -> str:
@@ -230,8 +237,12 @@ def _why_not(moment: Moment, found: Requirement, here: list[Measurement], fittin
     others = [entry for entry in here if _fits(entry, replace(found, metric=entry.metric))]
     if found.better_than and others:
         return f"the reports of {moment} compare it with {found.better_than} in {others[0].metric} only"
+    if found.better_than and any(_fits(entry, replace(found, slice="")) for entry in here):
+        return f'the reports of {moment} do not compare it by {found.slice}: pass slices=["{found.slice}"]'
     if found.better_than:
         return f"no report of {moment} compares it with {found.better_than}: pass the model as against="
+    if found.slice and any(entry.where == found.slice and not entry.against for entry in here):
+        return f'the reports of {moment} measure others by {found.slice}: pass metrics=["{found.metric}"]'
     if found.slice:
         return f'the reports of {moment} do not measure it by {found.slice}: pass slices=["{found.slice}"]'
     names = dict.fromkeys(entry.metric for entry in here if not entry.against and not entry.where)

@@ -183,6 +183,55 @@ class Importance:
 
 
 @dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one column adds to the answers.
+
+    Parameters
+    ----------
+    column
+        An input of the model; its parts, such as the hour and the weekday of a moment, are added up.
+    size
+        The mean of the absolute contributions, over the outputs where there are several.
+    direction
+        The rank correlation of the values with the contributions: 1 if more always adds more; None where the values
+        have no order, do not vary, or an answer has several numbers.
+    points
+        Of some rows the contribution and where the value is among theirs, from 0 to 1; None where it has no order.
+    """
+
+    column: str
+    size: Estimate
+    direction: float | None = None
+    points: tuple[tuple[float, float | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """How answers are made up of what each column adds (Lundberg & Lee, 2017): they sum to it, from a base on.
+
+    Parameters
+    ----------
+    method
+        Who says so: the library of the model, exactly, or ``"shap"``.
+    scale
+        What they add up to: ``"answer"``, ``"log-odds"``, ``"logarithm"`` of the answer, or the ``"raw score"``.
+    base
+        Where an answer starts before any column is known, of quantiles that of the middle level; None where an answer
+        has several numbers.
+    rows
+        How many rows were looked at.
+    columns
+        Those that add most first.
+    """
+
+    method: str
+    scale: str
+    base: float | None
+    rows: int
+    columns: tuple[Contribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResidualBin:
     """Rows with similar predicted numbers: how far the truth is above the prediction, as mean and middle 80 %."""
 
@@ -235,7 +284,7 @@ class Evaluation:
     metrics
         Every metric of the task with its interval; the first is the leading one.
     comparisons
-        Against the baselines, and against another model where one was given.
+        Against the baselines, and against another model where one was given; on all rows, and on each slice.
     roc, precision_recall, calibration, histogram, confusion, confusion_matrix
         What charts need; empty where the task has no such thing.
     costs
@@ -248,6 +297,8 @@ class Evaluation:
         For each declared attribute how its groups compare.
     importance
         By column, most important first.
+    contributions
+        How much each column adds to the answers, where that was asked for.
     dependence
         How the answer depends on the most important ones, where there is one answer per row.
     residuals
@@ -281,6 +332,7 @@ class Evaluation:
     weak: tuple[WeakSlice, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     importance: tuple[Importance, ...] = ()
+    contributions: Contributions | None = None
     dependence: tuple[Dependence, ...] = ()
     residuals: tuple[ResidualBin, ...] = ()
     unlabelled: int = 0

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.core.errors import UsageError
-from tidemill.core.tasks import Task
+from tidemill.core.model import Signature
 from tidemill.data.types import require_columns
 from tidemill.evaluation.records import Slice
 from tidemill.measures.inputs import Floats
@@ -25,17 +25,6 @@ MAX_LEVELS = 12
 #: Slices with fewer rows are listed without metrics.
 MIN_ROWS = 30
 
-METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": ("roc_auc", "average_precision", "brier"),
-    "multiclass": ("accuracy", "log_loss"),
-    "multilabel": ("macro_average_precision", "micro_f1"),
-    "regression": ("rmse", "mae"),
-    "quantile": ("pinball", "coverage"),
-    "ranking": ("ndcg_at_10", "map"),
-    "forecasting": ("mae", "mase"),
-    "anomaly": ("roc_auc", "average_precision", "flagged"),
-}
-
 _PART = re.compile(r"(year|quarter|month|week|weekday|day|hour) of (.+)")
 
 
@@ -44,19 +33,14 @@ def slices_of(
     by: Sequence[str],
     truth: Floats,
     scores: Floats,
-    task: Task,
+    names: tuple[str, ...],
+    signature: Signature,
     *,
-    threshold: float = 0.5,
-    levels: Sequence[float] = (),
     resamples: int = 200,
     seed: int = 0,
 ) -> tuple[Slice, ...]:
-    """Measure every part of every slicing; the rows of `frame`, `truth` and `scores` are the same, in order."""
-    names = METRICS[task]
-    if task == "binary" and len(scores) and (scores.min() < 0 or scores.max() > 1):
-        names = tuple(name for name in names if name != "brier")
-    if task == "anomaly" and np.isnan(truth).any():
-        names = ("flagged",)
+    """Measure every part of every slicing in these metrics; `frame`, `truth` and `scores` have the same rows."""
+    task = signature.task
     found: list[Slice] = []
     for slicing in by:
         for order, (value, rows) in enumerate(parts_of(frame, slicing)):
@@ -67,8 +51,8 @@ def slices_of(
                     scores[rows],
                     names,
                     task,
-                    threshold=threshold,
-                    levels=levels,
+                    threshold=signature.threshold,
+                    levels=signature.levels,
                     resamples=resamples,
                     seed=seed,
                 )

@@ -114,6 +114,22 @@ def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     return generic.labels(predict(estimator, matrix, task), task, outputs)
 
 
+def contributions(estimator: Any, matrix: Matrix) -> Numbers:
+    """What each column adds to the raw score: exact for trees, shape (rows, outputs, columns + 1), the base last.
+
+    Raises
+    ------
+    ModelError
+        When the library cannot tell.
+    """
+    try:
+        found = estimator.get_feature_importance(catboost.Pool(matrix), type="ShapValues", thread_count=1)
+    except catboost.CatBoostError as error:
+        said = str(error).strip().splitlines()[0]
+        raise ModelError(f"CatBoost cannot tell contributions: {said}", hint=generic.INSTEAD) from error
+    return np.asarray(found, dtype=np.float64).reshape(len(matrix), -1, matrix.shape[1] + 1)
+
+
 def iterations(estimator: Any) -> int | None:
     """How many trees early stopping kept, if it was used."""
     return None if estimator.best_iteration_ is None else int(estimator.tree_count_)

@@ -97,6 +97,24 @@ def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     return generic.scores(estimator, matrix, task, outputs)
 
 
+def contributions(estimator: Any, matrix: Matrix) -> Numbers:
+    """What each column adds to the raw score: exact for trees, shape (rows, outputs, columns + 1), the base last.
+
+    Raises
+    ------
+    ModelError
+        When the library cannot tell, as for trees of several outputs.
+    """
+    booster = booster_of(estimator)
+    rows = xgboost.DMatrix(matrix, missing=missing_of(booster), nthread=1)
+    try:
+        found = booster.predict(rows, pred_contribs=True, validate_features=False, strict_shape=True)
+    except xgboost.core.XGBoostError as error:
+        said = str(error).strip().splitlines()[-1]
+        raise ModelError(f"XGBoost cannot tell contributions: {said}", hint=generic.INSTEAD) from error
+    return np.asarray(found, dtype=np.float64)
+
+
 def iterations(estimator: Any) -> int | None:
     """How many rounds early stopping kept, if it was used."""
     if isinstance(estimator, xgboost.Booster) or estimator.get_params().get("early_stopping_rounds") is None:

@@ -1,6 +1,6 @@
 """Measures of predictions and of populations: arrays come in, numbers and intervals go out; NumPy only, no I/O.
 
-Public names: the metrics by name (`metric`, `measure`, `estimate`, `estimate_difference`), each measure as a function,
+Public names: the metrics by name (`metric`, `measure`, `estimate`), each measure as a function,
 intervals (`bootstrap`, `delong`, `wilson`, `Estimate`), distances, population profiles and `benjamini_hochberg`.
 """
 
@@ -53,7 +53,7 @@ from tidemill.measures.ranking import (
     roc_auc,
     roc_curve,
 )
-from tidemill.measures.registry import METRICS, Metric, estimate, estimate_difference, measure, metric, metrics_of
+from tidemill.measures.registry import METRICS, Metric, estimate, measure, metric, metrics_of
 from tidemill.measures.regression import mae, pinball, r2, rmse
 
 __all__ = [
@@ -83,7 +83,6 @@ __all__ = [
     "delong_difference",
     "ece",
     "estimate",
-    "estimate_difference",
     "f1",
     "hamming_loss",
     "jensen_shannon",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ class Metric:
         When it is not defined, as one phrase.
     labelled
         Whether it needs the truth; a measure of answers alone does not.
+    on_parts
+        Whether an evaluation measures it on each part of the rows too, unasked.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Metric:
     prepare: Prepare
     undefined: str
     labelled: bool = True
+    on_parts: bool = False
 
     def better(self, left: float, right: float) -> bool:
         """Whether `left` is strictly better than `right`."""
@@ -71,6 +74,11 @@ def loss(
 ) -> Metric:
     """A metric of which less is better; 0 is perfect."""
     return Metric(name, task, needs, greater_is_better=False, low=0.0, high=high, prepare=prepare, undefined=undefined)
+
+
+def on_parts(found: Metric) -> Metric:
+    """The metric, measured on each part of the rows too."""
+    return replace(found, on_parts=True)
 
 
 def row_mean(rows_of: Callable[[ArrayLike, ArrayLike], Floats], finish: Callable[[float], float] = float) -> Prepare:

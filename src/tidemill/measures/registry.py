@@ -13,10 +13,10 @@ from tidemill.core.tasks import Task
 from tidemill.measures.intervals import Estimate, bootstrap
 from tidemill.measures.metric import Metric
 from tidemill.measures.queries import query_count
-from tidemill.measures.resampling import Weighted, difference_of
+from tidemill.measures.resampling import Weighted
 from tidemill.measures.table import METRICS, metrics_of, parametric
 
-__all__ = ["METRICS", "Metric", "estimate", "estimate_difference", "measure", "metric", "metrics_of"]
+__all__ = ["METRICS", "Metric", "estimate", "measure", "metric", "metrics_of"]
 
 
 def metric(name: str, task: Task = "binary", levels: Sequence[float] = ()) -> Metric:
@@ -96,32 +96,6 @@ def estimate(
     measures = {**prepared, **(also or {})}
     found = bootstrap(measures, units_of(left, task), resamples=resamples, seed=seed, level=level)
     return {name: _with_reason(metrics[name], value) if name in metrics else value for name, value in found.items()}
-
-
-def estimate_difference(
-    truth: ArrayLike,
-    predicted: ArrayLike,
-    other: ArrayLike,
-    name: str,
-    task: Task = "binary",
-    *,
-    thresholds: tuple[float, float] = (0.5, 0.5),
-    levels: Sequence[float] = (),
-    resamples: int = 200,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Estimate:
-    """How much `predicted` exceeds `other` in a metric on the same rows, with a paired bootstrap interval.
-
-    Each resample draws the same rows for both, so that what makes rows hard for both cancels out.
-    """
-    found = metric(name, task, levels)
-    mine = found.prepare(truth, predicted, thresholds[0])
-    theirs = found.prepare(truth, other, thresholds[1])
-
-    units = units_of(np.asarray(truth), task)
-    result = bootstrap({name: difference_of(mine, theirs)}, units, resamples=resamples, seed=seed, level=level)[name]
-    return _with_reason(found, result)
 
 
 def _with_reason(found: Metric, value: Estimate) -> Estimate:

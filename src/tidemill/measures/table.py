@@ -16,7 +16,7 @@ from tidemill.measures import forecasts, multilabel, quantiles, queries
 from tidemill.measures.calibration import prepare_ece
 from tidemill.measures.classification import brier_rows, class_log_loss_rows, confusion, log_loss_rows
 from tidemill.measures.inputs import Floats, classes, numbers
-from tidemill.measures.metric import Metric, Prepare, divided, gain, loss, mean_of, query_mean, row_mean
+from tidemill.measures.metric import Metric, Prepare, divided, gain, loss, mean_of, on_parts, query_mean, row_mean
 from tidemill.measures.ranking import (
     average_precision_of,
     average_precision_of_masses,
@@ -216,9 +216,9 @@ def _of_levels(levels: tuple[float, ...]) -> tuple[Metric, ...]:
         return of(rows)
 
     return (
-        loss("pinball", "quantile", "value", of(quantiles.mean_pinball_rows)),
+        on_parts(loss("pinball", "quantile", "value", of(quantiles.mean_pinball_rows))),
         *(loss(f"pinball_at_{level:g}", "quantile", "value", at(place)) for place, level in enumerate(levels)),
-        gain("coverage", "quantile", "value", of(quantiles.covered_rows)),
+        on_parts(gain("coverage", "quantile", "value", of(quantiles.covered_rows))),
         loss("interval_width", "quantile", "value", of(quantiles.width_rows)),
         loss("crossing", "quantile", "value", of(quantiles.crossing_rows), high=1.0),
     )
@@ -228,45 +228,49 @@ _ROC = _ranked(roc_auc_of, roc_auc_of_masses)
 _AP = _ranked(average_precision_of, average_precision_of_masses)
 
 _TABLE: tuple[Metric, ...] = (
-    gain("roc_auc", "binary", "score", _ROC, _ONE_CLASS),
-    gain("average_precision", "binary", "score", _AP, _NO_POSITIVE),
+    on_parts(gain("roc_auc", "binary", "score", _ROC, _ONE_CLASS)),
+    on_parts(gain("average_precision", "binary", "score", _AP, _NO_POSITIVE)),
     loss("log_loss", "binary", "probability", row_mean(log_loss_rows)),
-    loss("brier", "binary", "probability", row_mean(brier_rows), high=1.0),
+    on_parts(loss("brier", "binary", "probability", row_mean(brier_rows), high=1.0)),
     loss("ece", "binary", "probability", _calibrated, high=1.0),
     gain("accuracy", "binary", "label", _decided(_accuracy)),
     gain("precision", "binary", "label", _decided(_precision), _NO_CALL),
     gain("recall", "binary", "label", _decided(_recall), _NO_POSITIVE),
     gain("f1", "binary", "label", _decided(_f1), _NOTHING),
-    gain("accuracy", "multiclass", "probability", row_mean(_class_hits)),
-    loss("log_loss", "multiclass", "probability", row_mean(class_log_loss_rows)),
+    on_parts(gain("accuracy", "multiclass", "probability", row_mean(_class_hits))),
+    on_parts(loss("log_loss", "multiclass", "probability", row_mean(class_log_loss_rows))),
     gain("macro_f1", "multiclass", "probability", _class_f1),
-    gain("macro_average_precision", "multilabel", "score", multilabel.prepare_macro_average_precision, _NO_LABEL),
+    on_parts(
+        gain("macro_average_precision", "multilabel", "score", multilabel.prepare_macro_average_precision, _NO_LABEL)
+    ),
     gain("macro_roc_auc", "multilabel", "score", multilabel.prepare_macro_roc_auc, "no label splits the rows"),
-    gain("micro_f1", "multilabel", "label", _f1_of_labels(macro=False), _NOTHING),
+    on_parts(gain("micro_f1", "multilabel", "label", _f1_of_labels(macro=False), _NOTHING)),
     gain("macro_f1", "multilabel", "label", _f1_of_labels(macro=True), _NOTHING),
     gain("subset_accuracy", "multilabel", "label", _decided_labels(multilabel.exact_rows)),
     loss("hamming_loss", "multilabel", "label", _decided_labels(multilabel.hamming_rows), high=1.0),
     loss("log_loss", "multilabel", "probability", row_mean(multilabel.label_log_loss_rows)),
-    loss("rmse", "regression", "value", row_mean(_squares, math.sqrt)),
-    loss("mae", "regression", "value", row_mean(absolute_rows)),
+    on_parts(loss("rmse", "regression", "value", row_mean(_squares, math.sqrt))),
+    on_parts(loss("mae", "regression", "value", row_mean(absolute_rows))),
     gain("r2", "regression", "value", _explained, "the target does not vary", low=-math.inf),
     loss("pinball", "regression", "value", row_mean(pinball_rows)),
     *_of_levels(()),
-    _of_rank("ndcg_at_10"),
+    on_parts(_of_rank("ndcg_at_10")),
     gain("ndcg", "ranking", "score", query_mean(queries.ndcg), _NO_RELEVANT),
-    gain("map", "ranking", "score", query_mean(queries.average_precisions), _NO_RELEVANT),
+    on_parts(gain("map", "ranking", "score", query_mean(queries.average_precisions), _NO_RELEVANT)),
     gain("mrr", "ranking", "score", query_mean(queries.reciprocal_ranks), _NO_QUERIES),
     _of_rank("precision_at_10"),
-    loss("mae", "forecasting", "value", row_mean(_error)),
+    on_parts(loss("mae", "forecasting", "value", row_mean(_error))),
     loss("rmse", "forecasting", "value", row_mean(_squares, math.sqrt)),
-    loss("mase", "forecasting", "value", forecasts.prepare_mase, "no last value is known, or it is always right"),
+    on_parts(
+        loss("mase", "forecasting", "value", forecasts.prepare_mase, "no last value is known, or it is always right")
+    ),
     loss("smape", "forecasting", "value", row_mean(forecasts.smape_rows), high=2.0),
     loss("wape", "forecasting", "value", forecasts.prepare_wape, "what happened is always 0"),
-    gain("roc_auc", "anomaly", "score", _ROC, _ONE_CLASS),
-    gain("average_precision", "anomaly", "score", _AP, _NO_POSITIVE),
+    on_parts(gain("roc_auc", "anomaly", "score", _ROC, _ONE_CLASS)),
+    on_parts(gain("average_precision", "anomaly", "score", _AP, _NO_POSITIVE)),
     gain("precision", "anomaly", "label", _decided(_precision), _NO_CALL),
     gain("recall", "anomaly", "label", _decided(_recall), _NO_POSITIVE),
-    replace(loss("flagged", "anomaly", "score", _flagged, high=1.0), labelled=False),
+    on_parts(replace(loss("flagged", "anomaly", "score", _flagged, high=1.0), labelled=False)),
 )
 
 #: The metrics that every evaluation measures, by task; in the order in which they are shown, the first leads.

@@ -7,11 +7,11 @@ from typing import Any
 
 from tidemill.core.clock import from_us
 from tidemill.core.errors import shorten
-from tidemill.evaluation import Evaluation
+from tidemill.evaluation import Contributions, Evaluation
 from tidemill.measures.registry import metric
 from tidemill.registry.card_data import data
 from tidemill.registry.card_facts import CardFacts
-from tidemill.registry.card_parts import NOT_MEASURED, NOT_RECORDED, CardSection, known, spread, table
+from tidemill.registry.card_parts import NOT_MEASURED, NOT_RECORDED, CardSection, CardTable, known, spread, table
 from tidemill.registry.gates import recorded_measurements
 
 _MOST = 15
@@ -66,8 +66,23 @@ def metrics(facts: CardFacts) -> CardSection:
         if one.moment != "package" and one.is_plain
     ]  # fmt: skip
     headers = ["moment", "metric", "value", "95 % interval", "rows"]
-    text = () if rows else (f"{NOT_MEASURED.capitalize()}: no report was registered with this version.",)
+    text = (
+        _independence(facts) if rows else (f"{NOT_MEASURED.capitalize()}: no report was registered with this version.",)
+    )
     return CardSection("Metrics", text, table(headers, rows, numeric=["value", "rows"]))
+
+
+def _independence(facts: CardFacts) -> tuple[str, ...]:
+    """Whether the rows of the test are untouched, which says what its numbers are worth."""
+    examination = facts.examination
+    behaviours = () if examination is None else examination.behaviours
+    found = next((one for one in behaviours if one.kind == "independence"), None)
+    told = [one.value or 0.0 for one in recorded_measurements(facts.version.gate) if one.metric == "untouched"]
+    if found.passed if found is not None else told and min(told) == 1:
+        return ("The test rows are untouched: the training has not read them.",)
+    if found is not None and found.severity == "error":
+        return (f"The test rows are {found.detail}.",)
+    return (f"Whether the test rows are untouched: {found.detail if found is not None else NOT_RECORDED}.",)
 
 
 def comparisons(facts: CardFacts) -> CardSection:
@@ -79,6 +94,7 @@ def comparisons(facts: CardFacts) -> CardSection:
             (one.other, one.kind, one.metric, one.value, one.other_value,
              spread(one.difference.low, one.difference.high), words[one.better])
             for one in report.comparisons
+            if not one.by
         ]  # fmt: skip
         headers = ["against", "kind", "metric", "this model", "the other", "difference", ""]
         return CardSection("Baselines", (), table(headers, rows, numeric=["this model", "the other"]))
@@ -107,12 +123,25 @@ def calibration(facts: CardFacts) -> CardSection | None:
 def importance(facts: CardFacts) -> CardSection:
     """What it relies on."""
     report = facts.report
+    if report is not None and report.contributions is not None:
+        return CardSection("Importance of features", *_contributions(report.contributions))
     if report is None or not report.importance:
         return CardSection("Importance of features", (f"Importance: {NOT_MEASURED}.",))
     leading = next(iter(report.metrics), "the metric")
     rows = [(one.column, one.drop, spread(one.low, one.high)) for one in report.importance[:_MOST]]
     text = (f"How much {leading} gets worse when a column is shuffled.",)
     return CardSection("Importance of features", text, table(["feature", "loss", "range"], rows, numeric=["loss"]))
+
+
+def _contributions(found: Contributions) -> tuple[tuple[str, ...], tuple[CardTable, ...]]:
+    """The mean size of what each input adds, and whether more of it adds more."""
+    rows = [
+        (one.column, one.size.value, spread(one.size.low, one.size.high), one.direction)
+        for one in found.columns[:_MOST]
+    ]
+    headers = ["feature", "mean size", "95 % interval", "rank correlation with the value"]
+    text = (f"How much each column adds to the {found.scale}, by {found.method}, on {found.rows:,} rows.",)
+    return text, table(headers, rows, numeric=["mean size", "rank correlation with the value"])
 
 
 def slices(facts: CardFacts) -> CardSection:

@@ -59,11 +59,15 @@ def chance(p_value: float | None) -> str:
 
 
 def comparisons(found: Sequence[Comparison]) -> str:
-    """The comparisons on all rows, then those on slices."""
+    """The comparisons on all rows, then those on slices: with another model all, with baselines where it is worse."""
     parts = []
     for heading, chosen in (
         ("", [entry for entry in found if not entry.by]),
-        ("<h3>Against the other model, slice by slice</h3>", [entry for entry in found if entry.by]),
+        ("<h3>Against the other model, slice by slice</h3>", [e for e in found if e.by and e.kind == "model"]),
+        (
+            "<h3>Slices on which a baseline is better</h3>",
+            [e for e in found if e.by and e.kind == "baseline" and e.better is False],
+        ),
     ):
         if chosen:
             headers = ["against", *(["on"] if heading else []), "metric", "its value", "difference", "p", ""]

@@ -9,6 +9,7 @@ from tidemill.core.records import ModelVersion
 from tidemill.evaluation import Behaviour, Evaluation, Examination, Slice
 from tidemill.measures.intervals import Estimate
 from tidemill.server.report import charts, evaluation_parts
+from tidemill.server.report.contribution_parts import contributions
 from tidemill.server.report.page import Html, Section, figure, row, table, tag
 from tidemill.training import Study
 
@@ -51,7 +52,10 @@ def evaluation(found: Evaluation, title: str = "Evaluation on validation rows") 
     if found.confusion_matrix:
         parts.append(evaluation_parts.classes(found))
     if found.importance:
-        parts += [_importance(found), evaluation_parts.dependence(found)]
+        parts.append(_importance(found))
+    if found.contributions is not None:
+        parts.append(contributions(found.contributions))
+    parts.append(evaluation_parts.dependence(found))
     parts.append(evaluation_parts.weak(found.weak))
     parts += map(evaluation_parts.groups, found.fairness)
     parts += [_slices(by, [s for s in found.slices if s.by == by], leading, first) for by in _bys(found.slices)]

@@ -11,6 +11,9 @@ from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 
+#: What helps when a library cannot tell what each column contributes.
+INSTEAD = 'Use importance="permutation", or explain(..., background=rows) with the package shap.'
+
 
 def settle(estimator: Any, given: Given) -> Any:
     """Seeds and thread counts that are None, of all its parts, where it has parameters as scikit-learn has them.

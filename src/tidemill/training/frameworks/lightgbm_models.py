@@ -8,6 +8,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 
+from tidemill.core.errors import ModelError
 from tidemill.core.tasks import Task
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
@@ -68,3 +69,28 @@ def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     if not isinstance(estimator, lightgbm.Booster):
         return generic.scores(estimator, matrix, task, outputs)
     return generic.labels(np.asarray(estimator.predict(matrix, num_threads=1), dtype=np.float64), task, outputs)
+<<<<<<< HEAD
+=======
+
+
+def contributions(estimator: Any, matrix: Matrix) -> Numbers:
+    """What each column adds to the raw score: exact for trees, shape (rows, outputs, columns + 1), the base last.
+
+    Raises
+    ------
+    ModelError
+        When the library cannot tell, as for linear trees.
+    """
+    booster = estimator if isinstance(estimator, lightgbm.Booster) else estimator.booster_
+    try:
+        found = booster.predict(matrix, pred_contrib=True, num_threads=1)
+    except lightgbm.basic.LightGBMError as error:
+        said = str(error).strip().splitlines()[0]
+        raise ModelError(f"LightGBM cannot tell contributions: {said}", hint=generic.INSTEAD) from error
+    return np.asarray(found, dtype=np.float64).reshape(len(matrix), -1, matrix.shape[1] + 1)
+
+
+def iterations(estimator: Any) -> int | None:
+    """How many trees early stopping kept, if it was used."""
+    return generic.iterations(estimator)
+>>>>>>> evaluation2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +58,30 @@ def scores(estimator: Members, matrix: Matrix, task: Task, outputs: int) -> Numb
         for member in estimator.members
     ]
     return side_by_side(columns, ordered=estimator.ordered)
+
+
+def contributions(estimator: Members, matrix: Matrix) -> Numbers | None:
+    """What each column adds to each member's raw score; None if the library of one cannot tell.
+
+    A number in the place of an estimator is all base: as log-odds where it is the chance of a label.
+    """
+    found = []
+    for member in estimator.members:
+        if isinstance(member, float):
+            chance = min(max(member, 1e-12), 1 - 1e-12)
+            constant = member if estimator.ordered else math.log(chance / (1 - chance))
+            found.append(
+                np.concatenate(
+                    [np.zeros((len(matrix), 1, matrix.shape[1])), np.full((len(matrix), 1, 1), constant)], axis=2
+                )
+            )
+            continue
+        told = getattr(framework_for(member), "contributions", None)
+        of_member = None if told is None else told(member, matrix)
+        if of_member is None:
+            return None
+        found.append(of_member)
+    return np.concatenate(found, axis=1)
 
 
 def iterations(estimator: Members) -> int | None:
