@@ -71,6 +71,28 @@ def test_the_same_seed_gives_the_same_file_however_many_models_were_made_before(
     assert save(trained(seed=1).estimator) != files
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: make test-services does, where it can")
+def test_it_trains_on_as_many_threads_as_were_allowed_and_gives_the_others_back():
+    import torch
+
+    from tidemill.integrations.keras_backend import keras
+
+    if keras.backend.backend() != "torch":
+        pytest.skip(f"{keras.backend.backend()} takes no threads for a block")
+    seen = []
+
+    class Watched(keras.Sequential):
+        def fit(self, *given, **options):
+            seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+            return super().fit(*given, **options)
+
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        trained({**FAST, "epochs": 1}, build=lambda params: Watched(sequence(params).layers), threads=threads)
+    assert seen == [(1, True), (3, True)]
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (before, False)
+
+
 def test_what_was_read_still_has_its_onnx_form(model, files):
     from tidemill.integrations.keras_file import load
     from tidemill.integrations.keras_onnx import to_onnx

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ __all__ = ["fit", "iterations", "joint", "load", "predict", "save", "scores", "s
 #: What the loop reads of the parameters.
 KNOWN = frozenset({"epochs", "batch_size", "learning_rate", "optimizer", "momentum", "weight_decay", "gradient_clip"})
 _LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy"}
+_TORCH = "tidemill.integrations.torch_repeatable"
 
 
 def settle(estimator: Any, given: Given) -> Any:
@@ -60,7 +63,7 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
         callbacks.append(
             keras.callbacks.EarlyStopping("val_loss", patience=fitting.early_stopping, restore_best_weights=True)
         )
-    with seeded(fitting.seed):
+    with _repeatable(fitting.threads), seeded(fitting.seed):
         estimator.fit(
             fitting.matrix,
             fitting.truth.astype(np.int64 if fitting.task == "multiclass" else np.float32),
@@ -125,6 +128,14 @@ def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[
         return np.zeros(shape)
     answer = np.asarray(estimator.predict(matrix, batch_size=8192, verbose=0), dtype=np.float64)
     return answer.reshape(len(matrix)) if TASKS[task].scores == "one" else answer
+
+
+def _repeatable(threads: int) -> AbstractContextManager[None]:
+    """PyTorch takes threads for a block; the other backends keep those that their process began with."""
+    if keras.backend.backend() != "torch":
+        return nullcontext()
+    made: AbstractContextManager[None] = importlib.import_module(_TORCH).repeatable(threads)
+    return made
 
 
 def _optimizer(plan: Plan) -> Any:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from tidemill.core.tasks import TASKS, Task
 from tidemill.integrations.torch_graph import load, predict, save
 from tidemill.integrations.torch_loop import train_net
 from tidemill.integrations.torch_net import Net, link_of, raw_output
+from tidemill.integrations.torch_repeatable import repeatable
 from tidemill.training.checkpoints import checkpoint_of
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
@@ -49,7 +47,7 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     net: Net = estimator
     generic.refuse_holes(net.module, fitting)
     device = _device(net.plan.device)
-    with _repeatable(fitting.threads), seeded(fitting.seed):
+    with repeatable(fitting.threads), seeded(fitting.seed):
         _try_out(net, fitting)
         _learn_scale(net, fitting)
         if _is_lightning(net.module):
@@ -122,20 +120,6 @@ def _device(wanted: str) -> torch.device:
         said = str(error).strip().splitlines()[0]
         raise ModelError(f"there is no device {wanted!r} here: {said}", hint="Use device='auto' or 'cpu'.") from error
     return device
-
-
-@contextmanager
-def _repeatable(threads: int) -> Iterator[None]:
-    """The same numbers each time: algorithms with one order of sums, and as many threads as were allowed."""
-    before, count = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses to be repeatable
-    torch.use_deterministic_algorithms(mode=True)
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        torch.set_num_threads(count)
 
 
 def _is_lightning(module: Any) -> bool:
