@@ -65,7 +65,9 @@ def _unique(matrix: Matrix, truth: Numbers) -> Digests:
 def _distinct(digests: Digests) -> Digests:
     """Each digest once, sorted; NumPy's own `unique` of integers hashes them, which takes ten times as long."""
     found = np.sort(digests)
-    return found[np.concatenate([[True], found[1:] != found[:-1]])[: len(found)]]
+    differs = np.ones(len(found), dtype=bool)
+    differs[1:] = found[1:] != found[:-1]
+    return np.asarray(found[differs])
 
 
 def _digests(matrix: Matrix, truth: Numbers) -> Digests:

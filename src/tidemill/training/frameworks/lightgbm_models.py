@@ -14,7 +14,7 @@ from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
 from tidemill.training.frameworks.generic import iterations
 
-__all__ = ["fit", "iterations", "scores", "settle"]
+__all__ = ["contributions", "fit", "iterations", "scores", "settle"]
 
 #: Without these LightGBM times two algorithms against each other, and prints while it works.
 _QUIET = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
@@ -69,8 +69,6 @@ def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
     if not isinstance(estimator, lightgbm.Booster):
         return generic.scores(estimator, matrix, task, outputs)
     return generic.labels(np.asarray(estimator.predict(matrix, num_threads=1), dtype=np.float64), task, outputs)
-<<<<<<< HEAD
-=======
 
 
 def contributions(estimator: Any, matrix: Matrix) -> Numbers:
@@ -88,9 +86,3 @@ def contributions(estimator: Any, matrix: Matrix) -> Numbers:
         said = str(error).strip().splitlines()[0]
         raise ModelError(f"LightGBM cannot tell contributions: {said}", hint=generic.INSTEAD) from error
     return np.asarray(found, dtype=np.float64).reshape(len(matrix), -1, matrix.shape[1] + 1)
-
-
-def iterations(estimator: Any) -> int | None:
-    """How many trees early stopping kept, if it was used."""
-    return generic.iterations(estimator)
->>>>>>> evaluation2
