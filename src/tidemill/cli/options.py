@@ -54,6 +54,14 @@ def _mark_the_dead(store: Store) -> None:
         resume.recover(tx)
 
 
+allowing = click.option(
+    "--allow",
+    multiple=True,
+    metavar="MODULE:CLASS",
+    help="A class of your own that a model may be read into; its module is imported from the project.",
+)
+
+
 def shared(function: Callable[..., R]) -> Callable[..., R]:
     """Add ``--json``, ``--debug``, ``--project`` and ``--profile``; the function gets them as a `Setup` first."""
 

@@ -6,7 +6,7 @@ its modules, and its store.
 
 from tidemill.project.current import current_project, open_project_store, use_project
 from tidemill.project.loading import FILE, find_project, load_project
-from tidemill.project.modules import import_modules
+from tidemill.project.modules import find_modules, import_modules
 from tidemill.project.project import Project
 from tidemill.project.secrets import redact, reveal, reveal_all
 from tidemill.project.settings import SETTINGS, Setting
@@ -17,6 +17,7 @@ __all__ = [
     "Project",
     "Setting",
     "current_project",
+    "find_modules",
     "find_project",
     "import_modules",
     "load_project",

@@ -27,13 +27,7 @@ def import_modules(project: Project) -> list[ModuleType]:
     ConfigError
         When modules cannot be imported: for each its file, line and error. The others are imported all the same.
     """
-    places = [str(place) for place in (project.root / "src", project.root) if place.is_dir()]
-    for place in places:
-        if place in sys.path:
-            sys.path.remove(place)
-        sys.path.insert(0, place)
-    importlib.invalidate_caches()  # a file written a moment ago is found
-    _make_way(places)
+    find_modules(project)
     named = project.settings["modules"].value
     names = list(named) if named else [path.stem for path in sorted(project.root.glob("*.py")) if _is_part(path)]
     modules: list[ModuleType] = []
@@ -47,6 +41,17 @@ def import_modules(project: Project) -> list[ModuleType]:
             hint="Correct them, or name the modules to import: [project] modules = […].",
         )
     return modules
+
+
+def find_modules(project: Project) -> None:
+    """Put the project's folders first on ``sys.path``, so that its modules can be imported by their names."""
+    places = [str(place) for place in (project.root / "src", project.root) if place.is_dir()]
+    for place in places:
+        if place in sys.path:
+            sys.path.remove(place)
+        sys.path.insert(0, place)
+    importlib.invalidate_caches()  # a file written a moment ago is found
+    _make_way(places)
 
 
 def _is_part(path: Path) -> bool:

@@ -38,6 +38,7 @@ def serve(
     port: int = 8080,
     log: str | Path | None = None,
     durable: bool = False,
+    allow: Sequence[str] = (),
     body_limit: int = BODY_LIMIT,
     announce: Callable[[str], object] | None = None,
 ) -> None:
@@ -57,6 +58,8 @@ def serve(
         The prediction log's folder; ``.tidemill/predictions`` in the project by default.
     durable
         Whether an answer waits until its log record is on the disk rather than with the kernel.
+    allow
+        Classes of the user's own that models may be read into, as ``"module:Class"``.
     body_limit
         Bytes of the largest request body.
     announce
@@ -68,8 +71,8 @@ def serve(
         When nothing is named, a name is given twice, or the port is taken.
     """
     root = Path(log) if log is not None else current_project().root / ".tidemill" / "predictions"
-    predictors = [load(reference, store=store) for reference in references]
-    predictors += [Predictor(open_folder(folder)) for folder in folders]
+    predictors = [load(reference, store=store, allow=allow) for reference in references]
+    predictors += [Predictor(open_folder(folder), allow=allow) for folder in folders]
     endpoints = _endpoints(predictors, root, durable=durable)
     listening = _listen(host, port)
     try:

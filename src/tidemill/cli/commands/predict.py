@@ -10,11 +10,11 @@ from typing import Any
 import click
 import polars as pl
 
-from tidemill.cli.options import Setup, shared
+from tidemill.cli.options import Setup, allowing, shared
 from tidemill.cli.output import emit, number, table
 from tidemill.cli.written import writer_of
 from tidemill.core.errors import DataError, UsageError
-from tidemill.project import use_project
+from tidemill.project import find_modules, use_project
 from tidemill.serving import Predictor, load
 
 _Rows = list[dict[str, Any]]
@@ -31,8 +31,9 @@ _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 @click.argument("reference", metavar="NAME[@ALIAS]")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv, .parquet or .ndjson file for the predictions.")
+@allowing
 @shared
-def command(setup: Setup, reference: str, file: Path, out: Path | None) -> None:
+def command(setup: Setup, reference: str, file: Path, out: Path | None, allow: tuple[str, ...]) -> None:
     """Predict every row of FILE (.csv, .parquet, .ndjson); a row that cannot be scored gets its error, not silence.
 
     The exit code is 4 if no row could be scored. A column with the answers is left out.
@@ -40,8 +41,7 @@ def command(setup: Setup, reference: str, file: Path, out: Path | None) -> None:
     if out is not None and _same(out, file):
         raise UsageError("the predictions would replace the rows", value=str(out), hint="Choose another --out.")
     writer = None if out is None else writer_of(out)
-    with use_project(setup.project()):
-        predictor = load(reference, store=setup.store())
+    predictor = _opened(setup, reference, allow)
     given = _given(file, predictor)
     answers = [answer for chunk in _chunks(given) for answer in predictor.predict(chunk)]
     refused = sum("error" in answer for answer in answers)
@@ -63,6 +63,13 @@ def command(setup: Setup, reference: str, file: Path, out: Path | None) -> None:
         click.echo(f"{refused:,} of {len(answers):,} rows were refused, the first one: {reason}", err=True)
     if answers and refused == len(answers):
         sys.exit(DataError.exit_code)
+
+
+def _opened(setup: Setup, reference: str, allow: tuple[str, ...]) -> Predictor:
+    with use_project(project := setup.project()):
+        if allow:
+            find_modules(project)
+        return load(reference, store=setup.store(), allow=allow)
 
 
 def _given(file: Path, predictor: Predictor) -> _Rows:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.options import Setup, shared
+from tidemill.cli.options import Setup, allowing, shared
 from tidemill.cli.output import emit
 from tidemill.core.errors import UsageError
-from tidemill.project import use_project
+from tidemill.project import find_modules, use_project
 from tidemill.serving import serve
 
 
@@ -20,6 +20,7 @@ from tidemill.serving import serve
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
 @click.option("--durable", is_flag=True, help="Answer when the log record is on the disk (fsync by group commit).")
+@allowing
 @shared
 def command(
     setup: Setup,
@@ -28,6 +29,7 @@ def command(
     host: str,
     port: int,
     log: Path | None,
+    allow: tuple[str, ...],
     *,
     durable: bool,
 ) -> None:
@@ -44,8 +46,11 @@ def command(
         if not references and not folders:
             raise UsageError("say what to serve", hint="For example: tidemill serve NAME. See: tidemill models list")
         store = setup.store() if references else None
+        if allow:
+            find_modules(project)
         serve(
-            references, folders=folders, store=store, host=host, port=port, log=log, durable=durable, announce=announce
-        )
+            references, folders=folders, store=store, host=host, port=port, log=log, durable=durable, allow=allow,
+            announce=announce,
+        )  # fmt: skip
     if setup.json:
         emit({"status": "stopped"})

@@ -117,7 +117,7 @@ def _class_of(name: str) -> Any:
     raise UnsafeModelError(
         "the model is of a class that was not allowed",
         value=name,
-        hint=f'If you trust it, say so where the model is opened: tm.load(…, allow=["{name}"]).',
+        hint=f'If you trust it, say so where the model is opened: tm.load(…, allow=["{name}"]), or --allow {name}.',
     )
 
 
