@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from tidemill.data.read import bad_lines as bad_lines
     from tidemill.data.read import read as read
     from tidemill.data.split import Splits as Splits
+    from tidemill.data.split import TrainingParts as TrainingParts
     from tidemill.data.split import by_group as by_group
     from tidemill.data.split import by_share as by_share
     from tidemill.data.split import by_time as by_time
@@ -183,6 +184,7 @@ _HOMES: dict[str, str] = {
     "LabellingFunction": "data.labels.weak",
     "Splits": "data.split",
     "TableContract": "data.contract",
+    "TrainingParts": "data.split",
     "TableSpec": "data.generation.shapes",
     "Check": "data.contract",
     "ColumnRule": "data.contract",

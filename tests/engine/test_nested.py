@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import polars as pl
 import pytest
 
 from tidemill.core.errors import PipelineError, StepError
 from tidemill.engine import pipeline, step
+from tidemill.store import lineage
 
 FRAME = pl.DataFrame({"a": [1, 2, 3]})
 
@@ -30,6 +31,28 @@ class Outer:
 class Named(NamedTuple):
     halves: Halves
     rows: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    takes_its_own_parts_only: ClassVar[bool] = True
+
+    left: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class All(Seen):
+    right: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Open:
+    left: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Closed(Open):
+    right: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -254,3 +277,60 @@ def test_what_is_nested_deeply_is_taken_or_refused_but_never_lost(run_in, levels
 
     result = run_in(flow).run()
     assert result.result == "list" or "nested too deeply" in str(result.error)
+
+
+@step
+def everything(shift: int) -> tuple[All, Closed]:
+    right = FRAME.with_columns(pl.col("a") + shift)
+    return All(FRAME.head(2), right), Closed(FRAME.head(2), right)
+
+
+@step
+def sees(given: Seen) -> str:
+    return f"{type(given).__name__} {given.left.height}"
+
+
+@step(executor="worker")
+def sees_in_worker(given: Seen | None) -> str:
+    return f"{type(given).__name__} {given.left.height}"
+
+
+@step
+def sees_base(given: Open) -> str:
+    return type(given).__name__
+
+
+def inputs_of(store, result):
+    """All but the recipe, which is always the last."""
+    with store.metadata.reading() as tx:
+        return {entry.node: [name for name, _ in lineage.inputs(tx, entry.execution_id)][:-1] for entry in result.steps}
+
+
+def test_a_step_that_asks_for_some_parts_only_gets_keys_and_records_no_others(run_in, store):
+    @pipeline
+    def flow(shift: int) -> tuple[Any, ...]:
+        one, other = everything(shift)
+        return sees(one), sees_in_worker(one), sees_base(other)
+
+    placed = run_in(flow)
+    first = placed.run(shift=1)
+    assert first.result == ("Seen 2", "Seen 2", "Closed")
+    used = inputs_of(store, first)
+    assert used["sees"] == used["sees_in_worker"] == ["given.left"]
+    assert used["sees_base"] == ["given.left", "given.right"]
+    again = placed.run(shift=2)
+    assert {entry.node: entry.status for entry in again.steps} == {
+        "everything": "succeeded", "sees": "cached", "sees_in_worker": "cached", "sees_base": "succeeded",
+    }  # fmt: skip
+
+
+def test_of_a_value_that_is_passed_the_other_parts_are_not_stored(run_in, store):
+    @pipeline
+    def flow(shift: int) -> str:
+        return sees(All(FRAME, FRAME.with_columns(pl.col("a") + shift)))
+
+    first = run_in(flow).run(shift=1)
+    assert first.result == "Seen 3"
+    assert inputs_of(store, first)["sees"] == ["given.left"]
+    assert run_in(flow).run(shift=2).count("cached") == 1
+    assert sees(All(FRAME, FRAME)) == "All 3"

@@ -6,11 +6,11 @@ import lightgbm
 import polars as pl
 import pytest
 
-from tidemill.data.split import Splits, by_share, split
+from tidemill.data.split import Splits, TrainingParts, by_share, split
 from tidemill.engine import pipeline, step
 from tidemill.evaluation import Evaluation, Examination, evaluate, examine
 from tidemill.project import load_project, use_project
-from tidemill.store import open_store, values
+from tidemill.store import lineage, open_store, values
 from tidemill.training import integers, train, tune
 
 CANVAS = """
@@ -98,3 +98,40 @@ def test_inside_a_step_the_canvas_is_not_read_behind_the_key(tmp_path):
     ):
         assert fitted.using(store=store, project="flight-delay")() == 0.5
         assert train(boosted, {}, table(200), baselines=False).signature.threshold < 0.5
+
+
+@step
+def with_test_rows(shift: int) -> Splits:
+    found = table(400)
+    return Splits(found.train, found.validation, found.test.with_columns(pl.col("x") + shift), found.spec)
+
+
+@step
+def asks(data: TrainingParts) -> int:
+    return train(boosted, {}, data, baselines=False).metadata["rows"]["train"] + data.validation.height
+
+
+@pipeline
+def examined(shift: int) -> tuple[Examination, int]:
+    data = with_test_rows(shift)
+    study = tune(boosted, {"min_child_samples": integers(5, 20)}, data, trials=1)
+    model = train(boosted, study.best, data)
+    return examine(model, data.test, bootstrap=5), asks(data)
+
+
+def test_only_the_examination_reads_the_test_part_and_runs_again_when_it_changes(tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/store.db", artifacts=str(tmp_path / "artifacts")) as store:
+        placed = examined.using(store=store, project="flight-delay")
+        first = placed.run(shift=0)
+        assert first.result[1] == 340
+        read = ["data.train", "data.validation", "data.spec"]
+        with store.metadata.reading() as tx:
+            used = {entry.step: [name for name, _ in lineage.inputs(tx, entry.execution_id)] for entry in first.steps}
+            held_out = dict(lineage.outputs(tx, first.steps[0].execution_id))["test"]
+            readers = {edge.step for edge in lineage.downstream(tx, held_out.id)}
+        assert (used["tune"][:-1], used["train"][-4:-1], used["asks"][:-1]) == (read, read, read)
+        assert not any("test" in name for step in ("tune", "train", "asks") for name in used[step])
+        assert readers == {"examine"}
+        again = placed.run(shift=1)
+        ran = {name for name, status in statuses(again).items() if status == "succeeded"}
+        assert ran == {"with_test_rows", "examine"}

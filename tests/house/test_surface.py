@@ -11,7 +11,7 @@ import tidemill as tm
 PUBLIC = """
     Check CleaningPlan Column ColumnRule ContractError FeatureView ForeignKey GateError LabelSchema
     LabellingFunction LeakError Model ModelVersion Package Splits StepError Study TableContract TableSchema
-    TableSpec TidemillError Unique asof_join bad_lines by_group by_share by_time case choice clean compare
+    TableSpec TidemillError TrainingParts Unique asof_join bad_lines by_group by_share by_time case choice clean compare
     compare_versions conditional contract_versions count current_project disturb drift drift_between evaluate
     explain explore expression_check fuzzy_join gate generate infer_contract integers key_join label_errors label_queue
     lagged last leaks load load_contract load_project log_metric log_metrics log_params log_tags lookup maximum mean

@@ -13,7 +13,7 @@ from tidemill.core.records import Artifact
 from tidemill.engine.graph import Node
 from tidemill.engine.handle import Edge, Handle, MapHandle, edge_of, handles_in
 from tidemill.engine.hints import element_of, says_nothing, without_none
-from tidemill.engine.materialisers import Draft, digest_of, inside, parts, save, split
+from tidemill.engine.materialisers import Draft, digest_of, inside, narrowed, parts, save, split
 from tidemill.engine.materialisers.plain import NAME as PLAIN
 from tidemill.engine.materialisers.registry import name_for
 from tidemill.engine.prepared import Bound
@@ -118,21 +118,26 @@ class _Binder:
     def _other(self, path: str, value: Any, annotation: Any) -> Any:
         """A value without a digest of its own is stored first; what is or holds code is keyed by what it reaches."""
         kind = type(value)
+        narrow = narrowed(without_none(annotation), kind)
+        if narrow is not None:
+            return self._in_parts(path, value, narrow)
         if name_for(kind) not in (None, PLAIN):
             return self._store(path, value, annotation)
         try:
             self._bound.parameters[path] = self._digest_code(value)
         except UsageError as error:
-            names = parts(kind)
-            if not names:
+            if not parts(kind):
                 raise PipelineError(
                     f"argument {path!r} can neither be stored nor be part of a cache key: {error.what}",
                     value=error.value,
                     hint=_IN_WHAT if type(error.value) is Handle else error.hint,
                 ) from error
-            values = split(kind, value)
-            return Parts(kind, {name: self._store(f"{path}.{name}", values[name], names[name]) for name in names})
+            return self._in_parts(path, value, kind)
         return value
+
+    def _in_parts(self, path: str, value: Any, kind: type) -> Parts:
+        names, values = parts(kind) or {}, split(kind, value)
+        return Parts(kind, {name: self._store(f"{path}.{name}", values[name], names[name]) for name in names})
 
     def _store(self, path: str, value: Any, annotation: Any) -> Stored:
         try:
@@ -148,11 +153,14 @@ class _Binder:
         node = edge.node
         names = inside(node.parts, edge.part)
         if node.parts is not None and names is not None and edge.field is None:
+            narrow = narrowed(without_none(annotation), edge.annotation)
+            read = names if narrow is None else parts(narrow) or {}
             values = {
                 short: self._use(f"{path}.{short}", node.outputs[name], node.parts[name], None)
                 for short, name in names.items()
+                if short in read
             }
-            return Parts(_with_parts(annotation, edge.annotation, values), values)
+            return Parts(narrow or _with_parts(annotation, edge.annotation, values), values)
         name = "output" if edge.part is None else edge.part
         artifact = node.outputs[name]
         if edge.field is None:

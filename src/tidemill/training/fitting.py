@@ -13,7 +13,7 @@ from tidemill.core.tasks import Task
 from tidemill.data.contract import TableContract
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.request_contract import request_contract
-from tidemill.data.split import Splits
+from tidemill.data.split import TrainingParts
 from tidemill.engine.step import step
 from tidemill.measures.registry import measure, metrics_of
 from tidemill.training.baselines import baseline_scores, fit_baselines
@@ -39,7 +39,7 @@ __all__ = ["Prepared", "defined", "fitting_metrics", "measured", "prepare", "tra
 def train(
     build: Build,
     params: Mapping[str, Any],
-    data: Splits,
+    data: TrainingParts,
     *,
     name: str | None = None,
     task: Task | None = None,
@@ -71,7 +71,8 @@ def train(
     params
         Hyperparameters, such as `Study.best`.
     data
-        Train and validation parts, and which columns are target and features.
+        Train and validation parts, and which columns are target and features; a split. In a pipeline its test part is
+        no input of this step.
     name
         What the registry will call the model; if left out, the project's name, and without a project or inside
         another step the name of the target.

@@ -15,7 +15,7 @@ from tidemill.core.schema import TableSchema
 from tidemill.core.tasks import TASKS, Task
 from tidemill.data.operations import CleaningPlan, Learned
 from tidemill.data.repairs import apply_repairs, learn_repairs, repaired_schema
-from tidemill.data.split import Splits
+from tidemill.data.split import TrainingParts
 from tidemill.features.lags import LAST
 from tidemill.measures.quantiles import checked_levels
 from tidemill.training.encoding import Encoding, Values, encode_columns, fit_encoding, matrix_names
@@ -32,7 +32,7 @@ LEVELS = (0.1, 0.5, 0.9)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Splits made ready for fitting; the test part is not touched.
+    """Splits made ready for fitting; the test part is not even known.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Prepared:
 
 
 def prepare(
-    data: Splits,
+    data: TrainingParts,
     *,
     task: Task | None = None,
     group: str = "",
@@ -142,7 +142,7 @@ def _held(
     }
 
 
-def _parts(data: Splits, query: str, rows: int | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _parts(data: TrainingParts, query: str, rows: int | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Both parts, the training rows perhaps fewer; of a ranking the rows of a query are together, and all or none."""
     for part, frame in (("training", data.train), ("validation", data.validation)):
         if not frame.height:
@@ -165,8 +165,8 @@ def _whole_queries(train: pl.DataFrame, query: str, rows: int, seed: int) -> pl.
 
 
 def _question(
-    data: Splits, train: pl.DataFrame, task: Task | None, group: str, levels: Sequence[float], apart: set[str],
-    recipe: Recipe | None,
+    data: TrainingParts, train: pl.DataFrame, task: Task | None, group: str, levels: Sequence[float],
+    apart: set[str], recipe: Recipe | None,
 ) -> Signature:  # fmt: skip
     """What is asked: inputs, task, target, and what goes with the task."""
     target = data.spec.target
@@ -199,7 +199,7 @@ def _question(
     return Signature(input_schema(train, features, texts), kind, target, classes, group=query, last=last)
 
 
-def _features(data: Splits, apart: set[str], recipe: Recipe | None) -> tuple[str, ...]:
+def _features(data: TrainingParts, apart: set[str], recipe: Recipe | None) -> tuple[str, ...]:
     """The features, of a recipe or of the split, without the columns that weigh or group rows."""
     if recipe is not None:
         if recipe.target != data.spec.target:
@@ -216,7 +216,7 @@ def _features(data: Splits, apart: set[str], recipe: Recipe | None) -> tuple[str
     return features
 
 
-def query_of(data: Splits, task: Task | None, group: str) -> str:
+def query_of(data: TrainingParts, task: Task | None, group: str) -> str:
     """The column of queries: given, or the one entity of the split; empty if this is no ranking.
 
     Raises

@@ -17,7 +17,7 @@ from tidemill.core.tasks import Task
 from tidemill.data.operations import EncodeTarget, FillLearned, Learned
 from tidemill.data.profile import ColumnProfile, measure_column
 from tidemill.data.semantic_types import Semantic, semantic_types
-from tidemill.data.split import Splits
+from tidemill.data.split import TrainingParts
 from tidemill.data.types import Tabular, collected, require_columns
 from tidemill.training.encoding import MAX_CATEGORIES
 from tidemill.training.targets import infer_task
@@ -136,7 +136,7 @@ class Recipe:
             raise ConfigError(f"this is no recipe: {error}", hint="Edit what to_dict() wrote.") from None
 
 
-def recipe(table: Tabular | Splits, target: str | None = None, *, task: Task | None = None) -> Recipe:
+def recipe(table: Tabular | TrainingParts, target: str | None = None, *, task: Task | None = None) -> Recipe:
     """Propose what becomes of each column, by its semantic type.
 
     Parameters
@@ -162,7 +162,7 @@ def recipe(table: Tabular | Splits, target: str | None = None, *, task: Task | N
     id     leave out       identifier: a short text that is different in (nearly) every row
     miles  number          number: by its type
     """
-    if isinstance(table, Splits):
+    if isinstance(table, TrainingParts):
         frame, chosen = table.train, target or table.spec.target
         apart = {chosen, *table.spec.entity, *([table.spec.time] if table.spec.time else [])}
     else:

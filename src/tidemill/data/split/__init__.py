@@ -16,7 +16,7 @@ from tidemill.data.split.methods import (
     by_time,
     rolling_origin,
 )
-from tidemill.data.split.record import PARTS, Splits, SplitSpec, sealed
+from tidemill.data.split.record import PARTS, Splits, SplitSpec, TrainingParts, sealed
 
 __all__ = [
     "PARTS",
@@ -27,6 +27,7 @@ __all__ = [
     "SplitMethod",
     "SplitSpec",
     "Splits",
+    "TrainingParts",
     "by_group",
     "by_share",
     "by_time",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -68,17 +68,34 @@ class SplitSpec:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Splits:
-    """Three disjoint tables with the same columns, and how they were made."""
+class TrainingParts:
+    """What training and tuning may read of a split; a `Splits` is one.
+
+    A step with a parameter of this type is given no more: the test part is not among its inputs, it is not loaded, and
+    when it changes the step does not run again.
+    """
+
+    takes_its_own_parts_only: ClassVar[bool] = True
 
     train: pl.DataFrame
     validation: pl.DataFrame
-    test: pl.DataFrame
     spec: SplitSpec
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{name}={getattr(self, name).height}" for name in PARTS)
-        return f"Splits({rows}, target={self.spec.target!r})"
+        rows = ", ".join(f"{name}={getattr(self, name).height}" for name in PARTS if hasattr(self, name))
+        return f"{type(self).__name__}({rows}, target={self.spec.target!r})"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
+class Splits(TrainingParts):
+    """Three disjoint tables with the same columns, and how they were made."""
+
+    test: pl.DataFrame
+
+    def __init__(self, train: pl.DataFrame, validation: pl.DataFrame, test: pl.DataFrame, spec: SplitSpec) -> None:
+        # Written out, since the fields of a base class come first and the parts have an order.
+        for name, value in (("train", train), ("validation", validation), ("test", test), ("spec", spec)):
+            object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
         return as_text(self)

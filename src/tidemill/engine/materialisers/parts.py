@@ -62,6 +62,18 @@ def inside(parts: Mapping[str, Any] | None, part: str | None) -> dict[str, str] 
     return {name.removeprefix(prefix): name for name in parts if name.startswith(prefix)}
 
 
+def narrowed(wanted: Any, produced: Any) -> Any:
+    """The class in whose place a value of a subclass is given, without the parts that only the subclass has.
+
+    None unless the wanted class says so itself, by ``takes_its_own_parts_only = True``, and has parts: where any other
+    base class is wanted, the value is given as it is.
+    """
+    kind, made = _class(_bare(wanted)), _class(_bare(produced))
+    if kind is None or made is None or kind is made or not issubclass(made, kind):
+        return None
+    return kind if vars(kind).get("takes_its_own_parts_only") is True and parts(kind) else None
+
+
 def unstorable(annotation: Any) -> Any:
     """What in an annotation no artifact can hold, such as the tables of a list of tables; None if nothing is known.
 

@@ -13,7 +13,7 @@ import polars as pl
 from tidemill.core.errors import CancelledError, ModelError, StoreError
 from tidemill.core.tasks import TASKS, Task
 from tidemill.data.operations import CleaningPlan, Learned
-from tidemill.data.split import Splits
+from tidemill.data.split import TrainingParts
 from tidemill.engine.key import value_digest
 from tidemill.measures.intervals import Estimate
 from tidemill.project import current_project
@@ -60,7 +60,7 @@ class Plan:
     weights: str = ""
     recipe: Recipe | Mapping[str, Any] | None = None
 
-    def prepared(self, data: Splits) -> Prepared:
+    def prepared(self, data: TrainingParts) -> Prepared:
         """The rows of a split, ready for fitting."""
         return prepare(
             data,
@@ -77,7 +77,7 @@ class Plan:
             rows=self.rows,
         )
 
-    def query(self, data: Splits) -> str:
+    def query(self, data: TrainingParts) -> str:
         """The column of queries, whose rows no fold may part; empty if this is no ranking."""
         return query_of(data, self.task, self.group)
 
@@ -88,7 +88,7 @@ class Plan:
 
 def carry_out(
     plan: Plan,
-    data: Splits,
+    data: TrainingParts,
     *,
     name: str | None,
     resume: bool | None = None,
@@ -148,7 +148,7 @@ def carry_out(
     return closing.study
 
 
-def rows_of(plan: Plan, data: Splits) -> tuple[Prepared, list[Fitting]]:
+def rows_of(plan: Plan, data: TrainingParts) -> tuple[Prepared, list[Fitting]]:
     """The rows that each trial is fitted and scored on: those of the split, or of each fold."""
     if plan.folds is None:
         prepared = plan.prepared(data)
@@ -282,7 +282,7 @@ def _nothing(searched: Searched) -> ModelError:
     return ModelError(f"{count}; the first said: {first.error}", hint=hint)
 
 
-def _parts(plan: Plan, data: Splits) -> dict[str, str]:
+def _parts(plan: Plan, data: TrainingParts) -> dict[str, str]:
     """Digests of all that decides what a trial finds; threads and budgets do not."""
     root = current_project().root
     values = {

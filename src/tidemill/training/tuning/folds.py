@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import DataError, UsageError
 from tidemill.data.moments import duration
-from tidemill.data.split import Splits
+from tidemill.data.split import TrainingParts
 from tidemill.data.types import require_columns
 from tidemill.measures.intervals import Estimate
 
@@ -21,8 +21,8 @@ _IN_TIME = ("by_time", "rolling_origin")
 
 
 def folds_of(
-    data: Splits, count: int, *, repeats: int = 1, seed: int = 0, stratify: bool = False, group: str = ""
-) -> list[Splits]:
+    data: TrainingParts, count: int, *, repeats: int = 1, seed: int = 0, stratify: bool = False, group: str = ""
+) -> list[TrainingParts]:
     """The training and validation rows, divided again and again: each fold trains on some and validates on others.
 
     Rows that were split by time stay in time: each fold trains on what came before its validation rows, with the
@@ -99,7 +99,7 @@ def student(freedom: int, share: float) -> float:
     return z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
-def _check(data: Splits, count: int, repeats: int) -> None:
+def _check(data: TrainingParts, count: int, repeats: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or count < 2:
         raise UsageError("there are at least two folds", value=count, hint="Use folds=5.")
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
@@ -136,7 +136,7 @@ def _drawn(pool: pl.DataFrame, target: str, columns: list[str], count: int, seed
     return [(np.flatnonzero(fold != place), np.flatnonzero(fold == place)) for place in range(count)]
 
 
-def _in_time(pool: pl.DataFrame, data: Splits, count: int, group: str) -> list[Pair]:
+def _in_time(pool: pl.DataFrame, data: TrainingParts, count: int, group: str) -> list[Pair]:
     """Blocks of rows in the order of time, never cut within a moment: each is held once but the first."""
     time = str(data.spec.time)
     moments = pool[time].sort()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.core.clock import elapsed
-from tidemill.data.split import Splits
+from tidemill.data.split import TrainingParts
 from tidemill.measures.intervals import Estimate
 from tidemill.training.estimators import scores_of
 from tidemill.training.fitted import fit_estimator
@@ -20,7 +20,7 @@ from tidemill.training.tuning.trying import Trying, value_of
 INNER = 3
 
 
-def judged(plan: Plan, data: Splits) -> Estimate:
+def judged(plan: Plan, data: TrainingParts) -> Estimate:
     """What the search, repeated on each outer fold, reaches in the leading metric on rows that it never saw.
 
     The best parameters of each inner search are fitted once more, with early stopping on rows of the inner folds, and
@@ -48,7 +48,7 @@ def judged(plan: Plan, data: Splits) -> Estimate:
     return outer_estimate(values, sum(held) // len(held), sum(trained) // len(trained))
 
 
-def _asked(trying: Trying, prepared: Prepared, fold: Splits, best: Mapping[str, Any]) -> float:
+def _asked(trying: Trying, prepared: Prepared, fold: TrainingParts, best: Mapping[str, Any]) -> float:
     """What the best parameters reach on the outer rows, fitted on the inner ones."""
     began = elapsed()
     estimator = fit_estimator(trying.build, best, prepared.fitting, trying.class_weight)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.core.tasks import Task
 from tidemill.data.operations import CleaningPlan, Learned
-from tidemill.data.split import Splits
+from tidemill.data.split import TrainingParts
 from tidemill.engine.step import step
 from tidemill.training.estimators import Build
 from tidemill.training.libraries import require
@@ -27,7 +27,7 @@ from tidemill.training.weighing import ClassWeight
 def tune(
     build: Build,
     space: Space,
-    data: Splits,
+    data: TrainingParts,
     *,
     metric: str | Sequence[str] | None = None,
     trials: int = 20,
@@ -67,7 +67,7 @@ def tune(
         By parameter, a range made by `uniform`, `integers`, `choice` or `conditional`; any other value is passed on as
         it is.
     data
-        Train and validation parts.
+        Train and validation parts; a split, whose test part is no input.
     metric
         A metric of the task; its leading one (``"roc_auc"``, ``"accuracy"``, ``"rmse"``) if left out. Besides there are
         ``"latency_p99_ms"`` of single rows, ``"fit_seconds"`` and, where `costs` are known, ``"cost_per_1000"``. Of
