@@ -50,6 +50,10 @@ class Scored:
 def score(model: Model, table: Tabular) -> Scored:
     """Ask a model about the labelled rows of a table."""
     frame, signature = collected(table), model.signature
+    if not frame.height:
+        raise DataError(
+            "there are no rows to evaluate", hint="Take a longer window, or move the boundaries of the split."
+        )
     target, unknown = signature.target, signature.task == "anomaly" and signature.target not in frame.columns
     labelled = frame
     if not unknown:
