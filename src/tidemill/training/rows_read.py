@@ -28,12 +28,13 @@ def rows_read(train: tuple[Matrix, Numbers], validation: tuple[Matrix, Numbers],
         values.
     """
     first, second = _unique(*train), _unique(*validation)
-    digests = np.union1d(first, second)
+    alike = _among(second, first)
+    digests = np.sort(np.concatenate([first, second[~alike]]), kind="stable")
     below = digests[kept - 1] if len(digests) > kept else np.uint64(np.iinfo(np.uint64).max)
     return {
         "below": int(below),
         "digests": b64encode((digests[digests <= below] >> np.uint64(32)).astype("<u4").tobytes()).decode(),
-        "alike": int(np.isin(second, first).sum()),
+        "alike": int(alike.sum()),
         "compared": len(second),
     }
 
@@ -50,6 +51,15 @@ def rows_known(read: Mapping[str, Any], matrix: Matrix, truth: Numbers) -> tuple
     asked = _unique(matrix, truth)
     asked = asked[asked <= np.uint64(read["below"])]
     return int(np.isin((asked >> np.uint64(32)).astype(np.uint32), known).sum()), len(asked)
+
+
+def _among(digests: Digests, known: Digests) -> NDArray[np.bool_]:
+    """Which digests are among known ones, both sorted."""
+    places = np.searchsorted(known, digests)
+    inside = places < len(known)
+    found = np.zeros(len(digests), dtype=bool)
+    found[inside] = known[places[inside]] == digests[inside]
+    return found
 
 
 def _unique(matrix: Matrix, truth: Numbers) -> Digests:
