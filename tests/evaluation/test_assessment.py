@@ -149,7 +149,7 @@ def test_a_model_that_says_one_thing_or_nothing_is_measured_or_refused(flights):
     silent = replace(constant, estimator=Fixed(np.nan))
     with pytest.raises(ModelError, match=r"predicted .* NaN"):
         evaluate(silent, flights.test)
-    with pytest.raises(DataError, match="none of 0 rows has a label"):
+    with pytest.raises(DataError, match="there are no rows to evaluate"):
         evaluate(constant, flights.test.head(0))
     assert evaluate(constant, flights.test.head(1)).metrics["brier"].reason == "one row has no spread"
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from task_cases import case
 
+import tidemill as tm
 from tidemill.core.errors import DataError, UsageError
 from tidemill.core.model import Model
 from tidemill.measures.population import profile_categories, profile_numbers
 from tidemill.monitoring import DriftRule, drift, drift_between
 from tidemill.packaging.package import Package
+from tidemill.server.report import watch_sections
 from tidemill.serving.endpoint import Endpoint
 from tidemill.serving.log.reading import predictions
 from tidemill.serving.log.writer import PredictionLog
@@ -147,3 +150,48 @@ def test_the_prediction_log_is_compared_with_the_models_own_profile(
     scored = drift(model, table.head(100), scores=np.full(100, 0.99))
     assert scored.prediction is not None
     assert scored.prediction.drifted
+
+
+@pytest.fixture(scope="module")
+def tagged() -> tuple[Model, pl.DataFrame]:
+    """A model of several labels, and rows that it has not seen."""
+    asked = case("multilabel")
+    return tm.train(asked.build, {}, asked.data, baselines=False), asked.data.test
+
+
+def test_each_label_of_several_is_watched(tagged: tuple[Model, pl.DataFrame]) -> None:
+    model, fresh = tagged
+    kept = json.loads(json.dumps(model.profile))["labels"]
+    assert list(kept) == list(model.signature.classes)
+    assert all(0 < label["share"] < 1 and 0 < label["mean"] < 1 for label in kept.values())
+    calm = drift(model, fresh)
+    assert [label.column for label in calm.labels] == list(kept)
+    assert calm.prediction is None
+    scores = tm.predict(model, case("multilabel").data.validation)  # those that the profile is of
+    scores[:, 1] = np.clip(scores[:, 1] + 0.4, 0, 1)
+    found = drift(model.profile, fresh, scores=scores, columns=[])
+    assert [label.drifted for label in found.labels] == [False, True, False]
+    assert "the mean went from" in found.labels[1].reasons[0]
+    shown = watch_sections.drift(found).body
+    assert f"label {found.labels[1].column}" in shown
+    with pytest.raises(UsageError, match=r"the answers are not of 3 labels: \(120, 2\)"):
+        drift(model.profile, fresh, scores=scores[:, :2])
+
+
+def test_labels_are_judged_with_all_other_tests(tagged: tuple[Model, pl.DataFrame]) -> None:
+    model, fresh = tagged
+    one = drift(model, fresh, columns=[]).labels[0]
+    among = drift(model, fresh).labels[0]
+    assert one.p_value == among.p_value
+    assert one.adjusted_p is not None
+    assert among.adjusted_p is not None
+    assert among.adjusted_p != one.adjusted_p
+
+
+def test_labels_are_watched_in_the_log(tagged: tuple[Model, pl.DataFrame]) -> None:
+    model, fresh = tagged
+    scores = tm.predict(model, fresh)
+    logged = fresh.select(pl.all().name.prefix("features.")).with_columns(
+        request_id=pl.lit("r"), status=pl.lit("answered"), probabilities=pl.Series(scores.tolist())
+    )
+    assert drift(model.profile, logged).labels == drift(model, fresh).labels

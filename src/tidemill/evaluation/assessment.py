@@ -214,10 +214,19 @@ def _cost_measure(
     if not costs:
         return {}
     if scored.model.signature.task != "binary":
-        raise UsageError("costs are of binary decisions", value=scored.model.signature.task, hint="Leave costs out.")
+        raise UsageError("costs are of binary decisions", value=scored.model.signature.task, hint=_flag_hint(scored))
     rows = cost_rows(truth, scores, scored.model.signature.threshold, costs)
     per_1000 = of_sums(lambda sums: 1000 * sums[0] / sums[1] if sums[1] > 0 else math.nan, rows, np.ones(len(rows)))
     return {"cost_per_1000": per_1000}
+
+
+def _flag_hint(scored: Scored) -> str:
+    """What to do about costs; a target of two words is a flag that was not said to be one."""
+    signature = scored.model.signature
+    if len(signature.classes) != 2:
+        return "Leave costs out."
+    said = f"pl.col({signature.target!r}) == {signature.classes[1]!r}"
+    return f"Make the target a flag, so that it is known which class is positive: {said}."
 
 
 def _costs(

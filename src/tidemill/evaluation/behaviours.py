@@ -108,6 +108,8 @@ def functionality(
         detail = (
             "" if passed else "the interval of the difference holds zero" if entry.better is None else "it is worse"
         )
+        if difference is None:
+            detail = f"not measured: {entry.difference.reason}"
         found.append(Behaviour(f"beats_{entry.other}", "functionality", passed, sentence, difference, 0.0, detail))
     if scored.model.signature.task == "binary" and slices:
         bad = [

@@ -33,6 +33,7 @@ def comparisons_of(
         return ()
     signature = scored.model.signature
     threshold, leading = signature.threshold, leading_metrics(scored)[0]
+    whole = _Part("", "", scored.order())
     parts = [_Part(slicing, *part) for slicing in slices for part in parts_of(scored.frame, slicing)]
     found = []
     for entry in scored.model.metadata.get("baselines", ()):
@@ -41,7 +42,7 @@ def comparisons_of(
             compare(
                 scored, scores, threshold, leading, resamples, seed, other=entry["name"], kind="baseline", part=part
             )
-            for part in (None, *parts)
+            for part in (whole, *parts)
         ]
     if against is None:
         return tuple(found)
@@ -49,7 +50,7 @@ def comparisons_of(
     scores, limit = predict(against, scored.frame), against.signature.threshold
     is_unit = not len(scores) or bool(scores.min() >= 0 and scores.max() <= 1)
     found += [
-        compare(scored, scores, limit, name, resamples, seed, other=against.name, kind="model")
+        compare(scored, scores, limit, name, resamples, seed, other=against.name, kind="model", part=whole)
         for name in metrics
         if is_unit or metric(name, signature.task, signature.levels).needs != "probability"
     ]
@@ -62,11 +63,14 @@ def comparisons_of(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """One slice: by what the rows were cut, which part it is, and where its rows are."""
+    """One slice: by what the rows were cut, which part it is, and where its rows are; or all rows.
+
+    Those are in the order of rising scores, so that what ranks them need not sort them again, or None as they are.
+    """
 
     by: str
     at: str
-    rows: Rows
+    rows: Rows | None
 
 
 def compare(
@@ -79,15 +83,15 @@ def compare(
     *,
     other: str,
     kind: str,
-    part: _Part | None = None,
+    part: _Part,
 ) -> Comparison:
     """Compare with another's scores in one metric, on all rows or on some."""
-    rows, by, at = (None, "", "") if part is None else (part.rows, part.by, part.at)
+    rows, by, at = part.rows, part.by, part.at
     signature = scored.model.signature
     leading = metric(name, signature.task, signature.levels)
     truth, mine, theirs = (values if rows is None else values[rows] for values in (scored.truth, scored.scores, scores))
-    if rows is not None and len(rows) < MIN_ROWS:
-        few = Estimate(None, rows=len(rows), reason=f"fewer than {MIN_ROWS} rows")
+    if by and len(truth) < MIN_ROWS:
+        few = Estimate(None, rows=len(truth), reason=f"fewer than {MIN_ROWS} rows")
         return Comparison(other, kind, name, None, None, few, None, by=by, at=at)
     tested = paired_test(
         truth,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tidemill.core.errors import DataError
 from tidemill.core.model import Model
@@ -41,15 +42,23 @@ class Scored:
 
     def in_order(self) -> tuple[Floats, Floats]:
         """Truth and scores by rising score, so that what ranks them need not sort again; as they are if not of one."""
+        order = self.order()
+        return (self.truth, self.scores) if order is None else (self.truth[order], self.scores[order])
+
+    def order(self) -> NDArray[np.intp] | None:
+        """The places of the rows by rising score; None if they are not of one score and one truth each."""
         if self.scores.ndim != 1 or self.truth.ndim != 1:
-            return self.truth, self.scores
-        order = np.argsort(self.scores, kind="stable")
-        return self.truth[order], self.scores[order]
+            return None
+        return np.argsort(self.scores, kind="stable")
 
 
 def score(model: Model, table: Tabular) -> Scored:
     """Ask a model about the labelled rows of a table."""
     frame, signature = collected(table), model.signature
+    if not frame.height:
+        raise DataError(
+            "there are no rows to evaluate", hint="Take a longer window, or move the boundaries of the split."
+        )
     target, unknown = signature.target, signature.task == "anomaly" and signature.target not in frame.columns
     labelled = frame
     if not unknown:

@@ -61,8 +61,8 @@ def drift(
     columns
         Only these; by default every column of the profile.
     scores
-        The model's answers for the window, shape (rows,); by default those in a logged window, or those that
-        `reference` gives now if it is a model.
+        The model's answers for the window, shape (rows,), of several labels (rows, labels); by default those in a
+        logged window, or those that `reference` gives now if it is a model.
     rule
         When a difference is called drift.
 
@@ -100,16 +100,17 @@ def drift(
     found = [_measure(name, profile["columns"][name], series, rule) for name, series in present.items()]
     if scores is None and isinstance(reference, Model) and "request_id" not in frame.columns:
         scores = _scores(reference, frame)
-    answers = _answers(profile, frame, scores, rule)
-    judged = _judge([*found, *answers], rule)
-    prediction = judged.pop() if answers else None
+    answers, labels = _answers(profile, frame, scores, rule), _labels(profile, frame, scores, rule)
+    judged = _judge([*found, *answers, *labels], rule)
+    told, judged = judged[len(found) :], judged[: len(found)]
     return DriftReport(
         rows_reference=int(profile["rows"]),
         rows_current=frame.height,
         columns=tuple(sorted(judged, key=lambda entry: (not entry.drifted, -(entry.psi or 0.0), entry.column))),
-        prediction=prediction,
+        prediction=told[0] if answers else None,
         absent=tuple(name for name in wanted if name not in present),
         rule=rule,
+        labels=tuple(told[len(answers) :]),
     )
 
 
@@ -195,6 +196,26 @@ def _answers(profile: Mapping[str, Any], frame: pl.DataFrame, scores: Any, rule:
     if logged == _SCORE and frame[_SCORE].null_count() == frame.height:  # anomalies log a score, a regression its value
         logged = "score" if "score" in frame.columns and frame["score"].null_count() < frame.height else "prediction"
     return [_measure("prediction", reference, frame[logged], rule)]
+
+
+def _labels(profile: Mapping[str, Any], frame: pl.DataFrame, scores: Any, rule: DriftRule) -> list[_Found]:
+    """The probability of each label against those on validation rows, when both are known."""
+    reference = profile.get("labels", {})
+    if scores is None and "probabilities" in frame.columns and "request_id" in frame.columns:
+        scores = np.asarray(frame["probabilities"].drop_nulls().to_list(), dtype=np.float64)
+    if not reference or scores is None or not len(scores):
+        return []
+    columns = np.asarray(scores, dtype=np.float64)
+    if columns.ndim != 2 or columns.shape[1] != len(reference):
+        raise UsageError(
+            f"the answers are not of {len(reference)} labels",
+            value=columns.shape,
+            hint=f"Give an array of shape (rows, {len(reference)}): {', '.join(reference)}.",
+        )
+    return [
+        _measure(name, kept, pl.Series(name, columns[:, place]), rule)
+        for place, (name, kept) in enumerate(reference.items())
+    ]
 
 
 def _scores(model: Model, frame: pl.DataFrame) -> Any:

@@ -101,6 +101,8 @@ class DriftReport:
         Columns of the reference that the window does not have.
     rule
         What was called drift.
+    labels
+        Of a model of several labels the probability of each, in the order of the model.
     """
 
     rows_reference: int
@@ -109,6 +111,7 @@ class DriftReport:
     prediction: ColumnDrift | None
     absent: tuple[str, ...]
     rule: DriftRule
+    labels: tuple[ColumnDrift, ...] = ()
 
     @property
     def drifted(self) -> tuple[str, ...]:

@@ -7,8 +7,9 @@
      "prediction": {"kind": "number", …},
      "target": {"kind": "number", "mean": 0.227, …}}
 
-Each entry is a profile of `tidemill.measures.population`. Flags are profiled as 0 and 1; moments are left out, since
-time only ever drifts.
+A model of several labels has instead of the last two ``"labels"``: for each the profile of its probability, and the
+share of training rows that have it. Each entry is a profile of `tidemill.measures.population`. Flags are profiled as 0
+and 1; moments are left out, since time only ever drifts.
 """
 
 from __future__ import annotations
@@ -47,9 +48,21 @@ def reference_profile(
         "version": 1,
         "rows": len(truth),
         "columns": profiles,
-        # Lists of labels have no distribution that can be compared with what is logged, nor has what nobody labelled.
-        **({} if task == "multilabel" else {"prediction": _profile(scores, task, classes)}),
+        # A list of labels is profiled label by label; what nobody labelled has no distribution.
+        **(
+            _labels(truth, scores, classes) if task == "multilabel" else {"prediction": _profile(scores, task, classes)}
+        ),
         **({} if task == "multilabel" or np.isnan(truth).any() else {"target": _profile(truth, task, classes)}),
+    }
+
+
+def _labels(truth: Numbers, scores: Numbers, classes: Sequence[str]) -> dict[str, Any]:
+    """Of each label the distribution of its probability, and the share of training rows that have it."""
+    shares = truth.mean(axis=0).tolist()
+    return {
+        "labels": {
+            name: {**profile_numbers(scores[:, place]), "share": shares[place]} for place, name in enumerate(classes)
+        }
     }
 
 

@@ -14,6 +14,8 @@ from tidemill.core.tasks import TASKS, Task
 from tidemill.data.types import physical_type, require_columns
 
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
+#: Classes that are all numbers are codes up to so many, beyond it quantities that somebody kept as text.
+_CODES = 20
 _LABELS_HINT = "Give each row a list of labels, such as pl.col('tags').str.split('|')."
 
 
@@ -165,9 +167,15 @@ def _class_codes(series: pl.Series, classes: Sequence[str], part: str) -> NDArra
         raise DataError(
             f"a class of {series.name!r} is in the {part} rows and not in the training rows",
             value=series[values.index(None)],
-            hint="Give training rows of every class, or leave the class out.",
+            hint=f"They are numbers kept as text: cast them, pl.col({series.name!r}).cast(pl.Float64)."
+            if series.dtype in _TEXT and _all_numbers(classes)
+            else "Give training rows of every class, or leave the class out.",
         )
     return np.array(values, dtype=np.float64)
+
+
+def _all_numbers(classes: Sequence[str]) -> bool:
+    return len(classes) > _CODES and pl.Series(classes).cast(pl.Float64, strict=False).is_not_null().all()
 
 
 def _require_labels(series: pl.Series, task: Task) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from tidemill.monitoring import ColumnDrift, DriftReport
@@ -17,7 +17,8 @@ _BINS_SHOWN = 14
 
 def drift(report: DriftReport) -> Section:
     """Which columns changed, by how much, and the distributions of those that changed most."""
-    every = [*report.columns, *([report.prediction] if report.prediction is not None else [])]
+    labels = [replace(label, column=f"label {label.column}") for label in report.labels]
+    every = [*report.columns, *([report.prediction] if report.prediction is not None else []), *labels]
     rows = [
         (
             tag("drifted", "warn") if column.drifted else tag("stable", "good"),
