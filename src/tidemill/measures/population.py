@@ -48,8 +48,10 @@ def profile_numbers(values: ArrayLike, bins: int = 20, *, edges: Iterable[float]
     >>> profile_numbers([1, 2, 3, 4, float("nan")], bins=2)["counts"]
     [2, 2]
     """
-    array = np.asarray(values, dtype=np.float64)
-    ordered = np.sort(array)  # NaN comes last; from here on everything is looked up
+    given = np.asarray(values)
+    array = given.astype(np.float64)
+    # NaN comes last; from here on everything is looked up. Half as many bytes are sorted in half the time.
+    ordered = np.sort(given if given.dtype == np.float32 else array).astype(np.float64)
     ordered = ordered[: np.searchsorted(ordered, np.nan)]
     known = array[np.isfinite(array)]
     if edges is not None:

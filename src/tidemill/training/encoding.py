@@ -137,7 +137,7 @@ def encode_columns(columns: Mapping[str, Values], encoding: Encoding) -> NDArray
     return out
 
 
-def _encoded(entry: Entry, values: Values, shared: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def _encoded(entry: Entry, values: Values, shared: dict[str, NDArray[np.float64]]) -> NDArray[np.floating[Any]]:
     """One column of the matrix; `shared` keeps what several columns of it are made from."""
     name, kind = entry["column"], entry["kind"]
     if kind == "category":
@@ -153,7 +153,7 @@ def _encoded(entry: Entry, values: Values, shared: dict[str, NDArray[np.float64]
     if kind == "duration":
         return _durations(name, values)
     numbers = _numbers(name, values)
-    return logarithm(numbers) if kind == "log" else numbers
+    return logarithm(numbers.astype(np.float64)) if kind == "log" else numbers
 
 
 def encode_row(row: Mapping[str, Any], encoding: Encoding) -> NDArray[np.float32]:
@@ -264,8 +264,10 @@ def _unseen(entry: Entry) -> float:
     return float("nan") if unseen is None else float(unseen)
 
 
-def _numbers(name: str, values: Values) -> NDArray[np.float64]:
-    array = values if isinstance(values, np.ndarray) else np.fromiter(values, dtype=object, count=len(values))
+def _numbers(name: str, values: Values) -> NDArray[np.floating[Any]]:
+    array = values if isinstance(values, np.ndarray) else _as_array(values)
+    if array.dtype.kind == "f" and array.dtype.itemsize in (4, 8):
+        return array
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
     if array.dtype.kind != "O":
@@ -278,6 +280,17 @@ def _numbers(name: str, values: Values) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         index = next(i for i, value in enumerate(array) if not _is_number(value))
         raise _not_a_number(name, array[index], index) from None
+
+
+def _as_array(values: Sequence[Any]) -> NDArray[Any]:
+    """An array of numbers where there is nothing else, else of objects."""
+    try:
+        plain = np.array(values)
+    except (ValueError, OverflowError):  # lists of several lengths, or whole numbers too large
+        plain = np.empty(0)
+    if plain.shape == (len(values),) and plain.dtype.kind in "biuf":
+        return plain
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _is_number(value: Any) -> bool:
@@ -310,7 +323,8 @@ def _durations(name: str, values: Values) -> NDArray[np.float64]:
     if isinstance(values, np.ndarray) and values.dtype.kind == "m":
         in_us = values.astype("timedelta64[us]")
         return np.where(np.isnat(in_us), np.nan, in_us.astype(np.int64) / 1e6)
-    return _numbers(name, [v.total_seconds() if isinstance(v, timedelta) else v for v in _as_list(values)])
+    seconds = [v.total_seconds() if isinstance(v, timedelta) else v for v in _as_list(values)]
+    return _numbers(name, seconds).astype(np.float64)
 
 
 def _value_encoder(entry: Entry) -> Callable[[Any], float]:

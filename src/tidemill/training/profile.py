@@ -43,7 +43,7 @@ def reference_profile(
         elif kind == "flag":
             profiles[column.name] = profile_numbers(np.asarray(columns[column.name], dtype=np.float64), edges=[0.5])
         elif kind == "number":
-            profiles[column.name] = profile_numbers(np.asarray(columns[column.name], dtype=np.float64))
+            profiles[column.name] = profile_numbers(columns[column.name])
     return {
         "version": 1,
         "rows": len(truth),

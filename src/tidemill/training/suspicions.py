@@ -49,7 +49,7 @@ def suspicions(
         found.append(
             f"{len(constant)} of {len(names)} features {verb} one value in all training rows: {_list(constant)}"
         )
-    infinite = [name for place, name in enumerate(names) if np.isinf(matrix[:, place]).any()]
+    infinite = [names[place] for place in np.flatnonzero(np.isinf(matrix).any(axis=0)).tolist()]
     if infinite:
         found.append(f"{len(infinite)} of {len(names)} features hold infinite values: {_list(infinite)}")
     return found
@@ -97,7 +97,8 @@ def _one_to_one(column: NDArray[np.float32], truth: NDArray[np.float64]) -> bool
 
 def _is_constant(column: NDArray[np.float32]) -> bool:
     first = column[0]
-    return bool(np.isnan(column).all()) if np.isnan(first) else bool((column == first).all())
+    # Most columns vary within few rows; the others are looked at whole.
+    return all(bool((np.isnan(rows) if np.isnan(first) else rows == first).all()) for rows in (column[:_FIRST], column))
 
 
 def _list(names: Sequence[str]) -> str:
