@@ -14,6 +14,11 @@ from pruned import check_pruned, searched
 import tidemill as tm
 from tidemill.core.errors import ModelError, UnsafeModelError, UsageError
 from tidemill.data.operations import FillLearned
+from tidemill.store import open_store
+from tidemill.training.checkpoints import Checkpoint
+from tidemill.training.estimators import built
+from tidemill.training.preparing import prepare
+from tidemill.training.tuning.outcomes import Pruned, Reports
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test-services does, where it can")
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -268,3 +273,25 @@ def test_each_epoch_is_reported_to_a_pruner_which_ends_hopeless_trials():
     study = searched(sequence, {"epochs": 8}, made_up("binary"), RATES, cleaning=FILL)
     check_pruned(study, rounds=8)
     assert all(value < 0 for _, value in study.trials[0].reported)  # a loss, in a study for which more is better
+
+
+def test_a_training_that_goes_on_reports_the_epochs_before_as_well(tmp_path, monkeypatch):
+    from tidemill.integrations import torch as ours
+
+    fitting = prepare(made_up("binary"), cleaning=FILL).fitting
+
+    def reported(judge):
+        reports = Reports(greater_is_better=False, judge=judge)
+        params = {"epochs": 6, "checkpoint_seconds": 0.0}
+        ours.fit(built(sequence, params, seed=0, threads=1), replace(fitting, report=reports))
+        return reports.reported
+
+    whole = reported(lambda value, step: False)
+    assert list(whole) == list(range(6))
+    made = []
+    with open_store(f"sqlite:///{tmp_path}/store.db", artifacts=str(tmp_path / "artifacts")) as store:
+        monkeypatch.setattr(ours, "checkpoint_of", lambda name: made.append(Checkpoint(store, "key", name)) or made[-1])
+        with pytest.raises(Pruned, match="worse than others at step 2"):
+            reported(lambda value, step: step == 2)
+        assert reported(lambda value, step: False) == whole
+    assert [checkpoint.saved for checkpoint in made] == [3, 3]

@@ -91,6 +91,7 @@ def prepare(
     rows: int | None = None,
 ) -> Prepared:
     """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
+    _require_names(group, weights, levels)
     train, validation = _parts(data, query_of(data, task, group), rows, seed)
     plan = recipe_of(recipe)
     signature = _question(data, train, task, group, levels, {weights}, plan)
@@ -120,6 +121,14 @@ def prepare(
     )
     strange = tuple(suspicions(fitting.matrix, encoding, truth, kind, classes, target))
     return Prepared(signature, encoding, repairs, columns, fitting, strange)
+
+
+def _require_names(group: Any, weights: Any, levels: Any) -> None:
+    for name, given in (("group", group), ("weights", weights)):
+        if given is not None and not isinstance(given, str):
+            raise UsageError(f"{name} is the name of one column", value=given, hint=f'Write {name}="COLUMN".')
+    if isinstance(levels, str) or not isinstance(levels, Sequence):
+        raise UsageError("levels are a list of shares", value=levels, hint="Write levels=(0.1, 0.5, 0.9).")
 
 
 def held_against(prepared: Prepared, frame: pl.DataFrame, part: str) -> Fitting:
@@ -234,7 +243,7 @@ def query_of(data: TrainingParts, task: Task | None, group: str) -> str:
         raise UsageError(
             "a ranking needs the column that names the query of each row",
             value=data.spec.entity,
-            hint='Write train(…, group="query").',
+            hint='Name it: group="query".',
         )
     return data.spec.entity[0]
 

@@ -15,7 +15,7 @@ from tidemill.training.tuning.folds import folds_of
 from tidemill.training.tuning.reading import list_studies
 from tidemill.training.tuning.searching import Budget
 
-#: Kind of question -> its table and what both verbs are told; trials are few, since what they measure is compared.
+#: Few trials of it will do, since what they measure is compared.
 SPACE = {"num_leaves": tm.integers(3, 15), "n_estimators": 8}
 QUESTIONS = ("ranking", "quantile", "row weights", "class weights", "recipe")
 
@@ -147,6 +147,10 @@ def test_fewer_rows_are_whole_queries():
         ({"group": "clinic"}, UsageError, "group is for task='ranking', and this is binary"),
         ({"group": "clinic", "folds": 2}, UsageError, "group is for task='ranking', and this is binary"),
         ({"levels": (0.5,)}, UsageError, "levels are for task='quantile'"),
+        ({"levels": 0.5, "task": "quantile"}, UsageError, r"levels are a list of shares: 0.5\. Write levels="),
+        ({"weights": ["worth"]}, UsageError, "weights is the name of one column"),
+        ({"group": ["clinic"], "task": "ranking"}, UsageError, "group is the name of one column"),
+        ({"task": "ranking", "folds": 2}, UsageError, 'the query of each row: .*Name it: group="query"'),
         ({"class_weight": "balanced", "weights": "mean_area"}, UsageError, "both class_weight and weights"),
         ({"weights": "worth"}, DataError, "worth"),
         ({"task": "ranking", "group": "query", "folds": 2}, DataError, "query"),

@@ -134,7 +134,9 @@ def carry_out(
         )
         trying = plan.trying(prepared.task, measured)
         kept = (
-            keep(name, title, _parts(plan, data), _about(plan, metrics, measured), resume=resume) if is_kept else None
+            keep(name, title, lambda: _parts(plan, data), _about(plan, metrics, measured), resume=resume)
+            if is_kept
+            else None
         )
         with _Closing(kept) as closing:
             with _runner(plan, trying, folds) as runner, _following(plan, title, metrics) as told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,7 +106,12 @@ class Kept:
 
 
 def keep(
-    name: str | None, title: str, parts: Mapping[str, str], about: Mapping[str, Any], *, resume: bool | None
+    name: str | None,
+    title: str,
+    parts_of: Callable[[], Mapping[str, str]],
+    about: Mapping[str, Any],
+    *,
+    resume: bool | None,
 ) -> Kept | None:
     """The place of a study in the store; None where it belongs to no run and has no name.
 
@@ -114,8 +119,9 @@ def keep(
     ----------
     name, title
         The name that the caller gave, if any, and the one that it has.
-    parts
-        Digests of all that decides what a trial finds: only a study with the same can be gone on with.
+    parts_of
+        Gives digests of all that decides what a trial finds: only a study with the same can be gone on with. It reads
+        every row, so it is called only for a study that is kept.
     about
         What else to keep with the study: its metrics, space, seed, ….
     resume
@@ -134,6 +140,7 @@ def keep(
     if place is None:
         return None
     store, project, run_id = place
+    parts = parts_of()
     with store.metadata.transaction() as tx:
         recover(tx)
         root = contexts.put(tx, Context(new_id(), "project", project, now_us()))
