@@ -95,8 +95,10 @@ def test_a_card_tells_what_each_input_adds_where_that_was_measured(trained: Proj
     shown = cells(model_card("late@3", store=open_project_store(trained)), "Importance of features")
     assert "How much each column adds to the log-odds, by lightgbm, on 60 rows." in shown
     assert "distance" in shown
+    assert "when a column is shuffled" in shown  # of the evaluation, which shuffled
     shuffled = cells(model_card("late@1", store=open_project_store(trained)), "Importance of features")
     assert "when a column is shuffled" in shuffled
+    assert "adds" not in shuffled
 
 
 def test_nothing_that_was_recorded_acts_as_markup(store: Store, version: Make, tmp_path: Path) -> None:

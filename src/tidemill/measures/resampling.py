@@ -203,7 +203,7 @@ def _products(weights: Floats, columns: Floats) -> Floats:
     if missing:
         weights, columns = (np.pad(array, ((0, 0), (0, missing))) for array in (weights, columns))
     left = weights.reshape(len(weights), tiles, _TILE).transpose(1, 0, 2)
-    right = np.ascontiguousarray(columns.reshape(len(columns), tiles, _TILE).transpose(1, 2, 0))
+    right = columns.reshape(len(columns), tiles, _TILE).transpose(1, 2, 0)
     return np.asarray((left @ right).sum(axis=0))
 
 

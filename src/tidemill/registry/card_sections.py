@@ -121,27 +121,33 @@ def calibration(facts: CardFacts) -> CardSection | None:
 
 
 def importance(facts: CardFacts) -> CardSection:
-    """What it relies on."""
-    report = facts.report
-    if report is not None and report.contributions is not None:
-        return CardSection("Importance of features", *_contributions(report.contributions))
-    if report is None or not report.importance:
-        return CardSection("Importance of features", (f"Importance: {NOT_MEASURED}.",))
-    leading = next(iter(report.metrics), "the metric")
-    rows = [(one.column, one.drop, spread(one.low, one.high)) for one in report.importance[:_MOST]]
-    text = (f"How much {leading} gets worse when a column is shuffled.",)
-    return CardSection("Importance of features", text, table(["feature", "loss", "range"], rows, numeric=["loss"]))
+    """What it relies on: what each column costs when it is shuffled, and what each adds, where these were measured."""
+    reports = [report for report in (facts.report, facts.evaluation) if report is not None]
+    texts: list[str] = []
+    tables: list[CardTable] = []
+    contributed = next((report.contributions for report in reports if report.contributions is not None), None)
+    if contributed is not None:
+        text, found = _contributions(contributed)
+        texts, tables = [*texts, text], [*tables, *found]
+    shuffled = next((report for report in reports if report.importance), None)
+    if shuffled is not None:
+        leading = next(iter(shuffled.metrics), "the metric")
+        rows = [(one.column, one.drop, spread(one.low, one.high)) for one in shuffled.importance[:_MOST]]
+        texts.append(f"How much {leading} gets worse when a column is shuffled.")
+        tables += table(["feature", "loss", "range"], rows, caption="Shuffled", numeric=["loss"])
+    return CardSection("Importance of features", tuple(texts) or (f"Importance: {NOT_MEASURED}.",), tuple(tables))
 
 
-def _contributions(found: Contributions) -> tuple[tuple[str, ...], tuple[CardTable, ...]]:
+def _contributions(found: Contributions) -> tuple[str, tuple[CardTable, ...]]:
     """The mean size of what each input adds, and whether more of it adds more."""
     rows = [
         (one.column, one.size.value, spread(one.size.low, one.size.high), one.direction)
         for one in found.columns[:_MOST]
     ]
     headers = ["feature", "mean size", "95 % interval", "rank correlation with the value"]
-    text = (f"How much each column adds to the {found.scale}, by {found.method}, on {found.rows:,} rows.",)
-    return text, table(headers, rows, numeric=["mean size", "rank correlation with the value"])
+    text = f"How much each column adds to the {found.scale}, by {found.method}, on {found.rows:,} rows."
+    numeric = ["mean size", "rank correlation with the value"]
+    return text, table(headers, rows, caption="Contributions", numeric=numeric)
 
 
 def slices(facts: CardFacts) -> CardSection:
