@@ -1,10 +1,10 @@
 """How warm will it be at JFK in six hours? A forecast with Keras, on any of its backends.
 
-    $ pip install "tidemill[demo,keras,torch]"
-    $ tidemill run train                       # tune, train, evaluate, test, package, register, promote
-    $ tidemill models show temperature@champion
-    $ tidemill reproduce temperature@champion  # again from the record, each step compared
-    $ tidemill serve temperature               # ONNX Runtime: needs no Keras
+$ pip install "tidemill[demo,keras,torch]"
+$ tidemill run train                       # tune, train, evaluate, test, package, register, promote
+$ tidemill models show temperature@champion
+$ tidemill reproduce temperature@champion  # again from the record, each step compared
+$ tidemill serve temperature               # ONNX Runtime: needs no Keras
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tidemill as tm
 from tidemill.data.operations import FillLearned
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-import keras  # noqa: E402  it reads the variable when it is imported
+import keras
 
 HORIZON = "6h"
 READINGS = ["dewp", "humid", "wind_speed"]

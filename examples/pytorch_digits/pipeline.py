@@ -1,10 +1,10 @@
 """Which digit is written there? With PyTorch: a small convolutional network, trained by Tidemill's loop.
 
-    $ pip install "tidemill[ml,torch]"
-    $ tidemill run train                  # tune, train, evaluate, test, package, register, promote
-    $ tidemill models show digits@champion
-    $ tidemill reproduce digits@champion  # again from the record, each step compared
-    $ tidemill serve digits               # ONNX Runtime: needs no PyTorch
+$ pip install "tidemill[ml,torch]"
+$ tidemill run train                  # tune, train, evaluate, test, package, register, promote
+$ tidemill models show digits@champion
+$ tidemill reproduce digits@champion  # again from the record, each step compared
+$ tidemill serve digits               # ONNX Runtime: needs no PyTorch
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from polars.datatypes import DataTypeClass
 from tidemill.core.errors import SchemaError, UsageError
 from tidemill.core.schema import Column, TableSchema
 from tidemill.data.evaluating import collected_lazily, schema_of
+from tidemill.engine.materialisers.frames import converter, frame_kind
 
 #: A table of Polars.
 Frame: TypeAlias = pl.DataFrame | pl.LazyFrame
@@ -29,6 +30,7 @@ _NAMES: dict[type[pl.DataType], str] = {
 _TYPES = {name: kind for kind, name in _NAMES.items()} | {
     "categorical": pl.Categorical, "int": pl.Int64, "float": pl.Float64, "str": pl.String,
 }  # fmt: skip
+_SPARK = "pyspark.sql.dataframe:DataFrame"
 
 
 def physical_type(dtype: pl.DataType | DataTypeClass) -> str:
@@ -99,6 +101,8 @@ def collected(table: Tabular) -> pl.DataFrame:
         inner = getattr(table, part, None)
         if isinstance(inner, pl.DataFrame | pl.LazyFrame):
             return collected(inner)
+    if frame_kind(type(table)) == _SPARK:  # its own stream goes row by row through other processes of Python
+        return collected(converter(_SPARK).to_polars(table))
     if hasattr(table, "__arrow_c_stream__"):
         try:
             frame = pl.from_arrow(table)
