@@ -230,6 +230,17 @@ def test_a_gate_is_read_again_from_its_record_with_slices_and_comparisons(model,
     assert promise_of(old).name == "r"
 
 
+def test_a_gate_that_was_passed_is_evidence_by_itself(model, flights):
+    shallow = train(lambda p: lightgbm.LGBMClassifier(n_estimators=1, num_leaves=2), {}, flights, baselines=False)
+    wanted = [at_evaluation(better_than=other) for other in ("champion", "baselines", "constant", shallow.name)]
+    result = gate("evaluation", wanted, evaluation_of(model, flights, against=shallow))
+    assert {promise.status for promise in result.promises} == {"passed"}
+    again = gate("evaluation", wanted, measurements_in([result]))
+    assert [(promise.status, promise.value) for promise in again.promises] == [
+        (promise.status, promise.value) for promise in result.promises
+    ]
+
+
 def test_a_slip_in_a_metric_is_said_before_anything_runs():
     with pytest.raises(ConfigError, match=r"'roc_acu'\. Did you mean 'roc_auc'"):
         check_metric_names([Requirement("r", "", "roc_acu", at_least=0.5)], "binary")

@@ -106,6 +106,8 @@ def collected(table: Tabular) -> pl.DataFrame:
     if hasattr(table, "__arrow_c_stream__"):
         try:
             frame = pl.from_arrow(table)
+            if isinstance(frame, pl.Series) and isinstance(frame.dtype, pl.Struct):
+                frame = frame.struct.unnest()  # a stream of rows, as pandas gives it
         except pl.exceptions.DuplicateError as error:
             raise SchemaError(f"column names repeat: {error}", hint="Rename all but one of each.") from None
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()

@@ -86,8 +86,10 @@ def attribution_of(
         told = getattr(framework_for(model.estimator), "contributions", None)
         found = None if told is None else told(model.estimator, matrix)
         if found is None:
+            members = getattr(model.estimator, "members", ())
+            name = next((type(one).__name__ for one in members if not isinstance(one, float)), None)
             raise UsageError(
-                f"the library of {type(model.estimator).__name__} does not tell what each input adds",
+                f"the library of {name or type(model.estimator).__name__} does not tell what each input adds",
                 hint="Pass background=: rows to compare with, such as a hundred of the training rows.",
             )
         values = np.zeros((*found.shape[:2], len(inputs)))

@@ -11,6 +11,9 @@ from tidemill.core.errors import GateError, UsageError
 from tidemill.design.requirements import MOMENTS, Moment, Requirement, at_moments
 from tidemill.evaluation.measurements import Measurement, measurements_of
 
+#: Whom `better_than` may mean beside one by name -> the kind of comparison.
+KINDS: Mapping[str, str] = {"champion": "model", "baseline": "baseline", "baselines": "baseline"}
+
 Status = Literal["passed", "failed", "not measured"]
 
 
@@ -197,7 +200,7 @@ def _fits(entry: Measurement, found: Requirement) -> bool:
     wanted = found.better_than
     if not wanted or not entry.against:
         return not wanted and not entry.against
-    kind = {"champion": "model", "baseline": "baseline", "baselines": "baseline"}.get(wanted)
+    kind = KINDS.get(wanted)
     return entry.kind == kind if kind else entry.against == wanted
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.design.requirements import Moment, Requirement
 from tidemill.evaluation.measurements import Measurement, measurements_of
-from tidemill.evaluation.promises import GateResult, Promise, gate
+from tidemill.evaluation.promises import KINDS, GateResult, Promise, gate
 from tidemill.packaging.package import plain
 
 #: When a requirement must have held before a version is promoted.
@@ -61,6 +61,7 @@ def _measurement(promise: Promise) -> Measurement:
         promise.rows,
         promise.reason,
         against=promise.against,
+        kind=KINDS.get(promise.against, ""),
         where=promise.where,
         at=promise.at,
     )
