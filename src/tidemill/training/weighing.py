@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -103,7 +102,7 @@ def class_weights_by_name(given: Mapping[Any, float]) -> dict[str, float]:
     {'false': 1.0, 'true': 9.0}
     """
     for name, weight in given.items():
-        if isinstance(weight, bool) or not isinstance(weight, Real):
+        if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
             raise UsageError(f"the weight of class {name!r} is no number", value=weight, hint="Write {True: 10.0, …}.")
     return {str(name).lower() if isinstance(name, bool) else str(name): float(w) for name, w in given.items()}
 
