@@ -65,6 +65,8 @@ def test_other_rows_and_other_versions_are_named(data):
     assert tm.same_model(one, other_rows).where.startswith("signature.inputs.columns[0].m")
     upgraded = replace(one, metadata={**one.metadata, "versions": {**one.metadata["versions"], "lightgbm": "9.9"}})
     assert tm.same_model(one, upgraded).where == "metadata.versions.lightgbm"
+    beside = replace(one, metadata={**one.metadata, "versions": {**one.metadata["versions"], "unrelated": "1.0"}})
+    assert tm.same_model(one, beside)  # which one process had loaded for something else
 
 
 def test_a_library_that_does_not_repeat_itself_is_found_out(data):

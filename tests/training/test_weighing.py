@@ -41,7 +41,7 @@ def test_class_weights_reach_the_estimator(data):
     assert tm.predict(mine, data.test).mean() > 2 * tm.predict(tm.train(logistic, {}, data), data.test).mean()
     assert mine.metadata["class_weight"] == "balanced"
     named = tm.train(logistic, {}, data, class_weight={False: 1, True: 9}, baselines=False)
-    assert named.metadata["class_weight"] == {"False": 1.0, "True": 9.0}
+    assert named.metadata["class_weight"] == {"false": 1.0, "true": 9.0}
 
 
 def test_a_column_of_weights_is_no_feature_and_leaves_rows_of_weight_0_out(data):

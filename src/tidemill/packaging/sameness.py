@@ -98,7 +98,7 @@ def same_model(left: Model | Package, right: Model | Package) -> Sameness:
     one, other = (model if isinstance(model, Package) else native_package(model) for model in (left, right))
     mine, theirs = _record(one, left), _record(other, right)
     for place, why in _CAUSES:
-        found = _difference(_at(mine, place), _at(theirs, place), place)
+        found = _difference(*_comparable(_at(mine, place), _at(theirs, place), place), place)
         if found is not None:
             return Sameness(*found, why)
     for place in ("files", "calibration", "metrics", "profile"):
@@ -121,6 +121,14 @@ def _at(record: Mapping[str, Any], place: str) -> Any:
             return _MISSING
         found = found[key]
     return found
+
+
+def _comparable(left: Any, right: Any, place: str) -> tuple[Any, Any]:
+    """Versions are recorded of what a process had loaded; what only one had, for whatever else, made neither model."""
+    if place != "metadata.versions" or not isinstance(left, Mapping) or not isinstance(right, Mapping):
+        return left, right
+    shared = left.keys() & right.keys()
+    return {name: left[name] for name in shared}, {name: right[name] for name in shared}
 
 
 def _difference(left: Any, right: Any, place: str) -> tuple[str, str, str] | None:

@@ -30,7 +30,7 @@ from tidemill.training.recipes import Recipe, recipe_of
 from tidemill.training.rows_read import rows_read
 from tidemill.training.suspicions import say
 from tidemill.training.threshold import Rule
-from tidemill.training.weighing import ClassWeight
+from tidemill.training.weighing import ClassWeight, class_weights_by_name
 
 __all__ = ["Prepared", "defined", "fitting_metrics", "measured", "prepare", "train"]
 
@@ -240,7 +240,7 @@ def _told(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return {str(name): float(weight) for name, weight in value.items()} if isinstance(value, Mapping) else value
+    return class_weights_by_name(value) if isinstance(value, Mapping) else value
 
 
 def _baselines(prepared: Prepared, decided: Decided) -> tuple[dict[str, Any], ...]:

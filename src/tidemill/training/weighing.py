@@ -95,6 +95,18 @@ def refuse_twice(estimator: Any, class_weight: ClassWeight | None) -> None:
         )
 
 
+def class_weights_by_name(given: Mapping[Any, float]) -> dict[str, float]:
+    """The weights by the names that a signature has for the classes.
+
+    >>> class_weights_by_name({False: 1, True: 9})
+    {'false': 1.0, 'true': 9.0}
+    """
+    for name, weight in given.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
+            raise UsageError(f"the weight of class {name!r} is no number", value=weight, hint="Write {True: 10.0, …}.")
+    return {str(name).lower() if isinstance(name, bool) else str(name): float(w) for name, w in given.items()}
+
+
 def _of_column(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:
     require_columns(frame, [column], purpose="weighting rows")
     series = frame[column]
@@ -115,7 +127,7 @@ def _of_column(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:
 
 
 def _of_classes(class_weight: Mapping[Any, float], classes: Sequence[str]) -> NDArray[np.float64]:
-    named = {str(name).lower() if isinstance(name, bool) else str(name): float(w) for name, w in class_weight.items()}
+    named = class_weights_by_name(class_weight)
     unknown, missing = sorted(set(named) - set(classes)), [name for name in classes if name not in named]
     if unknown or missing:
         raise UsageError(

@@ -12,7 +12,7 @@ from tidemill.core.errors import DataError, ModelError, UsageError
 from tidemill.data.split import PARTS
 from tidemill.training.tuning.carrying import Plan, rows_of
 from tidemill.training.tuning.folds import folds_of
-from tidemill.training.tuning.reading import list_studies
+from tidemill.training.tuning.reading import list_studies, read_study
 from tidemill.training.tuning.searching import Budget
 
 #: Few trials of it will do, since what they measure is compared.
@@ -47,6 +47,8 @@ def test_the_best_trial_is_worth_what_training_measures(kind):
     study = tm.tune(build, SPACE, data, trials=3, **question)
     model = tm.train(build, study.best, data, baselines=False, **question)
     assert study.value == model.metrics[study.metric]
+    told = tm.train(build, study.best, data, baselines=False, **study.question)
+    assert str(tm.same_model(model, told)) == "the models are the same"
 
 
 @pytest.mark.parametrize("kind", ["quantile", "row weights", "class weights", "recipe"])
@@ -88,6 +90,8 @@ def test_a_study_goes_on_only_if_it_asked_the_same(project, store):
     tm.tune(build, SPACE, data, trials=1, name="weighed", **question)
     told = tm.tune(build, SPACE, data, trials=2, name="weighed", resume=True, **question)
     assert told.number == 1
+    assert told.question == {"class_weight": {"false": 1.0, "true": 9.0}}
+    assert read_study(store, project.name, "weighed") == told
     with pytest.raises(UsageError, match="cannot go on: its class_weight changed"):
         tm.tune(build, SPACE, data, trials=2, name="weighed", resume=True, class_weight="balanced")
     with pytest.raises(UsageError, match="cannot go on: its class_weight and recipe changed"):
@@ -153,6 +157,7 @@ def test_fewer_rows_are_whole_queries():
         ({"task": "ranking", "folds": 2}, UsageError, 'the query of each row: .*Name it: group="query"'),
         ({"class_weight": "balanced", "weights": "mean_area"}, UsageError, "both class_weight and weights"),
         ({"weights": "worth"}, DataError, "worth"),
+        ({"class_weight": {True: "much", False: 1}}, UsageError, "the weight of class True is no number: 'much'"),
         ({"task": "ranking", "group": "query", "folds": 2}, DataError, "query"),
     ],
 )

@@ -30,7 +30,7 @@ from tidemill.training.tuning.records import Study, Trial
 from tidemill.training.tuning.searching import Budget, Here, Runner, Search, Searched
 from tidemill.training.tuning.starting import Start, first_points
 from tidemill.training.tuning.trying import COST, Trying, wanted_metrics
-from tidemill.training.weighing import ClassWeight
+from tidemill.training.weighing import ClassWeight, class_weights_by_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,20 @@ class Plan:
             early_stopping=self.early_stopping,
             rows=self.rows,
         )
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """What `train` must be told besides, without what was left out and without `cleaning`; JSON-able."""
+        recipe, weight = recipe_of(self.recipe), self.class_weight
+        asked = {
+            "task": self.task,
+            "group": self.group,
+            "levels": list(self.levels),
+            "class_weight": class_weights_by_name(weight) if isinstance(weight, Mapping) else weight,
+            "weights": self.weights,
+            "recipe": recipe.to_dict() if recipe else None,
+        }
+        return {name: value for name, value in asked.items() if value}
 
     def query(self, data: TrainingParts) -> str:
         """The column of queries, whose rows no fold may part; empty if this is no ranking."""
@@ -222,6 +236,7 @@ def _study(plan: Plan, title: str, metrics: Mapping[str, bool], searched: Search
         sampler=named(plan.sampler),
         pruner=named(plan.pruner),
         space=shown(plan.space),
+        question=plan.question,
         ended=searched.ended,
     )
 
@@ -303,15 +318,7 @@ def _parts(plan: Plan, data: TrainingParts) -> dict[str, str]:
         "folds": (plan.folds, plan.repeats),
         "start": first_points(plan.start, plan.space, "")[0],
     }
-    recipe = recipe_of(plan.recipe)
-    asked = {
-        "group": plan.group,
-        "levels": list(plan.levels),
-        "class_weight": plan.class_weight,
-        "weights": plan.weights,
-        "recipe": recipe.to_dict() if recipe else None,
-    }
-    values |= {name: value for name, value in asked.items() if value}
+    values |= {name: value for name, value in plan.question.items() if name not in values}
     return {name: value_digest(value, root) for name, value in values.items()}
 
 
@@ -321,6 +328,7 @@ def _about(plan: Plan, metrics: Mapping[str, bool], measured: Mapping[str, bool]
         "metrics": dict(metrics),
         "measured": list(measured),
         "space": shown(plan.space),
+        "question": plan.question,
         "sampler": named(plan.sampler),
         "pruner": named(plan.pruner),
         "seed": plan.seed,

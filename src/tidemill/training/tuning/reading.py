@@ -174,6 +174,7 @@ def _study(context: Context, trials: tuple[Trial, ...]) -> Study:
         sampler=about["sampler"],
         pruner=about["pruner"],
         space=about["space"],
+        question=about.get("question", {}),
         ended=about.get("ended", "interrupted"),
         notes=tuple(about.get("notes", ())),
         outer=Estimate(**about["outer"]) if about.get("outer") else None,

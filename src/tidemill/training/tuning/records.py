@@ -78,6 +78,9 @@ class Study:
         Of several metrics, the numbers of the trials that no other trial beats in all of them.
     sampler, pruner, space
         How it looked, what stopped trials early, and where it looked, as text.
+    question
+        What it was told of the question, and `train` must be told as well to fit what was searched:
+        ``train(build, study.best, data, **study.question)``. Cleaning is not in it.
     ended
         Why no further trial began.
     notes
@@ -103,6 +106,7 @@ class Study:
     sampler: str = "tpe"
     pruner: str = ""
     space: Mapping[str, str] = field(default_factory=dict)
+    question: Mapping[str, Any] = field(default_factory=dict)
     ended: Ended = "trials"
     notes: tuple[str, ...] = field(default=(), compare=False)
     outer: Estimate | None = None
