@@ -39,6 +39,7 @@ def conclude(result: RunResult, path: Path) -> dict[str, Any]:
         "version": None if version is None else version.version,
         "aliases": [alias.alias for alias in summary.records_of(Alias)],
         "metrics": _metrics(summary),
+        "baselines": _baselines(summary),
         "gate": None if version is None else _gate(version),
         "stages": [
             {
@@ -66,6 +67,26 @@ def _metrics(summary: RunSummary) -> dict[str, dict[str, float | None]]:
         metrics: dict[str, Estimate] = dict(report.metrics)
         out[report.moment] = {name: estimate.value for name, estimate in metrics.items()}
     return out
+
+
+def _baselines(summary: RunSummary) -> list[dict[str, Any]]:
+    """The model beside each baseline on the same rows, with the interval of the difference."""
+    measured = [*summary.records_of(Evaluation), *(report.evaluation for report in summary.records_of(Examination))]
+    return [
+        {
+            "moment": report.moment,
+            "baseline": entry.other,
+            "metric": entry.metric,
+            "value": entry.other_value,
+            "difference": entry.difference.value,
+            "low": entry.difference.low,
+            "high": entry.difference.high,
+            "better": entry.better,
+        }
+        for report in measured
+        for entry in report.comparisons
+        if entry.kind == "baseline"
+    ]
 
 
 def _gate(version: ModelVersion) -> dict[str, Any]:
@@ -120,6 +141,7 @@ def screen(shown: dict[str, Any]) -> str:
     parts += [f"found    {error['column']}: {error['explanation']}" for error in graves]
     parts += [f"leak     {leak['column']}, known only at {leak['known_at']}{_alone(leak)}" for leak in shown["leaks"]]
     parts += [f"{moment:<8} " + ", ".join(_some(metrics)) for moment, metrics in shown["metrics"].items()]
+    parts += [f"baseline {_beside(entry)}" for entry in shown["baselines"]]
     if shown["gate"] is not None:
         word = "passed" if shown["gate"]["passed"] else "did not pass"
         parts.append(f"gate     {word}: " + "; ".join(_promise(promise) for promise in shown["gate"]["promises"]))
@@ -170,6 +192,19 @@ def _alone(leak: dict[str, Any]) -> str:
 
 def _some(metrics: dict[str, float | None]) -> list[str]:
     return [f"{name} {value:.4f}" for name, value in list(metrics.items())[:3] if value is not None]
+
+
+def _beside(entry: dict[str, Any]) -> str:
+    """One baseline in words: what it reaches, and by how much the model differs from it."""
+    known = [entry[key] for key in ("value", "difference", "low", "high")]
+    if None in known:
+        return f"{entry['baseline']} at {entry['moment']}: {entry['metric']} not comparable"
+    value, difference, low, high = known
+    verdict = {True: "better", False: "worse", None: "no clear difference"}[entry["better"]]
+    return (
+        f"{entry['baseline']} at {entry['moment']}: {entry['metric']} {value:.4f}, the model {difference:+.4f} "
+        f"[{low:+.4f}, {high:+.4f}], {verdict}"
+    )
 
 
 def _words(name: str) -> str:
