@@ -1,11 +1,11 @@
-"""A hook of the documentation's site: links to the source code, which is not part of the site, become plain text."""
+"""A hook of the site: links to source code and examples, which are no part of the documentation, become plain text."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-_TO_SOURCE = re.compile(r"\[(`[^`\]]+`)\]\((?:\.\./)+src/[^)]*\)")
+_TO_SOURCE = re.compile(r"\[(`[^`\]]+`)\]\((?:\.\./)+(?:src|examples)/[^)]*\)")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -15,7 +15,9 @@ import polars as pl
 import pytest
 from spark_servers import connect_server, free_port, standalone
 
+import tidemill as tm
 from tidemill.core.errors import ConfigError, DataError, SchemaError
+from tidemill.data.contract import TableContract
 from tidemill.data.read import read, resolve_source, scan_source, source_info
 from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import ResolvedSource, Selection, Window
@@ -408,3 +410,13 @@ def test_a_source_in_a_pipeline_reads_on_from_its_cursor(tmp_path, table, spark)
         spark.sql(f"{FLIGHTS} UNION ALL SELECT 4, 'LGA', 1, NULL, NULL").createOrReplaceTempView("flights")
         assert placed().collect()["id"].to_list() == [4]
         assert placed().collect()["id"].to_list() == []
+
+
+def test_verbs_take_a_spark_table_without_starting_python_for_it(spark, monkeypatch):
+    """Spark looks for a Python on the path, which need not be this one, nor have what it needs."""
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", "/there/is/no/python")
+    rows = spark.range(100).selectExpr("id AS queue", "id % 10 > 6 AS late", "timestamp_seconds(id) AS at")
+    data = tm.split(rows, tm.by_share(), "late", time="at")
+    assert (data.train.height, data.validation.height, data.test.height) == (70, 15, 15)
+    assert data.train.schema["at"] == pl.Datetime("us", "UTC")
+    assert tm.validate(rows, TableContract("orders", min_rows=100)).valid.height == 100

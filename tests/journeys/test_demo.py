@@ -78,6 +78,16 @@ def test_it_says_which_columns_the_model_relies_on(summary):
     assert list(columns.values()) == sorted(columns.values(), reverse=True)
 
 
+def test_it_tunes_and_beats_every_baseline_beyond_the_interval_of_the_difference(place, summary):
+    (study,) = [line["study"] for line in tidemill(place / "flights", "studies", "list") if "study" in line]
+    assert (study["status"], study["trials"]) == ("finished", 2)
+    met = {(entry["moment"], entry["baseline"]) for entry in summary["baselines"]}
+    assert met == {(moment, name) for moment in ("evaluation", "test") for name in ("constant", "linear", "tree")}
+    for entry in summary["baselines"]:
+        assert (entry["metric"], entry["better"]) == ("roc_auc", True)
+        assert 0 < entry["low"] <= entry["difference"] <= entry["high"]
+
+
 def test_every_stage_says_seconds_and_rows(summary):
     stages = {stage["step"]: stage for stage in summary["stages"]}
     assert stages["read"]["rows_out"] == 336_776

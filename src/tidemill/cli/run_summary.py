@@ -43,6 +43,7 @@ def conclude(result: RunResult, path: Path) -> dict[str, Any]:
         "aliases": [alias.alias for alias in summary.records_of(Alias)],
         "metrics": _metrics(summary),
         "importance": _important(summary),
+        "baselines": _baselines(summary),
         "gate": None if version is None else _gate(version),
         "stages": [
             {
@@ -83,6 +84,26 @@ def _important(summary: RunSummary) -> dict[str, dict[str, float | None]]:
         if told:
             out[report.moment] = dict(list(told.items())[:_COLUMNS])
     return out
+
+
+def _baselines(summary: RunSummary) -> list[dict[str, Any]]:
+    """The model beside each baseline on the same rows, with the interval of the difference."""
+    measured = [*summary.records_of(Evaluation), *(report.evaluation for report in summary.records_of(Examination))]
+    return [
+        {
+            "moment": report.moment,
+            "baseline": entry.other,
+            "metric": entry.metric,
+            "value": entry.other_value,
+            "difference": entry.difference.value,
+            "low": entry.difference.low,
+            "high": entry.difference.high,
+            "better": entry.better,
+        }
+        for report in measured
+        for entry in report.comparisons
+        if entry.kind == "baseline" and not entry.by
+    ]
 
 
 def _gate(version: ModelVersion) -> dict[str, Any]:
@@ -139,6 +160,7 @@ def screen(shown: dict[str, Any]) -> str:
     parts += [f"{moment:<8} " + ", ".join(_some(metrics)) for moment, metrics in shown["metrics"].items()]
     for moment, columns in list(shown["importance"].items())[:1]:
         parts.append(f"relies   most of all on {', '.join(list(columns)[:4])} (at {moment})")
+    parts += [f"baseline {_beside(entry)}" for entry in shown["baselines"]]
     if shown["gate"] is not None:
         word = "passed" if shown["gate"]["passed"] else "did not pass"
         parts.append(f"gate     {word}: " + "; ".join(_promise(promise) for promise in shown["gate"]["promises"]))
@@ -189,6 +211,19 @@ def _alone(leak: dict[str, Any]) -> str:
 
 def _some(metrics: dict[str, float | None]) -> list[str]:
     return [f"{name} {value:.4f}" for name, value in list(metrics.items())[:3] if value is not None]
+
+
+def _beside(entry: dict[str, Any]) -> str:
+    """One baseline in words: what it reaches, and by how much the model differs from it."""
+    known = [entry[key] for key in ("value", "difference", "low", "high")]
+    if None in known:
+        return f"{entry['baseline']} at {entry['moment']}: {entry['metric']} not comparable"
+    value, difference, low, high = known
+    verdict = {True: "better", False: "worse", None: "no clear difference"}[entry["better"]]
+    return (
+        f"{entry['baseline']} at {entry['moment']}: {entry['metric']} {value:.4f}, the model {difference:+.4f} "
+        f"[{low:+.4f}, {high:+.4f}], {verdict}"
+    )
 
 
 def _words(name: str) -> str:
