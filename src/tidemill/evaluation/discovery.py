@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +16,7 @@ from tidemill.evaluation.records import WeakSlice
 from tidemill.evaluation.scoring import Scored, leading_metrics
 from tidemill.evaluation.slices import labels_of
 from tidemill.measures.inputs import Floats
-from tidemill.measures.intervals import delong
+from tidemill.measures.intervals import Estimate, delong
 from tidemill.measures.multiplicity import benjamini_hochberg
 from tidemill.measures.registry import METRICS, estimate
 
@@ -33,7 +33,8 @@ _TIME_PARTS = ("month", "weekday", "hour")
 # A sum of fewer expected events than this is not near enough to a normal distribution.
 _MIN_VARIANCE = 5.0
 
-Codes = NDArray[np.int64]
+#: Small, since there are as many for each pair as there are rows.
+Codes = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +51,6 @@ class _Question:
     """What is asked of each slice: a mean that is zero where the model is as good as it should be."""
 
     kind: str
-    residual: Floats
     variance: Floats | None  # where nothing is wrong; None when it is to be estimated
     expected: Floats
     observed: Floats
@@ -94,7 +94,8 @@ def weak_slices(
         return ()
     smallest = max(MIN_ROWS, math.ceil(MIN_SHARE * len(rows)))
     names = [*dict.fromkeys((*_slicings(scored.frame, scored.model.signature.inputs.names), *columns))]
-    tried = [_coded(scored.frame[rows], name, smallest) for name in names]
+    frame = scored.frame if len(rows) == scored.frame.height else scored.frame[rows]
+    tried = [_coded(frame, name, smallest) for name in names]
     single = [slicing for slicing in tried if slicing is not None]
     found = _search(scored, rows, [*single, *_pairs(single)], smallest)
     if TASKS[scored.model.signature.task].classifies and scored.scores.ndim == 1:
@@ -122,7 +123,7 @@ def _questions(scored: Scored, rows: NDArray[np.intp], left: NDArray[np.bool_]) 
             return []
         errors = np.abs(truth - scores)
         typical = np.full(len(errors), float(errors.mean()))
-        return [_Question("inaccurate", errors - typical, None, typical, errors, typical, both_sides=False)]
+        return [_Question("inaccurate", None, typical, errors, typical, both_sides=False)]
     sides = scores.ndim == 1
     if not sides:  # of many classes: is the most likely one right as often as it says?
         truth, scores = (scores.argmax(axis=1) == truth).astype(np.float64), scores.max(axis=1)
@@ -130,13 +131,9 @@ def _questions(scored: Scored, rows: NDArray[np.intp], left: NDArray[np.bool_]) 
         return []
     chances = _recalibrated(truth, scores, left, is_probability=scored.are_probabilities)
     spread = chances * (1 - chances)
-    bias = _Question("biased", truth - chances, spread, chances, truth, np.sqrt(spread), both_sides=sides)
-    tilt = 1 - 2 * chances
-    excess = (truth - chances) * tilt
-    sure = _Question(
-        "overconfident", excess, spread * tilt**2, spread, (truth - chances) ** 2, spread, both_sides=False
-    )
-    return [bias, sure]
+    bias = _Question("biased", spread, chances, truth, np.sqrt(spread), both_sides=sides)
+    around = spread * (1 - 2 * chances) ** 2
+    return [bias, _Question("overconfident", around, spread, (truth - chances) ** 2, spread, both_sides=False)]
 
 
 def _recalibrated(truth: Floats, scores: Floats, left: NDArray[np.bool_], *, is_probability: bool) -> Floats:
@@ -177,7 +174,7 @@ def _coded(frame: pl.DataFrame, name: str, smallest: int) -> _Slicing | None:
     if len(values) < 2 and not (values and counts["count"][0] < frame.height):
         return None
     places = {value: code for code, value in enumerate(values)}
-    codes = labels.replace_strict(places, default=-1, return_dtype=pl.Int64).to_numpy()
+    codes = labels.replace_strict(places, default=-1, return_dtype=pl.Int16).to_numpy()
     return _Slicing((name,), codes, tuple((value,) for value in values))
 
 
@@ -189,7 +186,7 @@ def _pairs(single: Sequence[_Slicing]) -> Iterator[_Slicing]:
         ):
             continue  # two parts of one time
         known = (left.codes >= 0) & (right.codes >= 0)
-        codes = np.where(known, left.codes * len(right.values) + right.codes, -1)
+        codes = np.where(known, left.codes * np.int16(len(right.values)) + right.codes, np.int16(-1))
         yield _Slicing((*left.names, *right.names), codes, tuple((*a, *b) for a in left.values for b in right.values))
 
 
@@ -199,25 +196,25 @@ def _search(scored: Scored, rows: NDArray[np.intp], slicings: list[_Slicing], sm
     left = np.ones(len(rows), dtype=bool)
     while len(found) < TOLD:
         questions = _questions(scored, rows, left)
-        tried = [
-            entry for slicing in slicings for asked in questions for entry in _tried(asked, slicing, left, smallest)
-        ]
-        if not tried:
+        tried = list(_tried(questions, slicings, left, smallest))
+        if not any(len(asked.codes) for asked in tried):
             break
-        adjusted = benjamini_hochberg([entry[0] for entry in tried])
-        clear = [
-            (p, entry)
-            for p, entry in zip(adjusted.tolist(), tried, strict=True)
-            if p <= LEVEL and entry[1].effect >= MIN_EFFECT[entry[1].kind]
-        ]
+        adjusted = benjamini_hochberg(np.concatenate([asked.p_values for asked in tried]))
+        clear, start = [], 0
+        for asked in tried:
+            p_values = adjusted[start : start + len(asked.codes)]
+            start += len(asked.codes)
+            passes = (p_values <= LEVEL) & (asked.effects >= MIN_EFFECT[asked.question.kind])
+            clear += [(float(p_values[place]), asked.found(place)) for place in np.flatnonzero(passes).tolist()]
         if not clear:
             break
-        clearest = min(clear, key=lambda item: (item[1][0], -item[1][1].effect))
+        clearest = min(clear, key=lambda item: (item[1].p_value, -item[1].effect))
         # Where one value alone shows most of what a pair shows, it is the plainer account, of more rows.
-        wholes = [item for item in clear if _contains(item[1][1], clearest[1][1])]
-        p_value, (_, best, slicing, code) = min(wholes or [clearest], key=lambda item: item[1][0])
-        found.append(_Found(best.names, best.value, best.kind, best.expected, best.observed, best.effect, p_value))
-        left &= slicing.codes != code
+        wholes = [item for item in clear if _contains(item[1], clearest[1])]
+        p_value, best = min(wholes or [clearest], key=lambda item: item[1].p_value)
+        found.append(replace(best, p_value=p_value))
+        slicing = next(slicing for slicing in slicings if slicing.names == best.names)
+        left &= slicing.codes != slicing.values.index(best.value)
     return found
 
 
@@ -228,48 +225,91 @@ def _contains(whole: _Found, part: _Found) -> bool:
     return (whole.names[0], whole.value[0]) in zip(part.names, part.value, strict=True)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """A question that was asked of the values of a slicing: of those that enough rows have, by value."""
+
+    question: _Question
+    slicing: _Slicing
+    codes: NDArray[np.intp]
+    p_values: Floats
+    expected: Floats
+    observed: Floats
+    effects: Floats
+
+    def found(self, place: int) -> _Found:
+        """What was seen of one of them."""
+        numbers = (self.expected, self.observed, self.effects, self.p_values)
+        value = self.slicing.values[self.codes[place]]
+        return _Found(self.slicing.names, value, self.question.kind, *(float(of[place]) for of in numbers))
+
+
 def _tried(
-    asked: _Question, slicing: _Slicing, left: NDArray[np.bool_], smallest: int
-) -> Iterator[tuple[float, _Found, _Slicing, int]]:
-    """The p-value and what was seen of each value that enough rows have."""
-    kept = left & (slicing.codes >= 0)
-    codes, many = slicing.codes[kept], len(slicing.values)
-    counts = np.bincount(codes, minlength=many)
-
-    def sums(values: Floats) -> Floats:
-        return np.bincount(codes, weights=values[kept], minlength=many).astype(np.float64)
-
-    total, residuals = int(left.sum()), sums(asked.residual)
-    if asked.variance is None:
-        squares, whole, whole_squares = (
-            sums(asked.residual**2),
-            asked.residual[left].sum(),
-            (asked.residual[left] ** 2).sum(),
-        )
-    else:
-        variances = sums(asked.variance)
-    expected, observed, scales = sums(asked.expected), sums(asked.observed), sums(asked.scale)
-    for code in np.flatnonzero((counts >= smallest) & (total - counts >= smallest)).tolist():
-        inside = float(counts[code])
-        if asked.variance is None:
-            mean, other = residuals[code] / inside, (whole - residuals[code]) / (total - inside)
-            noise = (squares[code] / inside - mean**2) / inside
-            noise += ((whole_squares - squares[code]) / (total - inside) - other**2) / (total - inside)
-            z = (mean - other) / math.sqrt(noise) if noise > 0 else 0.0
-            expected[code] = inside * (other + asked.expected[0])
-            effect = (observed[code] - expected[code]) / max(expected[code], 1e-300)
-        else:
-            if variances[code] < (_MIN_VARIANCE if asked.kind == "biased" else 1.0):
+    questions: Sequence[_Question], slicings: Sequence[_Slicing], left: NDArray[np.bool_], smallest: int
+) -> Iterator[_Tried]:
+    """Every question of every slicing, on the rows that are left."""
+    places = np.flatnonzero(left)
+    total = len(places)
+    columns = {
+        id(column): column[places]
+        for asked in questions
+        for column in (asked.variance, asked.expected, asked.observed, asked.scale)
+        if column is not None
+    }
+    for slicing in slicings:
+        codes, many = slicing.codes[places].astype(np.intp) + 1, len(slicing.values) + 1
+        counts = np.bincount(codes, minlength=many)[1:]
+        enough = np.flatnonzero((counts >= smallest) & (total - counts >= smallest))
+        sums = {name: _sums(codes, column, many, enough) for name, column in columns.items()}
+        for asked in questions:
+            expected, observed, scale = (sums[id(part)] for part in (asked.expected, asked.observed, asked.scale))
+            if asked.variance is not None:
+                yield _against_model(asked, slicing, enough, counts[enough], expected, observed, scale, sums)
                 continue
-            z = residuals[code] / math.sqrt(variances[code])
-            effect = residuals[code] / scales[code]
-        if asked.both_sides:
-            z, effect = abs(z), abs(effect)
-        p_value = math.erfc(z / math.sqrt(2)) / (1 if asked.both_sides else 2)
-        if asked.kind == "biased" and not asked.both_sides:  # many classes: right less often than it says
-            p_value, effect = math.erfc(-z / math.sqrt(2)) / 2, -effect
-        seen = (float(expected[code] / inside), float(observed[code] / inside), float(effect))
-        yield p_value, _Found(slicing.names, slicing.values[code], asked.kind, *seen, p_value), slicing, code
+            errors = columns[id(asked.observed)]
+            squares = _sums(codes, errors**2, many, enough)
+            yield _against_others(asked, slicing, enough, counts[enough], observed, squares, errors)
+
+
+def _sums(codes: NDArray[np.intp], values: Floats, many: int, wanted: NDArray[np.intp]) -> Floats:
+    """The sums of the wanted codes; the first code, of what is not tried, does not count."""
+    return np.asarray(np.bincount(codes, weights=values, minlength=many)[1:][wanted], dtype=np.float64)
+
+
+def _against_model(
+    asked: _Question, slicing: _Slicing, codes: NDArray[np.intp], inside: NDArray[np.intp], expected: Floats,
+    observed: Floats, scale: Floats, sums: Mapping[int, Floats],
+) -> _Tried:  # fmt: skip
+    """What was observed of each value beside what the probabilities expect, whose variance is known."""
+    variance = sums[id(asked.variance)]
+    kept = variance >= (_MIN_VARIANCE if asked.kind == "biased" else 1.0)
+    inside, expected, observed, variance = inside[kept], expected[kept], observed[kept], variance[kept]
+    z, effects = (observed - expected) / np.sqrt(variance), (observed - expected) / scale[kept]
+    sides = 2.0
+    if asked.both_sides:
+        z, effects, sides = np.abs(z), np.abs(effects), 1.0
+    elif asked.kind == "biased":  # many classes: right less often than it says
+        z, effects = -z, -effects
+    return _Tried(asked, slicing, codes[kept], _tails(z) / sides, expected / inside, observed / inside, effects)
+
+
+def _against_others(
+    asked: _Question, slicing: _Slicing, codes: NDArray[np.intp], inside: NDArray[np.intp], observed: Floats,
+    squares: Floats, errors: Floats,
+) -> _Tried:  # fmt: skip
+    """The mean of each value beside that of all other rows (Welch)."""
+    outside = len(errors) - inside
+    mean, other = observed / inside, (errors.sum() - observed) / outside
+    noise = (squares / inside - mean**2) / inside
+    noise += (((errors**2).sum() - squares) / outside - other**2) / outside
+    z = np.where(noise > 0, (mean - other) / np.sqrt(np.where(noise > 0, noise, 1.0)), 0.0)
+    effects = (mean - other) / np.maximum(other, 1e-300)
+    return _Tried(asked, slicing, codes, _tails(z) / 2, other, mean, effects)
+
+
+def _tails(z: Floats) -> Floats:
+    """Both tails of the normal distribution."""
+    return np.array([math.erfc(value) for value in (z / math.sqrt(2)).tolist()])
 
 
 def _blind(scored: Scored, rows: NDArray[np.intp], single: list[_Slicing], told: list[_Found]) -> list[_Found]:
@@ -317,19 +357,7 @@ def _told(scored: Scored, found: _Found, resamples: int, seed: int) -> WeakSlice
     for name, value in zip(found.names, found.value, strict=True):
         inside &= (labels_of(scored.frame, name).cast(pl.String).fill_null("(missing)") == value).to_numpy()
     name = leading_metrics(scored)[0]
-    signature = scored.model.signature
-    on, off = (
-        estimate(
-            scored.truth[part],
-            scored.scores[part],
-            (name,),
-            signature.task,
-            threshold=signature.threshold,
-            resamples=resamples,
-            seed=seed,
-        )[name]
-        for part in (inside, ~inside)
-    )
+    on, off = (_measured(scored, part, name, resamples, seed) for part in (inside, ~inside))
     return WeakSlice(
         dict(zip(found.names, found.value, strict=True)),
         int(inside.sum()),
@@ -342,3 +370,14 @@ def _told(scored: Scored, found: _Found, resamples: int, seed: int) -> WeakSlice
         on,
         off,
     )
+
+
+def _measured(scored: Scored, part: NDArray[np.bool_], name: str, resamples: int, seed: int) -> Estimate:
+    """The leading metric on a part, in closed form where its interval has one."""
+    truth, scores, signature = scored.truth[part], scored.scores[part], scored.model.signature
+    if name == "roc_auc":
+        return delong(truth, scores)
+    found = estimate(
+        truth, scores, (name,), signature.task, threshold=signature.threshold, resamples=resamples, seed=seed
+    )
+    return found[name]

@@ -122,7 +122,6 @@ def _quarters(series: pl.Series) -> pl.Series:
         *(f"{a:g} to {b:g}" for a, b in pairwise(edges)),
         f"> {edges[-1]:g}",
     ]
-    kind = pl.Enum(names)
     known = values.is_not_null() & values.is_not_nan()
-    labels = [names[code] if good else None for code, good in zip(codes.tolist(), known.to_list(), strict=True)]
-    return pl.Series(series.name, labels, dtype=kind)
+    places = pl.select(pl.when(known).then(pl.Series(codes, dtype=pl.UInt32))).to_series()
+    return pl.Series(series.name, names, dtype=pl.Enum(names)).gather(places)

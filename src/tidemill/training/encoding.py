@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -256,7 +257,7 @@ def _category_codes(name: str, values: Values, entry: Entry) -> NDArray[np.float
     items = _as_list(values)
     for value in set(items) - codes.keys():
         codes[value] = np.nan if is_missing(value) else codes.get(_text(name, value), unseen)
-    return np.fromiter((codes.get(item, np.nan) for item in items), dtype=np.float64, count=len(items))
+    return np.fromiter(map(codes.get, items, repeat(np.nan)), dtype=np.float64, count=len(items))
 
 
 def _unseen(entry: Entry) -> float:
