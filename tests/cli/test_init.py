@@ -90,3 +90,8 @@ def test_the_project_made_from_a_table_trains_and_passes_its_gate(trained):
     summary = trained("show", "--json").summary
     assert summary["run"]["status"] == "succeeded"
     assert summary["metrics"]["test/roc_auc"] > 0.9
+
+
+def test_the_project_made_from_a_table_can_be_reproduced_though_its_contract_is_a_file(model):
+    (model.folder / "contract.toml").unlink()
+    assert "is reproduced" in model("reproduce", "cells@1").out

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from tidemill.core.errors import UsageError
-from tidemill.data.types import collected
+from tidemill.core.errors import SchemaError, UsageError
+from tidemill.data.types import collected, require_columns
 
 PLAIN = pl.DataFrame({"x": [1.0, None], "k": ["a", "b"]})
 
@@ -34,3 +35,16 @@ def test_what_is_no_table_is_named():
         collected("rows.csv")
     with pytest.raises(UsageError, match="not a table: 'int'"):
         collected(3)
+
+
+def test_a_slip_in_a_name_is_answered_with_the_name_and_not_with_all_names():
+    wide = pl.DataFrame({f"column {n}": [n] for n in range(100)} | {"late": [True]})
+    with pytest.raises(SchemaError, match=r"\['lete'\]\. Did you mean 'late'\?$"):
+        require_columns(wide, ["lete"], purpose="the split")
+    with pytest.raises(SchemaError, match=r"Columns are: column 0, .*column 29 and 71 more\.$"):
+        require_columns(wide, ["zzz"], purpose="the split")
+
+
+def test_an_array_without_names_is_told_how_to_name_its_columns():
+    with pytest.raises(UsageError, match=r"not a table: 'ndarray'.*pl\.DataFrame\(array, schema="):
+        collected(np.ones((2, 2)))

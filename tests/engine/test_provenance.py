@@ -1,8 +1,8 @@
-"""The commit of a run is read from git's files, whatever shape the checkout has."""
+"""The commit of a run is read from git's files, whatever shape the checkout has; its files are kept, no secret is."""
 
 from __future__ import annotations
 
-from tidemill.engine.provenance import commit
+from tidemill.engine.provenance import commit, sources
 
 SHA = "3f9a12bc77d04e5f6a7b8c9d0e1f2a3b4c5d6e7f"
 
@@ -35,3 +35,10 @@ def test_the_commit_of_a_second_work_tree(tmp_path):
     (tmp_path / "second").mkdir()
     (tmp_path / "second" / ".git").write_text(f"gitdir: {data}\n")
     assert commit(tmp_path / "second") == SHA
+
+
+def test_a_run_keeps_what_its_code_is_told_and_no_secret(tmp_path):
+    kept = ("contract.toml", "pipeline.py", "secrets.py", "tidemill.toml")
+    for name in (*kept, ".secrets.toml", "secrets.toml", "orders.csv"):
+        (tmp_path / name).write_text(name)
+    assert sources(tmp_path) == {name: name for name in kept}

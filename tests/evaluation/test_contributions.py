@@ -146,7 +146,7 @@ def test_xgboost_tells_contributions_exactly(flights):
 def test_what_cannot_be_explained_is_said_with_what_helps(model, flights):
     with pytest.raises(UsageError, match=r"cannot be measured so: 'shapley'.*'permutation', 'shap'"):
         evaluate(model, flights.validation, importance="shapley")
-    with pytest.raises(UsageError, match=r"this is no model: 'str'.*model_of\(package\)"):
+    with pytest.raises(UsageError, match=r"this is no model: 'delay@champion'.*\.trained\(\)"):
         tm.explain("delay@champion", flights.test)
     with pytest.raises(DataError, match="no rows to explain"):
         tm.explain(model, flights.test.head(0))

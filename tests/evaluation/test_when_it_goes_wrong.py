@@ -26,6 +26,19 @@ def test_no_rows_are_said(model, flights):
             verb(model, flights.test.head(0))
 
 
+@pytest.mark.parametrize("given", ["delay@champion", lightgbm.LGBMClassifier()], ids=["a name", "an estimator"])
+def test_what_is_no_model_is_told_where_models_come_from(given, model, flights):
+    told = r"this is no model: '(delay@champion|LGBMClassifier)'.*tm\.load\(.*\.trained\(\)"
+    for verb in (tm.evaluate, tm.test, tm.predict, tm.explain, tm.package):
+        with pytest.raises(UsageError, match=told):
+            verb(given, flights.validation)
+    with pytest.raises(UsageError, match=told):
+        tm.evaluate(model, flights.validation, against=given)
+    for verb in (tm.evaluate, tm.package):
+        with pytest.raises(UsageError, match=r"not a table: 'Splits'. Give one of its parts, such as data\.validation"):
+            verb(model, flights)
+
+
 def test_a_metric_that_is_not_defined_on_a_slice_says_why(model, flights):
     sure = flights.validation.with_columns(late=pl.col("late") | (pl.col("carrier") == "EV"))
     found = tm.evaluate(model, sure, slices=["carrier"], against=model, **QUICK)

@@ -234,3 +234,12 @@ def test_a_classifier_is_no_detector_of_anomalies():
     data = parts(rows(y=pl.col("x") > 1))
     with pytest.raises(ModelError, match="LGBMClassifier is a classifier, and anomalies are found without being told"):
         tm.train(trees, {}, data, task="anomaly")
+
+
+def test_a_study_or_a_table_in_the_wrong_place_is_told_what_belongs_there():
+    data = parts(rows(y=pl.Series([True, False] * 100)))
+    study = tm.tune(trees, {"num_leaves": tm.integers(3, 5)}, data, trials=1)
+    with pytest.raises(UsageError, match=r"hyperparameters by name: 'Study'\. Give study\.best"):
+        tm.train(trees, study, data)
+    with pytest.raises(UsageError, match=r"train takes a split.*'DataFrame'\. Make one with tm\.split"):
+        tm.train(trees, {}, data.train)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidemill.core.errors import UsageError
 from tidemill.core.schema import TableSchema
 from tidemill.core.tasks import Task
 
@@ -78,7 +79,7 @@ class Signature:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Model:
     """A fitted estimator with everything that its predictions depend on.
 
@@ -121,3 +122,23 @@ class Model:
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in list(self.metrics.items())[:1])
+        estimator = type(self.estimator).__name__
+        return f"Model({self.name!r}, {self.signature.task} of {self.signature.target!r}, {estimator}, {metrics})"
+
+
+def require_model(given: object) -> None:
+    """Raise `UsageError` for what is not a `Model`, saying where one comes from.
+
+    Examples
+    --------
+    >>> require_model("late-orders@champion")
+    Traceback (most recent call last):
+    tidemill.core.errors.UsageError: this is no model: 'late-orders@champion'. Give what tm.train returned; …
+    """
+    if not isinstance(given, Model):
+        shown = given if isinstance(given, str) else type(given).__name__
+        hint = 'Give what tm.train returned; of the registry, tm.load("late-orders@champion").trained().'
+        raise UsageError("this is no model", value=shown, hint=hint)

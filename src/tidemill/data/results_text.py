@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,21 @@ SHOWN: dict[str, Callable[[Any], Shown]] = {
     "FuzzyEnriched": results_shown.joined,
     "Splits": results_shown.splits,
 }
+#: The same of later rooms, as "module:function": they are named here, and loaded when one is shown.
+_LATER = {
+    "Evaluation": "tidemill.evaluation.shown:evaluation",
+    "Examination": "tidemill.evaluation.shown:examination",
+}
+
+
+def shown_of(result: Any) -> Shown:
+    """What is shown of a result."""
+    name = type(result).__name__
+    if name in SHOWN:
+        return SHOWN[name](result)
+    module, _, function = _LATER[name].partition(":")
+    shown: Shown = getattr(importlib.import_module(module), function)(result)
+    return shown
 
 
 def screen(result: Any, *, width: int | None = None) -> str:
@@ -40,7 +56,7 @@ def screen(result: Any, *, width: int | None = None) -> str:
     → .table has 3 rows, each once
     """
     room = max(_NARROWEST, width or shutil.get_terminal_size((_WIDTH, 50)).columns)
-    return "\n\n".join("\n".join(part) for part in _parts(SHOWN[type(result).__name__](result), room))
+    return "\n\n".join("\n".join(part) for part in _parts(shown_of(result), room))
 
 
 def _parts(shown: Shown, room: int) -> Iterator[list[str]]:

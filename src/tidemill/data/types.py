@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,6 +31,8 @@ _NAMES: dict[type[pl.DataType], str] = {
 _TYPES = {name: kind for kind, name in _NAMES.items()} | {
     "categorical": pl.Categorical, "int": pl.Int64, "float": pl.Float64, "str": pl.String,
 }  # fmt: skip
+#: So many columns are named in a message.
+_NAMED = 30
 _SPARK = "pyspark.sql.dataframe:DataFrame"
 
 
@@ -113,9 +116,16 @@ def collected(table: Tabular) -> pl.DataFrame:
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
     if isinstance(table, str | Path):
         raise UsageError("not a table", value=str(table), hint=f"Read it first: tm.read({str(table)!r}).")
-    raise UsageError(
-        "not a table", value=type(table).__name__, hint="Give a Polars frame or anything that speaks Arrow."
-    )
+    raise UsageError("not a table", value=type(table).__name__, hint=_hint_for(table))
+
+
+def _hint_for(table: object) -> str:
+    """What to give instead of something that is no table."""
+    if hasattr(table, "train") and hasattr(table, "validation"):
+        return "Give one of its parts, such as data.validation."
+    if hasattr(table, "__array__"):
+        return "Its columns have no names: give pl.DataFrame(array, schema=[…])."
+    return "Give a Polars frame or anything that speaks Arrow."
 
 
 def listed(names: Iterable[str]) -> tuple[str, ...]:
@@ -135,10 +145,18 @@ def require_columns(table: Frame, names: Iterable[str], *, purpose: str) -> None
     missing = [name for name in names if name not in schema]
     if missing:
         raise SchemaError(
-            f"{purpose} needs columns that the table does not have",
-            value=missing,
-            hint=f"Columns are: {', '.join(schema)}.",
+            f"{purpose} needs columns that the table does not have", value=missing, hint=_hint_among(missing, schema)
         )
+
+
+def _hint_among(missing: Sequence[str], names: Iterable[str]) -> str:
+    """The names that are nearest to those that are missing; all of them if none is near."""
+    known = list(names)
+    near = [close[0] for name in missing if (close := get_close_matches(name, known, n=1, cutoff=0.75))]
+    if len(near) == len(missing):
+        return f"Did you mean {' and '.join(repr(name) for name in near)}?"
+    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    return f"Columns are: {', '.join(known[:_NAMED])}{more}."
 
 
 def time_zone_of(dtype: pl.DataType) -> str | None:

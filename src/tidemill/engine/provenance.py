@@ -14,7 +14,9 @@ from pathlib import Path
 from tidemill.core.digests import digest_value
 
 #: Files beside ``tidemill.toml`` that say what a project needs, by their endings.
-_STATED = ("tidemill.toml", "pyproject.toml", ".lock", "requirements.txt", "environment.yml")
+_STATED = (".lock", "requirements.txt", "environment.yml")
+#: Files beside any loaded module of the project: code, and what code is told, such as ``contract.toml``.
+_OWN = (".py", ".toml")
 _MOST_BYTES = 4_000_000
 
 
@@ -55,9 +57,10 @@ def packages() -> Mapping[str, str]:
 
 
 def sources(root: Path) -> dict[str, str]:
-    """The text of a project's Python files that are loaded, of those beside them, and of what says what it needs.
+    """The text of a project's Python files that are loaded, of those and the TOML beside them, and of what it needs.
 
-    By path below `root`. What is installed, hidden or more than 4 MB in all is left out.
+    By path below `root`. What is installed, hidden, called a secret (``secrets.toml``) or more than 4 MB in all is
+    left out.
     """
     texts: dict[str, str] = {}
     room = _MOST_BYTES
@@ -79,8 +82,14 @@ def _files(root: Path) -> Iterator[Path]:
     own = {Path(file) for file in loaded if file.startswith(prefix) and _is_own(file.removeprefix(prefix))}
     for folder in {root, *(path.parent for path in own)}:
         for entry in folder.iterdir():
-            if entry.suffix == ".py" or (folder == root and entry.name.endswith(_STATED)):
+            is_kept = entry.suffix in _OWN or (folder == root and entry.name.endswith(_STATED))
+            if is_kept and (entry.suffix == ".py" or not _is_secret(entry.name)):
                 yield entry
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a file may hold what the readers of a record should not see."""
+    return name.startswith(".") or "secret" in name.lower()
 
 
 def _is_own(path: str) -> bool:

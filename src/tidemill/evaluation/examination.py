@@ -8,6 +8,7 @@ from typing import Any
 
 from tidemill.core.errors import UsageError
 from tidemill.core.model import Model
+from tidemill.data.faces import as_html, as_text
 from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
@@ -27,7 +28,7 @@ def _from_project(arguments: dict[str, Any]) -> dict[str, Any]:
     return project_tests(from_project(arguments))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Examination:
     """A model examined: measured on the test part, and its behaviour checked."""
 
@@ -64,6 +65,16 @@ class Examination:
     def passed(self) -> bool:
         """Whether every behaviour is as expected; what the numbers must be is for the gate to say."""
         return all(entry.passed or entry.severity == "warning" for entry in self.behaviours)
+
+    def __repr__(self) -> str:
+        failed = sum(not entry.passed for entry in self.behaviours)
+        return f"Examination({self.evaluation!r}, behaviours={len(self.behaviours)}, failed={failed})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 @step(stage="test", resolve=_from_project)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tidemill.core.errors import DataError, UsageError
-from tidemill.core.model import Model
+from tidemill.core.errors import DataError
+from tidemill.core.model import Model, require_model
 from tidemill.data.types import Tabular, collected
 from tidemill.evaluation.contributions import BACKGROUND, Attribution, attribution_of, sampled
 from tidemill.training.prediction import encoded
@@ -63,10 +63,7 @@ def explain(model: Model, table: Tabular, *, background: Tabular | None = None, 
     >>> bool(((found["base"] + found["contribution"] - found["score"]).abs() < 1e-6).all())
     True
     """
-    given: object = model
-    if not isinstance(given, Model):
-        hint = "Give what tm.train returned; of a package, tidemill.packaging.package.model_of(package)."
-        raise UsageError("this is no model", value=type(given).__name__, hint=hint)
+    require_model(model)
     frame = collected(table)
     if not frame.height:
         raise DataError("there are no rows to explain", hint="Give one row or more.")

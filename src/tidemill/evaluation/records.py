@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tidemill.core.tasks import Task
+from tidemill.data.faces import as_html, as_text
 from tidemill.design.requirements import Moment
 from tidemill.measures.calibration import CalibrationBin
 from tidemill.measures.classification import Confusion
@@ -265,7 +266,7 @@ class CostReport:
     always_per_1000: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Evaluation:
     """A model measured on a table.
 
@@ -339,3 +340,13 @@ class Evaluation:
     resamples: int = 0
     seed: int = 0
     read: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        known = (f", {name}={one.value:.4g}" for name, one in self.metrics.items() if one.value is not None)
+        return f"Evaluation({self.model!r}, {self.moment!r}, rows={self.rows}{next(known, '')})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)

@@ -14,7 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.core.errors import ModelError, UsageError
-from tidemill.core.model import Model
+from tidemill.core.model import Model, require_model
+from tidemill.data.types import collected
 from tidemill.engine.step import step
 from tidemill.packaging.engines import Engine, onnx_engine
 from tidemill.packaging.formats import native_format, onnx_writer
@@ -67,6 +68,7 @@ def package(model: Model, sample: pl.DataFrame | None = None, formats: Sequence[
     ModelError
         When the model cannot be written, or the sample cannot be scored by the native model.
     """
+    require_model(model)
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise UsageError("unknown package formats", value=unknown, hint=f"Known formats: {', '.join(FORMATS)}.")
     form = native_format(model.framework)
@@ -77,7 +79,7 @@ def package(model: Model, sample: pl.DataFrame | None = None, formats: Sequence[
     def native(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         return apply_calibration(form.predict(estimator, matrix, task), model.calibration)
 
-    columns = sample_rows(model.signature, sample)
+    columns = sample_rows(model.signature, None if sample is None else collected(sample))
     bench = _bench(model, columns, native)
     measured: dict[str, Any] = {"native": _timed(model, native, bench)}
     parity, onnx = {"verified": False, "reason": "not asked for"}, None

@@ -43,7 +43,7 @@ _LARGEST = 256 << 20
 _PICKLES = (".pkl", ".pickle", ".joblib", ".p", ".dill", ".cloudpickle")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Package:
     """A model in its serving formats, verified.
 
@@ -105,6 +105,9 @@ class Package:
         ``size_mb``, ``parity_max_difference``.
         """
         return dict(self.manifest.get("measured", {}).get("metrics", {}))
+
+    def __repr__(self) -> str:
+        return f"Package({self.name!r}, {self.framework}, files={sorted(self.files)}, digest={self.digest[:12]!r})"
 
     def members(self) -> dict[str, bytes]:
         """Every file of the folder by name, ``model.json`` first."""

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from tidemill.core.digests import digest_value
 from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
+from tidemill.core.model import Model
 from tidemill.packaging.engines import Engine, EngineName, open_engine
-from tidemill.packaging.package import Package, open_folder
+from tidemill.packaging.package import Package, model_of, open_folder
 from tidemill.packaging.preparation import compile_columns, compile_row
 from tidemill.packaging.validator import Policy, Problem, compile_validator
 from tidemill.serving.decisions import compile_decision
@@ -107,6 +108,13 @@ class Predictor:
         """A row that the model accepts."""
         row = self.manifest.get("example")
         return dict(row) if row else {column.name: None for column in self.signature.inputs}
+
+    def trained(self) -> Model:
+        """The model that was packaged, as training returned it: for ``tidemill.evaluate``, ``explain``, ``against=``.
+
+        It is read from the native file, with the library that it was trained with.
+        """
+        return model_of(self._package)
 
     @overload
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...

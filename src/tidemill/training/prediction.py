@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tidemill.core.model import Model
+from tidemill.core.model import Model, require_model
 from tidemill.data.repairs import apply_repairs
 from tidemill.data.types import Tabular, collected
 from tidemill.training.calibration import apply_calibration
@@ -36,6 +36,7 @@ def predict(model: Model, table: Tabular) -> Numbers:
     SchemaError
         When an input column is missing or holds values of another kind.
     """
+    require_model(model)
     return predict_encoded(model, encoded(model, collected(table)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tidemill.data.explore import Exploration
 from tidemill.data.interest import most_interesting
 from tidemill.data.results_shown import Listing
-from tidemill.data.results_text import SHOWN
+from tidemill.data.results_text import shown_of
 from tidemill.server.report import column_parts, finding_parts, relation_parts
 from tidemill.server.report.page import Html, table, tag
 from tidemill.server.report.small_charts import said
@@ -60,7 +60,7 @@ def exploration(found: Exploration) -> str:
 
 def result(record: Any) -> str:
     """What a verb made of a table: its counts, its tables, and where to look next, as a box of HTML."""
-    shown = SHOWN[type(record).__name__](record)
+    shown = shown_of(record)
     parts = [f"<p><strong>{said(shown.headline, _SENTENCE)}</strong></p>", *map(_listing, shown.listings)]
     parts += [f"<p>{said(note, _SENTENCE)}</p>" for note in shown.notes]
     parts += [f"<p class=do>→ {said(text, _SENTENCE)}</p>" for text in shown.next]

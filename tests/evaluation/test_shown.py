@@ -1,0 +1,55 @@
+"""If these fail, somebody who prints an evaluation gets thousands of numbers and no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+import tidemill as tm
+from tidemill.data.results_text import screen
+
+QUICK = {"importance": False, "bootstrap": 20}
+
+
+@pytest.fixture(scope="module")
+def found(model, flights):
+    broken = flights.validation.with_columns(late=pl.col("late") ^ (pl.col("carrier") == "EV"))
+    return tm.evaluate(model, broken, slices=["carrier"], against=replace(model, name="old"), **QUICK)
+
+
+def test_an_evaluation_prints_its_metrics_comparisons_slices_and_weak_parts(found):
+    lines = screen(found, width=120).splitlines()
+    assert lines[0] == f"delay at evaluation: binary model of late on {found.rows:,} rows"
+    area = found.metrics["roc_auc"]
+    assert f"roc_auc {area.value:.4g} [{area.low:.4g}, {area.high:.4g}]" in [" ".join(line.split()) for line in lines]
+    better = [one.other for one in found.comparisons if one.better and not one.by]
+    assert [line.split()[0] for line in lines if line.endswith(" better")] == better
+    assert any(line.startswith("old ") and line.endswith("no clear difference") for line in lines)
+    assert any(line.startswith("carrier = EV") for line in lines)
+    assert any(line.startswith("worse where carrier = EV") for line in lines)
+
+
+def test_an_examination_prints_what_failed(model, flights):
+    found = tm.test(model, flights.test, tests=[lambda model: False], discover=False, **QUICK)
+    text = str(found)
+    assert "behaviours as expected" in text.splitlines()[0]
+    assert {one.name for one in found.behaviours if not one.passed} == {
+        line.split()[0] for line in text.split("what was found\n")[1].split("\n\n", maxsplit=1)[0].splitlines()
+    }
+
+
+def test_records_of_models_are_short_in_a_notebook_and_in_a_log(found, model, flights):
+    package = tm.package(model, flights.validation)
+    shown = [repr(each) for each in (found, model, package)]
+    assert max(map(len, shown)) < 200
+    assert shown[1].startswith("Model('delay', binary of 'late', LGBMClassifier, roc_auc=0.")
+    page = found._repr_html_()
+    assert page.startswith('<div class="tidemill-box">')
+    assert "worse where carrier = EV" in page
+
+
+def test_what_is_not_defined_is_printed_with_its_reason(model, flights):
+    found = tm.evaluate(model, flights.validation.filter("late"), discover=False, **QUICK)
+    assert "only one class is present" in str(found)
