@@ -131,3 +131,13 @@ def test_an_estimator_that_cannot_be_copied_is_trained_tuned_and_examined(flight
     assert examination.evaluation.metrics["roc_auc"].value > 0.5
     with pytest.raises(UnsafeModelError, match=r"get_state\(\)"):
         tm.package(model, flights.validation)
+
+
+def test_predictions_that_are_large_and_all_the_same_are_drawn():
+    target = pl.Series("serial", [2**63 + row for row in range(60)], dtype=pl.UInt64)
+    data = tm.split(
+        pl.DataFrame({"x": [float(row % 7) for row in range(60)], "serial": target}), tm.by_share(), "serial"
+    )
+    model = tm.train(lambda params: lightgbm.LGBMRegressor(n_estimators=2, **params), {}, data, baselines=False)
+    found = tm.evaluate(model, data.validation, **QUICK)
+    assert sum(found.histogram.counts) == data.validation.height

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import skops.io
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier
@@ -17,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tidemill.core.errors import UnsafeModelError
+from tidemill.packaging.engines import onnx_engine
 from tidemill.packaging.formats import native_format
 from tidemill.packaging.formats.sklearn_skops import FILE
 from tidemill.packaging.zips import read_zip, write_zip
@@ -93,3 +95,29 @@ def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
 def test_an_archive_cannot_write_outside_its_folder() -> None:
     with pytest.raises(UnsafeModelError, match="leaves its folder"):
         read_zip(write_zip({"../evil": b"x"}))
+
+
+def _renamed(model: Any) -> None:
+    model.graph.input[0].name = model.graph.node[0].input[0] = "x"
+
+
+def _doubled(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+
+
+def _unanswering(model: Any) -> None:
+    model.graph.output[0].name = model.graph.node[0].output[0] = "x"
+
+
+@pytest.mark.parametrize("change", [_renamed, _doubled, _unanswering])
+def test_an_onnx_file_that_takes_or_gives_something_else_is_refused_before_the_first_request(change: Any) -> None:
+    rows = onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, [None, 4])
+    output = onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [None, 4])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["rows"], ["output"])], "none", [rows], [output])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 15)], ir_version=8)
+    assert onnx_engine(model.SerializeToString(), "quantile")(MATRIX).shape == MATRIX.shape
+    change(model)
+    if change is _doubled:
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    with pytest.raises(UnsafeModelError, match=r"takes .* and gives"):
+        onnx_engine(model.SerializeToString(), "quantile")

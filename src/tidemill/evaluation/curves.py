@@ -45,6 +45,8 @@ def score_histogram(scores: Floats, labels: Floats | None, *, unit: bool) -> His
     if not len(scores):
         return Histogram()
     limits = (0.0, 1.0) if unit else (float(scores.min()), float(scores.max()))
+    if limits[1] - limits[0] < BINS * float(np.spacing(max(map(abs, limits)))):  # no float lies between the edges
+        limits = (limits[0] - abs(limits[0]) / 2, limits[1] + abs(limits[1]) / 2)
     counts, edges = np.histogram(scores, bins=BINS, range=limits)
     positives = () if labels is None else np.histogram(scores[labels == 1], bins=edges)[0].tolist()
     return Histogram(tuple(edges.tolist()), tuple(counts.tolist()), tuple(positives))

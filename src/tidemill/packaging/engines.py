@@ -64,6 +64,12 @@ def onnx_engine(data: bytes, task: Task) -> Engine:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise UnsafeModelError(f"{ONNX_FILE} cannot be opened: {error}", hint="Package the model again.") from error
+    taken = [(one.name, one.type) for one in session.get_inputs()]
+    if taken != [("rows", "tensor(float)")] or [one.name for one in session.get_outputs()][:1] != ["output"]:
+        raise UnsafeModelError(
+            f"{ONNX_FILE} takes {taken} and gives {[one.name for one in session.get_outputs()]}",
+            hint="A model takes float32 'rows' and gives 'output': package it again.",
+        )
     run, names = session.run, ["output"]
     if TASKS[task].scores != "one":
         return lambda matrix: run(names, {"rows": matrix})[0]

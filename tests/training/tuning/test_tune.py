@@ -102,6 +102,8 @@ def test_importance_names_the_parameter_that_matters(cancer):
     [
         (lambda data: tune(boosted, {}, data), "no ranges"),
         (lambda data: tune(boosted, SPACE, data, trials=0), "at least one trial: 0"),
+        (lambda data: tune(boosted, SPACE, data, trials=2, rows=0), "two rows or more: 0"),
+        (lambda data: tune(boosted, SPACE, data, trials=2, rows=0.5), "two rows or more: 0.5"),
         (lambda data: tune(boosted, SPACE, data, metric="rmse"), "no metric of a binary model is called 'rmse'"),
         (lambda _: uniform(2, 1), "from low to high"),
         (lambda _: integers(0, 5, log=True), "starts above zero: 0"),

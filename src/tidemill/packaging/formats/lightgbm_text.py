@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tidemill.core.errors import UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
+from tidemill.packaging.formats.lightgbm_audit import audit
 
 FILE = "model.lightgbm.txt"
 
@@ -28,11 +29,19 @@ def save(estimator: Any) -> dict[str, bytes]:
 
 
 def load(files: Mapping[str, bytes]) -> Any:
-    """A `lightgbm.Booster`."""
-    text = only_file(files, FILE).decode("utf-8", errors="replace")
-    if not text.startswith("tree\n"):
-        raise UnsafeModelError("this is not a LightGBM text model", value=text[:40], hint="Package the model again.")
-    return lightgbm.Booster(model_str=text)
+    """A `lightgbm.Booster`.
+
+    Raises
+    ------
+    UnsafeModelError
+        For what is not LightGBM's text, was cut, or has a tree that points out of itself.
+    """
+    text = only_file(files, FILE)
+    audit(text)
+    try:
+        return lightgbm.Booster(model_str=text.decode("utf-8", errors="replace"))
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
+        raise UnsafeModelError(f"LightGBM cannot read its model: {error}", hint="Package the model again.") from error
 
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:

@@ -35,13 +35,15 @@ def check_question(build: Any, space: Any, data: Any, metric: Any, name: Any) ->
         raise UsageError("the name of a study is text without #", value=name, hint="NAME#2 is the second of a name.")
 
 
-def check_budget(trials: Any, timeout: Any, parallel: Any, folds: Any, repeats: Any) -> None:
+def check_budget(trials: Any, timeout: Any, rows: Any, parallel: Any, folds: Any, repeats: Any) -> None:
     """Refuse budgets with which nothing can be tried; arguments as of `tune`."""
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         raise UsageError("tuning needs at least one trial", value=trials, hint="Use 20.")
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if timeout is not None and not (is_number and timeout > 0):
         raise UsageError("tuning needs some seconds", value=timeout, hint="Leave timeout out for as long as it takes.")
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 2):
+        raise UsageError("trials are fitted on two rows or more", value=rows, hint="Leave rows out for all of them.")
     if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
         raise UsageError("at least one trial runs at a time", value=parallel, hint="Use parallel=4 on four cores.")
     if repeats != 1 and folds is None:

@@ -148,7 +148,7 @@ def tune(
     ({'cut': 60}, 1.0)
     """
     check_question(build, space, data, metric, name)
-    check_budget(trials, timeout, parallel, folds, repeats)
+    check_budget(trials, timeout, rows, parallel, folds, repeats)
     require("optuna", extra="ml", purpose="Tuning")
     first = [start] if isinstance(start, str | Mapping | Study) else list(start)
     plan = Plan(
