@@ -40,6 +40,24 @@ def test_the_gate_refuses_with_the_numbers_and_yields_only_to_a_reason(model):
     assert (line["alias"], line["version"]) == ("challenger", 1)
 
 
+def test_a_misspelt_alias_is_pointed_out_and_taken_back_in_one_command(model):
+    out = model("models", "promote", "cells@1", "--as", "champoin").out
+    assert "if you meant champion: tidemill models unalias cells@champoin, and promote again" in out
+    assert "if you meant" not in model("models", "promote", "cells@1").out
+    assert "Did you mean 'champoin'?" in model("models", "show", "cells@champon", expect=3).err
+    model("models", "unalias", "cells@champion")
+    told = model("models", "show", "cells", expect=3).err
+    assert "Promote one first (tidemill models promote cells@1), or name one by its number" in told
+
+
+def test_a_run_that_registers_nothing_new_still_says_what_the_gate_says_now(model):
+    assert "cells@1: gate passed" in model("run", "train", "--set", "trials=2").out
+    toml = model.folder / "tidemill.toml"
+    toml.write_text(toml.read_text().replace("at_least = 0.55", "at_least = 0.9999"))
+    out = model("run", "train", "--set", "trials=2").out
+    assert "cells@1: gate not passed\n    better_than_guessing (roc_auc >= 0.9999 at " in out
+
+
 @pytest.mark.slow
 def test_a_rollback_goes_back_to_the_version_before(model):
     assert "no earlier version" in model("models", "rollback", "cells", expect=2).err

@@ -252,6 +252,14 @@ def test_a_slip_in_a_metric_is_said_before_anything_runs():
         check_metric_names([Requirement("r", "", "test.storms", at_least=1)], "binary", tests=[])
     with pytest.raises(ConfigError, match="'latency_p99'"):
         check_metric_names([Requirement("r", "", "latency_p99", at_most=1)], "binary")
+    for called, ours in (("auc", "roc_auc"), ("AUC", "roc_auc"), ("logloss", "log_loss"), ("f1-score", "f1")):
+        with pytest.raises(ConfigError, match=f"'{called}'. Did you mean '{ours}'"):
+            check_metric_names([Requirement("r", "", called, at_least=0.5)], "binary")
+    with pytest.raises(
+        ConfigError, match=r"'rmse'\. The canvas asks a binary question.*rmse is of regression.*roc_auc"
+    ):
+        check_metric_names([Requirement("r", "", "rmse", at_most=3)], "binary")
+    check_metric_names([Requirement("r", "", "rmse", at_most=3)])  # nobody has said the task
     good = ("roc_auc", "recall_at_10pct", "latency_p99_ms", "untouched", "cost_per_1000", "profit_of_the_year")
     check_metric_names([Requirement(name, "", name, at_least=0) for name in good], "binary")
     check_metric_names([Requirement("r", "", "test.storms", at_least=1)], None, tests=["storms"])

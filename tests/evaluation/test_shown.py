@@ -44,7 +44,10 @@ def test_records_of_models_are_short_in_a_notebook_and_in_a_log(found, model, fl
     package = tm.package(model, flights.validation)
     shown = [repr(each) for each in (found, model, package)]
     assert max(map(len, shown)) < 200
-    assert shown[1].startswith("Model('delay', binary of 'late', LGBMClassifier, roc_auc=0.")
+    assert shown[1] == "Model('delay', binary of 'late' from 3 inputs, lightgbm)"
+    stored = replace(found, metrics=dict(sorted(found.metrics.items())))
+    assert repr(stored) == repr(found)
+    assert str(stored) == str(found)
     page = found._repr_html_()
     assert page.startswith('<div class="tidemill-box">')
     assert "worse where carrier = EV" in page

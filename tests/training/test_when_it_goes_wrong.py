@@ -243,3 +243,17 @@ def test_a_study_or_a_table_in_the_wrong_place_is_told_what_belongs_there():
         tm.train(trees, study, data)
     with pytest.raises(UsageError, match=r"train takes a split.*'DataFrame'\. Make one with tm\.split"):
         tm.train(trees, {}, data.train)
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ([0, 1, 2, 2], "Return a regressor, or say the task: task='multiclass', or the task in the canvas."),
+        ([1, 2, 2, 1], "Return a regressor, or say the task: task='binary', or the task in the canvas."),
+        ([0.5, 1.5, 2.5, 1.0], "Return a regressor."),
+    ],
+)
+def test_a_classifier_for_numbers_is_told_the_task_that_such_numbers_may_mean(target, hint):
+    with pytest.raises(ModelError) as raised:
+        tm.train(trees, {}, parts(rows(y=pl.Series(target * 50))))
+    assert raised.value.hint == hint

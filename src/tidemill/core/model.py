@@ -124,9 +124,9 @@ class Model:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        leading = "".join(f", {name}={value:.4g}" for name, value in list(self.metrics.items())[:1])
-        estimator = type(self.estimator).__name__
-        return f"Model({self.name!r}, {self.signature.task} of {self.signature.target!r}, {estimator}{leading})"
+        inputs = len(self.signature.inputs.names)
+        about = f"{self.signature.task} of {self.signature.target!r}"
+        return f"Model({self.name!r}, {about} from {inputs} inputs, {self.framework})"
 
 
 def require_model(given: object) -> None:

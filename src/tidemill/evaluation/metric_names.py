@@ -15,6 +15,13 @@ from tidemill.measures.registry import METRICS
 PACKAGE = ("latency_p50_ms", "latency_p99_ms", "rows_per_s", "size_mb", "parity_max_difference")
 #: What evaluation and test measure beside the metrics of the task.
 EXAMINED = ("cost_per_1000", "failed_behaviours", "untouched")
+#: What other libraries call them.
+_ELSEWHERE = {
+    "auc": "roc_auc", "auroc": "roc_auc", "pr_auc": "average_precision", "aucpr": "average_precision",
+    "ap": "average_precision", "acc": "accuracy", "f1_score": "f1", "logloss": "log_loss", "nll": "log_loss",
+    "cross_entropy": "log_loss", "brier_score": "brier", "mse": "rmse", "rmsle": "rmse", "r2_score": "r2",
+    "ndcg_score": "ndcg",
+}  # fmt: skip
 _AT_SHARE = tuple(f"{of}_at_{share}pct" for of in ("recall", "precision", "lift") for share in range(1, 101))
 
 
@@ -36,7 +43,8 @@ def check_metric_names(
     """Raise for a requirement whose metric looks like a slip of one that there is.
 
     A name that resembles none is somebody's own metric, which a report of their own brings; where nothing does, the
-    gate says that it was not measured. ``fairness.…`` and ``test.…`` are ours, and any unknown one is a slip.
+    gate says that it was not measured. ``fairness.…`` and ``test.…`` are ours, and any unknown one is a slip; so is the
+    metric of another task than the canvas says, and what another library calls a metric.
 
     Parameters
     ----------
@@ -64,8 +72,16 @@ def check_metric_names(
         if found.metric in known or (tests is None and found.metric.startswith("test.")):
             continue
         kin = [name for name in known if not own or name.startswith(found.metric.split(".")[0] + ".")]
-        near = get_close_matches(found.metric, kin, n=1, cutoff=0.3 if own else 0.8)
-        if near:
+        usual = _ELSEWHERE.get(found.metric.lower().replace("-", "_"))
+        near = (
+            [usual]
+            if usual and usual in known
+            else get_close_matches(found.metric, kin, n=1, cutoff=0.3 if own else 0.8)
+        )
+        if others := [kind for kind in METRICS if found.metric in METRICS[kind]]:
+            asked, of = f"The canvas asks a {task} question", f"{found.metric} is of {' and '.join(others)}"
+            hint = f"{asked}, and {of}; take one of: {', '.join(METRICS[task or others[0]])}."
+        elif near:
             hint = f"Did you mean {near[0]!r}?"
         elif found.metric.startswith("fairness."):
             hint = 'Declare the attribute: protected = ["…"] in [canvas].'

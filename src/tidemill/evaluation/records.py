@@ -12,6 +12,7 @@ from tidemill.design.requirements import Moment
 from tidemill.measures.calibration import CalibrationBin
 from tidemill.measures.classification import Confusion
 from tidemill.measures.intervals import Estimate
+from tidemill.measures.table import METRICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +343,7 @@ class Evaluation:
     read: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        known = (f", {name}={one.value:.4g}" for name, one in self.metrics.items() if one.value is not None)
+        known = (f", {name}={one.value:.4g}" for name, one in in_order(self) if one.value is not None)
         return f"Evaluation({self.model!r}, {self.moment!r}, rows={self.rows}{next(known, '')})"
 
     def __str__(self) -> str:
@@ -350,3 +351,9 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         return as_html(self)
+
+
+def in_order(found: Evaluation) -> list[tuple[str, Estimate]]:
+    """The metrics as the task has them, the leading one first, then all others: a stored record has lost the order."""
+    first = [name for name in METRICS[found.task] if name in found.metrics]
+    return [(name, found.metrics[name]) for name in dict.fromkeys((*first, *found.metrics))]

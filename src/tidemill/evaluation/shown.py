@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tidemill.data.findings.finding import number_of
 from tidemill.data.results_shown import Listing, Shown
 from tidemill.evaluation.examination import Examination
-from tidemill.evaluation.records import Comparison, Evaluation
+from tidemill.evaluation.records import Comparison, Evaluation, in_order
 from tidemill.measures.intervals import Estimate
 
 _PARTS = 12
@@ -40,7 +40,7 @@ def _headline(found: Evaluation) -> str:
 
 
 def _listings(found: Evaluation) -> list[Listing]:
-    metrics = [(name, _value(one), _interval(one)) for name, one in found.metrics.items()]
+    metrics = [(name, _value(one), _interval(one)) for name, one in in_order(found)]
     level = next((one.level for one in found.metrics.values()), 0.95)
     listings = [Listing(("metric", "value", f"{level:.0%} interval"), metrics, frozenset({1}))]
     if compared := [one for one in found.comparisons if not one.by]:

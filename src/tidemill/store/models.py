@@ -129,7 +129,8 @@ def get_version(tx: Transaction, model: str, version: int | str) -> ModelVersion
         if row is None and version == "latest":
             row = tx.one(_LATEST, model=model)
     if row is None:
-        raise NotFoundError(f"there is no version {version} of model {model!r}", hint=_what_there_is(tx, model))
+        hint = _what_there_is(tx, model, asked=str(version))
+        raise NotFoundError(f"there is no version {version} of model {model!r}", hint=hint)
     return _version(row)
 
 
@@ -336,12 +337,16 @@ def _version(row: Row) -> ModelVersion:
     return ModelVersion(*values)
 
 
-def _what_there_is(tx: Transaction, model: str) -> str:
+def _what_there_is(tx: Transaction, model: str, asked: str = "") -> str:
     versions = [str(version.version) for version in list_versions(tx, model, limit=10)]
     if not versions:
         names = list_models(tx)
         near = difflib.get_close_matches(model, names, n=1)
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         return f"Did you mean {near[0]!r}? Models are: {shown}." if near else f"Models are: {shown or 'none yet'}."
-    named = [f"{alias.alias} -> {alias.version}" for alias in aliases(tx, model)]
-    return f"Its newest versions are {', '.join(versions)}; its aliases: {', '.join(named) or 'none'}."
+    named = {alias.alias: f"{alias.alias} -> {alias.version}" for alias in aliases(tx, model)}
+    near = difflib.get_close_matches(asked, named, n=1)
+    told = f"Did you mean {near[0]!r}? " if near else ""
+    if asked == "champion":
+        told = f"Promote one first (tidemill models promote {model}@{versions[0]}), or name one by its number. "
+    return f"{told}Its newest versions are {', '.join(versions)}; its aliases: {', '.join(named.values()) or 'none'}."

@@ -16,6 +16,9 @@ from tidemill.training.seeding import loaded_sources, seeded
 
 Build = Callable[[dict[str, Any]], Any]
 
+#: A target of so few whole numbers may stand for classes.
+_MOST_CLASSES = 20
+
 #: Distributions whose versions are recorded with a model where they are loaded -> the module that they bring.
 _RECORDED: Mapping[str, str] = {
     "tidemill": "tidemill",
@@ -108,6 +111,14 @@ class _Read(dict[str, Any]):
         return other | self.copy()
 
 
+def _as_classes(fitting: Fitting) -> str:
+    """The other way out where the target may be meant as classes: a few whole numbers."""
+    values = np.unique(fitting.truth)
+    if fitting.task != "regression" or len(values) > _MOST_CLASSES or (values % 1).any():
+        return ""
+    return f", or say the task: task='{'binary' if len(values) == 2 else 'multiclass'}', or the task in the canvas"
+
+
 def fit(estimator: Any, fitting: Fitting) -> Any:
     """Fit an estimator on the training rows; where its library can, stop early on the validation rows.
 
@@ -120,7 +131,7 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     if not TASKS[fitting.task].classifies and tags is not None and tags().estimator_type == "classifier":
         raise ModelError(
             f"{type(estimator).__name__} is a classifier, and the answer of a {fitting.task} is a number",
-            hint="Return a regressor, or say the task: task='binary', or the task in the canvas.",
+            hint=f"Return a regressor{_as_classes(fitting)}.",
         )
     try:
         return framework_for(estimator).fit(estimator, fitting)

@@ -221,7 +221,8 @@ def _features(data: TrainingParts, apart: set[str], recipe: Recipe | None) -> tu
         raise DataError(f"the target {data.spec.target!r} is among the features", hint="Take it out of the features.")
     features = tuple(name for name in data.spec.features if name not in apart)
     if not features:
-        raise DataError("there are no features to learn from", hint="Name the features when making the split.")
+        hint = "Name the features when making the split; of a series, tm.lagged makes them."
+        raise DataError("there are no features to learn from", hint=hint)
     return features
 
 

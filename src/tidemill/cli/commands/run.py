@@ -13,7 +13,7 @@ from tidemill.cli.output import duration, emit
 from tidemill.cli.pipelines import arguments_of, find_pipeline, modules_of
 from tidemill.cli.progress import listener
 from tidemill.core.errors import CancelledError, NotFoundError, UsageError
-from tidemill.core.records import Execution
+from tidemill.core.records import Execution, ModelVersion
 from tidemill.engine import RunResult
 from tidemill.engine.rerun import rerun_step
 from tidemill.project import open_project_store, use_project
@@ -63,7 +63,7 @@ def command(
         emit_end(result, summary_of(result))
     else:
         _show(result)
-        _show_gates(open_project_store(project), result.id)
+        _show_gates(open_project_store(project), result)
     fail(setup, result)
 
 
@@ -86,19 +86,28 @@ def _show(result: RunResult) -> None:
     click.echo(f"  {', '.join(counts)}; see: tidemill show {result.id}")
 
 
-def _show_gates(store: Store, run_id: str) -> None:
-    """Say at once what the gate said of the versions that the run registered."""
+def _show_gates(store: Store, result: RunResult) -> None:
+    """Say at once what the gate said of the versions that the run registered, or found registered already."""
     with store.metadata.reading() as tx:
-        found = models.list_versions(tx, run_id=run_id)
+        found = models.list_versions(tx, run_id=result.id)
+        if not found and isinstance(again := _registered(result), ModelVersion):
+            found = [models.get_version(tx, again.model, again.version)]
     if not found:
         return
     promise_of = importlib.import_module("tidemill.evaluation.promises").promise_of  # most runs register nothing
     for version in found:
         promises = version.gate.get("promises", ())
         broken = [promise for promise in promises if promise["status"] != "passed"]
-        named = "; ".join(promise_of(promise).sentence for promise in broken)
-        word = (named or "passed") if promises else "no requirements"
+        word = ("not passed" if broken else "passed") if promises else "no requirements"
         click.echo(f"  {version.model}@{version.version}: gate {word}")
+        for promise in broken:
+            click.echo(f"    {promise_of(promise).sentence}")
+
+
+def _registered(result: RunResult) -> object:
+    """What a pipeline that ends with a registration returned; nothing is loaded of the others."""
+    ends = result.status == "succeeded" and result.steps and result.steps[-1].step == "register_model"
+    return result.result if ends else None
 
 
 def _again(setup: Setup, step: str, run_id: str | None) -> None:

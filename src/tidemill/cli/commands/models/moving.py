@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import click
 
 from tidemill.cli.commands.models.group import command, requirements, rules, said, tell
@@ -10,7 +12,7 @@ from tidemill.cli.output import emit, number, table
 from tidemill.core.errors import UsageError
 from tidemill.core.records import Approval
 from tidemill.evaluation.promises import GateResult
-from tidemill.registry import promote_version, resolve, roll_back
+from tidemill.registry import list_models, promote_version, resolve, roll_back
 from tidemill.registry.approval import approve_version, withdraw_approval
 from tidemill.registry.gates import examined
 from tidemill.registry.names import parse_reference
@@ -19,7 +21,7 @@ from tidemill.registry.promotion import Promotion, plan_promotion, remove_alias
 
 @command.command(name="promote", short_help="Point an alias at a version that passed the gate.")
 @click.argument("reference")
-@click.option("--alias", default="champion", show_default=True)
+@click.option("--alias", "--as", "alias", default="champion", show_default=True)
 @click.option("--approved-by", metavar="NAME", help="Who agreed in words, for the audit.")
 @click.option("--force", metavar="REASON", help="Promote although the gate did not pass; the reason is written down.")
 @click.option("--dry-run", is_flag=True, help="Show the gate and what would move; change nothing.")
@@ -31,6 +33,7 @@ def promote(
     promised, asked = requirements(setup), rules(setup)
     wanted = parse_reference(reference, default="latest")
     with setup.store() as store:
+        known = {"champion", *(each.alias for each in list_models(store).get(wanted.model, ()))}
         if dry_run:
             _show_plan(setup, plan_promotion(store, wanted, alias, requirements=promised, rules=asked))
             return
@@ -43,6 +46,9 @@ def promote(
         kept = [promise.sentence for promise in examined(gate, promised).promises]
         click.echo("\n".join(kept) or "no requirement is checked before promotion: declare some in tidemill.toml")
     _moved(setup, moved.model, moved.alias, moved.version)
+    near = [] if alias in known else get_close_matches(alias, known, n=1, cutoff=0.8)
+    if near and not setup.json:
+        click.echo(f"if you meant {near[0]}: tidemill models unalias {moved.model}@{alias}, and promote again")
 
 
 def _show_plan(setup: Setup, plan: Promotion) -> None:
@@ -91,7 +97,7 @@ def gate_table(gate: GateResult) -> str:
 
 @command.command(name="rollback", short_help="Point an alias back at the version before.")
 @click.argument("model")
-@click.option("--alias", default="champion", show_default=True)
+@click.option("--alias", "--as", "alias", default="champion", show_default=True)
 @click.option("--reason", default="", help="Why, for the audit.")
 @shared
 def rollback(setup: Setup, model: str, alias: str, reason: str) -> None:
