@@ -69,11 +69,13 @@ if TYPE_CHECKING:
     from tidemill.engine.pipeline import pipeline as pipeline
     from tidemill.engine.step import step as step
     from tidemill.evaluation.assessment import evaluate as evaluate
+    from tidemill.evaluation.examination import Examination as Examination
     from tidemill.evaluation.examination import examine as test  # noqa: F401
     from tidemill.evaluation.expectations import case as case
     from tidemill.evaluation.expectations import monotone as monotone
     from tidemill.evaluation.explaining import explain as explain
     from tidemill.evaluation.promises import gate as gate
+    from tidemill.evaluation.records import Evaluation as Evaluation
     from tidemill.evaluation.user_tests import model_test as model_test
     from tidemill.features.aggregations import count as count
     from tidemill.features.aggregations import last as last
@@ -214,6 +216,8 @@ _HOMES: dict[str, str] = {
     "tune": "training.tuning",
     "uniform": "training.space",
     "evaluate": "evaluation.assessment",
+    "Evaluation": "evaluation.records",
+    "Examination": "evaluation.examination",
     "case": "evaluation.expectations",
     "monotone": "evaluation.expectations",
     "explain": "evaluation.explaining",

@@ -97,6 +97,7 @@ def test_what_the_body_of_a_pipeline_raises_is_no_defect_of_tidemill(tidemill):
     done = tidemill("run", expect=1)
     assert "the body of pipeline 'train' raised ZeroDivisionError" in done.err
     assert "defect" not in done.err
+    assert "no step was run; see: tidemill show" in done.out
 
 
 def test_a_failed_run_is_resumed_after_its_last_finished_step(failing):

@@ -9,8 +9,8 @@ import pytest
 import tidemill as tm
 
 PUBLIC = """
-    Check CleaningPlan Column ColumnRule ContractError FeatureView ForeignKey GateError LabelSchema
-    LabellingFunction LeakError Model ModelVersion Package Splits StepError Study TableContract TableSchema
+    Check CleaningPlan Column ColumnRule ContractError Evaluation Examination FeatureView ForeignKey GateError
+    LabelSchema LabellingFunction LeakError Model ModelVersion Package Splits StepError Study TableContract TableSchema
     TableSpec TidemillError TrainingParts Unique asof_join bad_lines by_group by_share by_time case choice clean compare
     compare_versions conditional contract_versions count current_project disturb drift drift_between evaluate
     explain explore expression_check fuzzy_join gate generate infer_contract integers key_join label_errors label_queue

@@ -22,6 +22,7 @@ from tidemill.core.errors import InvalidRequestError, ModelError
 from tidemill.core.model import Model
 from tidemill.data.operations import FillLearned, MergeRare
 from tidemill.data.split import by_share, split
+from tidemill.evaluation.assessment import evaluate
 from tidemill.packaging.build import package
 from tidemill.packaging.package import Package
 from tidemill.packaging.validator import Policy
@@ -90,6 +91,15 @@ def test_learned_repairs_are_replayed(table: pl.DataFrame) -> None:
 
 def make_forest(params: dict[str, Any]) -> RandomForestClassifier:
     return RandomForestClassifier(10, max_depth=5, random_state=0)
+
+
+def test_what_is_served_can_be_measured_again_as_the_model_that_it_is(
+    predictor: Predictor, model: Model, table: pl.DataFrame
+) -> None:
+    again = predictor.trained()
+    assert (again.name, again.signature) == (model.name, model.signature)
+    np.testing.assert_array_equal(predict(again, table), predict(model, table))
+    assert evaluate(again, table, against=model, bootstrap=20, importance=False).comparisons[-1].difference.value == 0
 
 
 def test_good_rows_of_a_batch_are_answered_and_bad_ones_named(predictor: Predictor) -> None:

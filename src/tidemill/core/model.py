@@ -134,9 +134,11 @@ def require_model(given: object) -> None:
 
     Examples
     --------
-    >>> require_model("late-orders@champion")
-    Traceback (most recent call last):
-    tidemill.core.errors.UsageError: this is no model: 'late-orders@champion'. Give what tm.train returned; …
+    >>> try:
+    ...     require_model("late-orders@champion")
+    ... except UsageError as error:
+    ...     print(error.hint)
+    Give what tm.train returned; of the registry, tm.load("late-orders@champion").trained().
     """
     if not isinstance(given, Model):
         shown = given if isinstance(given, str) else type(given).__name__

@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 import numpy as np
 
 from tidemill.core.errors import UsageError
-from tidemill.core.model import Model, require_model
+from tidemill.core.model import Model
 from tidemill.data.types import Tabular
 from tidemill.design.requirements import Moment
 from tidemill.engine.step import step
@@ -106,8 +106,6 @@ def evaluate(
     """
     way = _way(importance)
     _refuse_text(slices=slices, metrics=metrics, fairness=fairness)
-    for given in (model, *([] if against is None else [against])):
-        require_model(given)
     scored = score(model, table)
     truth, scores = scored.in_order()
     drawn = {"resamples": bootstrap, "seed": seed}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tidemill.core.errors import UsageError
-from tidemill.core.model import Model
+from tidemill.core.model import Model, require_model
 from tidemill.evaluation.records import Comparison
 from tidemill.evaluation.scoring import Scored, leading_metrics
 from tidemill.evaluation.slices import MIN_ROWS, parts_of
@@ -46,6 +46,7 @@ def comparisons_of(
         ]
     if against is None:
         return tuple(found)
+    require_model(against)
     _check_same_question(scored.model, against)
     scores, limit = predict(against, scored.frame), against.signature.threshold
     is_unit = not len(scores) or bool(scores.min() >= 0 and scores.max() <= 1)

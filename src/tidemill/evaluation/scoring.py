@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.core.errors import DataError
-from tidemill.core.model import Model
+from tidemill.core.model import Model, require_model
 from tidemill.core.tasks import Task
 from tidemill.data.types import Tabular, collected, require_columns
 from tidemill.measures.inputs import Floats
@@ -54,6 +54,7 @@ class Scored:
 
 def score(model: Model, table: Tabular) -> Scored:
     """Ask a model about the labelled rows of a table."""
+    require_model(model)
     frame, signature = collected(table), model.signature
     if not frame.height:
         raise DataError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import ModelError
+from tidemill.core.errors import ModelError, UsageError
 from tidemill.core.tasks import TASKS
 from tidemill.training.estimators import Build, built, fit
 from tidemill.training.frameworks import Fitting, joint
@@ -29,6 +29,7 @@ def fit_estimator(
     ModelError
         When `build` gives a fitted estimator or the same one twice, or takes no notice of the level.
     """
+    _require_names(params)
     estimator = _fresh(build, params, fitting, 0)
     refuse_twice(estimator, class_weight)
     if fitting.task == "anomaly":
@@ -54,6 +55,12 @@ def fit_estimator(
     if fitting.task == "quantile":
         _require_levels(found, fitting)
     return found
+
+
+def _require_names(params: object) -> None:
+    if not isinstance(params, Mapping):
+        hint = "Give study.best." if hasattr(params, "best") else 'Give a dict, such as {"num_leaves": 15}, or {}.'
+        raise UsageError("train takes hyperparameters by name", value=type(params).__name__, hint=hint)
 
 
 _OF = {"multilabel": "label", "quantile": "level"}

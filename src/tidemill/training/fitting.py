@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tidemill.core.clock import elapsed
-from tidemill.core.errors import UsageError
 from tidemill.core.model import Model, Signature
 from tidemill.core.tasks import Task
 from tidemill.data.contract import TableContract
@@ -155,12 +154,11 @@ def train(
     ('binary', 1.0)
     """
     started = elapsed()
-    _require_arguments(params, data)
-    asked = request_contract(contract, data.train, data.spec.features) if contract else data.spec.contract
     prepared = prepare(
         data, task=task, group=group, levels=levels, class_weight=class_weight, weights=weights, cleaning=cleaning,
         recipe=recipe, seed=seed, threads=threads, early_stopping=early_stopping,
     )  # fmt: skip
+    asked = request_contract(contract, data.train, data.spec.features) if contract else data.spec.contract
     say(prepared.suspicions)
     estimator = fit_estimator(build, params, prepared.fitting, class_weight)
     scores = scores_of(estimator, prepared.fitting.validation, prepared.task, prepared.fitting.outputs)
@@ -183,15 +181,6 @@ def train(
         metrics=metrics,
         metadata={**recorded, "timing": {"seconds": elapsed() - started}},
     )
-
-
-def _require_arguments(params: object, data: object) -> None:
-    if not isinstance(params, Mapping):
-        hint = "Give study.best." if hasattr(params, "best") else 'Give a dict, such as {"num_leaves": 15}, or {}.'
-        raise UsageError("train takes hyperparameters by name", value=type(params).__name__, hint=hint)
-    if not isinstance(data, TrainingParts):
-        told = "train takes a split, so that a model is stopped and measured on rows that it does not learn from"
-        raise UsageError(told, value=type(data).__name__, hint="Make one with tm.split.")
 
 
 def measured(facts: Numbers, scores: Numbers, signature: Signature) -> dict[str, float]:

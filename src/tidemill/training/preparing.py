@@ -91,6 +91,7 @@ def prepare(
     rows: int | None = None,
 ) -> Prepared:
     """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
+    _require_split(data)
     _require_names(group, weights, levels)
     train, validation = _parts(data, query_of(data, task, group), rows, seed)
     plan = recipe_of(recipe)
@@ -129,6 +130,12 @@ def _require_names(group: Any, weights: Any, levels: Any) -> None:
             raise UsageError(f"{name} is the name of one column", value=given, hint=f'Write {name}="COLUMN".')
     if isinstance(levels, str) or not isinstance(levels, Sequence):
         raise UsageError("levels are a list of shares", value=levels, hint="Write levels=(0.1, 0.5, 0.9).")
+
+
+def _require_split(data: object) -> None:
+    if not isinstance(data, TrainingParts):
+        told = "train takes a split, so that a model is stopped and measured on rows that it does not learn from"
+        raise UsageError(told, value=type(data).__name__, hint="Make one with tm.split.")
 
 
 def held_against(prepared: Prepared, frame: pl.DataFrame, part: str) -> Fitting:

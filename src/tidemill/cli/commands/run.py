@@ -83,7 +83,7 @@ def _show(result: RunResult) -> None:
     counts = [
         f"{result.count(kind)} {kind}" for kind in ("succeeded", "cached", "failed", "skipped") if result.count(kind)
     ]
-    click.echo(f"  {', '.join(counts)}; see: tidemill show {result.id}")
+    click.echo(f"  {', '.join(counts) or 'no step was run'}; see: tidemill show {result.id}")
 
 
 def _show_gates(store: Store, result: RunResult) -> None:
@@ -98,8 +98,8 @@ def _show_gates(store: Store, result: RunResult) -> None:
     for version in found:
         promises = version.gate.get("promises", ())
         broken = [promise for promise in promises if promise["status"] != "passed"]
-        word = ("not passed" if broken else "passed") if promises else "no requirements"
-        click.echo(f"  {version.model}@{version.version}: gate {word}")
+        word = ("gate not passed" if broken else "gate passed") if promises else "registered; no requirement to check"
+        click.echo(f"  {version.model}@{version.version}: {word}")
         for promise in broken:
             click.echo(f"    {promise_of(promise).sentence}")
 
