@@ -12,7 +12,6 @@ from tidemill.core.model import Model
 from tidemill.core.records import Alias, ModelVersion
 from tidemill.design.requirements import Requirement, requirements_of
 from tidemill.engine.context import current
-from tidemill.engine.resume import origin_of
 from tidemill.engine.step import step
 from tidemill.packaging.build import package
 from tidemill.packaging.package import Package
@@ -21,7 +20,6 @@ from tidemill.registry.adopting import adopt
 from tidemill.registry.promotion import promote_version, roll_back
 from tidemill.registry.rules import Rules, rules_of
 from tidemill.registry.versions import register_version
-from tidemill.store import Store
 
 
 def register(
@@ -95,7 +93,7 @@ def register_model(
         description=description,
         tags=tags,
         owner=owner,
-        run_id=_first_run(store, context.run_id) if context else None,
+        run_id=context.run_id if context else None,
         execution_id=context.execution_id if context else None,
         subscribers=_rules().webhooks,
     )
@@ -159,12 +157,6 @@ def _packaged(model: Any, name: str | None, example: Any, target: Any) -> Packag
     adopted = adopt(model, example, name=name, target=target)
     rows = example if isinstance(example, pl.DataFrame) else None
     return package(adopted, rows)
-
-
-def _first_run(store: Store, run_id: str) -> str:
-    """The run that a resumed run goes on from: what it has registered already is not registered again."""
-    with store.metadata.reading() as tx:
-        return origin_of(tx, run_id)
 
 
 def _requirements() -> tuple[Requirement, ...]:

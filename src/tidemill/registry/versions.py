@@ -12,6 +12,7 @@ from tidemill.core.ids import new_id
 from tidemill.core.records import Alias, Artifact, ModelVersion
 from tidemill.design.requirements import Requirement
 from tidemill.engine.materialisers import Draft
+from tidemill.engine.resume import origin_of
 from tidemill.evaluation.measurements import Measurement
 from tidemill.packaging.materialiser import PackageMaterialiser
 from tidemill.packaging.package import Package
@@ -240,9 +241,19 @@ def _known(
     for version in models.list_versions(tx, model, package=package):
         if version.archived:
             continue
-        if version.run_id == run_id or evidence <= set(recorded_measurements(version.gate)):
+        if _is_same_run(tx, version.run_id, run_id) or evidence <= set(recorded_measurements(version.gate)):
             return version
     return None
+
+
+def _is_same_run(tx: Transaction, one: str | None, other: str | None) -> bool:
+    """Whether these are one run, or one goes on from where the other was interrupted; a restored run may be alone."""
+    if one is None or other is None or one == other:
+        return one == other
+    try:
+        return origin_of(tx, one) == origin_of(tx, other)
+    except NotFoundError:
+        return False
 
 
 def _brought_up_to_date(

@@ -16,6 +16,7 @@ from tidemill.core.errors import NotFoundError, RunError, UsageError
 from tidemill.project import load_project, open_project_store, use_project
 from tidemill.registry.reproduction import verb
 from tidemill.registry.reproduction.verb import reproduce
+from tidemill.store import models, runs
 
 TOML = """
 [project]
@@ -133,6 +134,31 @@ def test_what_was_not_committed_is_kept_by_the_run_itself(folder: Path) -> None:
     assert found.is_equal
     assert found.unsaved == ("helping.py",)
     assert "* 5" in (folder.parent / "ground" / "helping.py").read_text()
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["killed-after-registering", "killed-before-registering"])
+def test_a_version_of_a_run_that_was_killed_and_resumed_is_made_again(folder: Path, is_kept: bool) -> None:
+    last = "real(*args, **more); os._exit(9)" if is_kept else "os._exit(9)"
+    program = f"""
+import os, runpy, sys
+from tidemill.registry import verbs
+real = verbs.register_version
+def killed(*args, **more):
+    {last}
+verbs.register_version = killed
+sys.argv = ["tidemill", "run", "train"]
+runpy.run_module("tidemill", run_name="__main__")
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=folder, check=False, capture_output=True).returncode == 9
+    tidemill(folder, "run", "train", "--resume")
+    store = open_project_store(load_project(folder))
+    with store.metadata.reading() as tx:
+        (version,) = models.list_versions(tx, "delays")
+        (resumed, killed) = runs.list_runs(tx, pipeline="train")
+    assert version.run_id == (killed if is_kept else resumed).id
+    found = tidemill(folder, "reproduce", "delays@1")
+    assert "delays@1 is reproduced" in found
+    assert "register_model" in found
 
 
 def test_without_git_the_files_that_the_run_kept_are_enough(recorded: Path) -> None:
