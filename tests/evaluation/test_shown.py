@@ -33,7 +33,7 @@ def test_an_evaluation_prints_its_metrics_comparisons_slices_and_weak_parts(foun
 
 def test_an_examination_prints_what_failed(model, flights):
     found = tm.test(model, flights.test, tests=[lambda model: False], discover=False, **QUICK)
-    text = str(found)
+    text = screen(found, width=160)
     assert "behaviours as expected" in text.splitlines()[0]
     assert {one.name for one in found.behaviours if not one.passed} == {
         line.split()[0] for line in text.split("what was found\n")[1].split("\n\n", maxsplit=1)[0].splitlines()

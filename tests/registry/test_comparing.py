@@ -45,7 +45,7 @@ def test_what_a_version_was_made_from_is_compared(trained: Project) -> None:
     found = compare_versions("late@1", "late@2", store=open_project_store(trained))
     assert found.gone == ("temp",)
     assert found.added == ()
-    assert [one.name for one in found.data] == ["data.train", "data.validation", "data.test"]
+    assert [one.name for one in found.data] == ["data.train", "data.validation"]
     assert "280 rows" in found.data[0].a
     other = compare_versions("late@1", "late@3", store=open_project_store(trained))
     assert [(one.name, one.a, one.b) for one in other.params] == [("n_estimators", 5, 6)]
