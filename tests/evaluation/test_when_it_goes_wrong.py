@@ -141,3 +141,10 @@ def test_predictions_that_are_large_and_all_the_same_are_drawn():
     model = tm.train(lambda params: lightgbm.LGBMRegressor(n_estimators=2, **params), {}, data, baselines=False)
     found = tm.evaluate(model, data.validation, **QUICK)
     assert sum(found.histogram.counts) == data.validation.height
+
+
+def test_what_is_no_model_or_no_name_is_said(model, flights):
+    with pytest.raises(UsageError, match=r"only a model can be compared with: 'flights@champion'\. .*model_of"):
+        tm.evaluate(model, flights.validation, against="flights@champion", **QUICK)
+    with pytest.raises(UsageError, match="slices are names"):
+        tm.evaluate(model, flights.validation, slices=[pl.col("carrier") == "EV"], **QUICK)

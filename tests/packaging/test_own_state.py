@@ -14,9 +14,11 @@ from own_models import Nearest, Opaque
 
 import tidemill as tm
 from tidemill.core.errors import ModelError, UnsafeModelError
+from tidemill.packaging.formats import native_format
 from tidemill.packaging.formats.own_state import FILE, allowing, load, save
 from tidemill.packaging.zips import read_zip, write_zip
 from tidemill.serving.predictor import open_predictor
+from tidemill.training.frameworks import framework_name
 
 SHARED = Path(__file__).parents[1] / "_shared"
 
@@ -40,6 +42,7 @@ def test_it_is_read_elsewhere_only_into_a_class_that_was_allowed(model, tmp_path
     program = """
 import json, sys
 from tidemill.serving.predictor import open_predictor
+from tidemill.training.frameworks import framework_name
 served = open_predictor(sys.argv[1], allow=sys.argv[2:])
 print(json.dumps(served.predict(json.load(sys.stdin))))
 """
@@ -112,3 +115,12 @@ def test_an_object_that_cannot_give_its_state_says_which_ways_there_are():
 def test_bytes_of_another_kind_are_refused(data):
     with pytest.raises(UnsafeModelError):
         load({FILE: data})
+
+
+@pytest.mark.parametrize("module", ["own", "members"])
+def test_a_module_of_the_users_that_is_called_like_a_format_of_ours_is_none(module: str) -> None:
+    kind = type("Mine", (), {"__module__": module, "fit": None, "predict": None})
+    with pytest.raises(UnsafeModelError, match=r"needs get_state\(\)"):
+        native_format(framework_name(kind()))
+    gives = type("Mine", (kind,), {"__module__": module, "get_state": print, "from_state": print})
+    assert framework_name(gives()) == "own"

@@ -153,6 +153,9 @@ def _refuse_text(**lists: Sequence[str] | None) -> None:
     for what, given in lists.items():
         if isinstance(given, str):
             raise UsageError(f"{what} should be a list", value=given, hint=f'Write {what}=["{given}"].')
+        odd = [one for one in given or () if not isinstance(one, str)]
+        if odd:
+            raise UsageError(f"{what} are names", value=odd[0], hint="Make a column of it, and give its name.")
 
 
 def _slices(scored: Scored, by: Sequence[str], asked: Sequence[str], *, resamples: int, seed: int) -> tuple[Slice, ...]:

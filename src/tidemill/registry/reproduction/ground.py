@@ -12,13 +12,26 @@ from pathlib import Path
 from tidemill.core.errors import NotFoundError, RunError
 from tidemill.core.records import Run
 from tidemill.engine import provenance
-from tidemill.store import Store, executions
+from tidemill.store import Store, executions, runs
+
+#: Among so many of the newest runs of a pipeline is looked for those that went on from another.
+_LATER = 1000
 
 
 def recorded_table(store: Store, run: Run, name: str) -> dict[str, str]:
     """A table that a run's environment names by its digest: ``"packages"`` or ``"sources"``; empty if it has none."""
     with store.metadata.reading() as tx:
         return executions.get_fingerprint(tx, str(run.environment.get(name, ""))) or {}
+
+
+def going_on(store: Store, run_id: str) -> tuple[str, ...]:
+    """A run and those that went on from it in turn: a run can be killed when its version is in the store already."""
+    with store.metadata.reading() as tx:
+        found = [runs.get(tx, run_id)]
+        later = runs.list_runs(tx, project=found[0].project, pipeline=found[0].pipeline, limit=_LATER)
+    while following := [run for run in later if run.resumed_from == found[-1].id]:
+        found.append(following[0])
+    return tuple(run.id for run in found)
 
 
 def lay_out(store: Store, run: Run, root: Path, folder: Path) -> tuple[str, ...]:

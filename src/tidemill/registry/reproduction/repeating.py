@@ -25,15 +25,17 @@ from tidemill.engine.logged import LOGGED
 from tidemill.engine.pipeline import Pipeline
 from tidemill.project import import_modules, load_project, use_project
 from tidemill.project.project import Place
+from tidemill.registry.reproduction.ground import going_on
 from tidemill.store import Store, executions, lineage, open_store, runs
 
 
 def stand_ins(store: Store, run_id: str) -> dict[str, Hit]:
-    """The executions of a run that succeeded, with their outputs, by node."""
+    """The executions that succeeded of a run, or of those that went on from it, with their outputs, by node."""
     found: dict[str, Hit] = {}
+    made = going_on(store, run_id)
     with store.metadata.reading() as tx:
-        for execution in executions.of_run(tx, run_id):
-            if execution.status in ("succeeded", "cached"):
+        for execution in (one for run in made for one in executions.of_run(tx, run)):
+            if execution.status in ("succeeded", "cached") and execution.node not in found:
                 outputs = dict(lineage.outputs(tx, execution.id))
                 logged = outputs.pop(LOGGED, None)
                 origin = executions.get(tx, execution.cached_from) if execution.cached_from else execution

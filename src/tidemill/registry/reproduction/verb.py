@@ -20,11 +20,8 @@ from tidemill.registry.reproduction.records import Reproduction
 from tidemill.registry.reproduction.verdicts import verdicts
 from tidemill.registry.versions import resolve
 from tidemill.store import Store, runs
-from tidemill.store.database import Transaction
 
 _CHILD = "tidemill.registry.reproduction.repeating"
-#: Among so many of the newest runs of a pipeline is looked for the one that went on from another.
-_LATER = 1000
 
 
 def reproduce(
@@ -102,7 +99,7 @@ def _run_of(store: Store, version: ModelVersion) -> Run:
     if version.run_id is None:
         raise UsageError(f"{name} was registered outside of a run", hint="Register models in a pipeline.")
     with store.metadata.reading() as tx:
-        run = _finished(tx, runs.get(tx, version.run_id))
+        run = runs.get(tx, version.run_id)
     if run.pipeline == "notebook":
         raise UsageError(
             f"{name} was made in a notebook session, which has no pipeline to run again",
@@ -110,18 +107,6 @@ def _run_of(store: Store, version: ModelVersion) -> Run:
             hint="Put its steps into a pipeline.",
         )
     return run
-
-
-def _finished(tx: Transaction, run: Run) -> Run:
-    """The run, or the one that went on from it to the end, where it was killed when its version was in the store."""
-    going_on = run
-    while going_on.status != "succeeded":
-        later = runs.list_runs(tx, project=run.project, pipeline=run.pipeline, limit=_LATER)
-        following = next((one for one in later if one.resumed_from == going_on.id), None)
-        if following is None:
-            return run
-        going_on = following
-    return going_on
 
 
 def _empty(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tidemill.core.records import Artifact, Execution
 from tidemill.engine.key import explain
 from tidemill.registry.reproduction.differing import first_difference
+from tidemill.registry.reproduction.ground import going_on
 from tidemill.registry.reproduction.records import StepVerdict
 from tidemill.store import Store, executions, lineage
 from tidemill.tracking.views import is_bookkeeping
@@ -28,10 +29,13 @@ def verdicts(store: Store, recorded: str, repeated: str) -> tuple[StepVerdict, .
 
     A step that differs only because another did is said to differ by its inputs: the cause is the first of them.
     """
-    then, now = _done(store, recorded), (_done(store, repeated) if repeated else {})
-    return tuple(
-        _verdict(store, was, now.get(node)) for node, was in then.items() if was.execution.status in _ENDED_WELL
-    )
+    now = _done(store, repeated) if repeated else {}
+    then: dict[str, _Done] = {}
+    for run in going_on(store, recorded):
+        for node, was in _done(store, run).items():
+            if was.execution.status in _ENDED_WELL:
+                then.setdefault(node, was)
+    return tuple(_verdict(store, was, now.get(node)) for node, was in then.items())
 
 
 _ENDED_WELL = ("succeeded", "cached")

@@ -70,11 +70,17 @@ def framework_name(estimator: Any) -> str:
     if isinstance(told, str) and told in FRAMEWORKS:
         return told
     modules = [kind.__module__ for kind in type(estimator).__mro__]
-    libraries = [_OWN.get(module, module.partition(".")[0]) for module in modules]
+    libraries = [_OWN.get(module) or _library(module) for module in modules]
     known = next((name for name in libraries if name in FRAMEWORKS), None)
     if known is None and all(callable(getattr(type(estimator), name, None)) for name in ("get_state", "from_state")):
         return "own"
     return known or libraries[0]
+
+
+def _library(module: str) -> str:
+    """The package of a module; one of the user's that is called as no library is goes by another name."""
+    name = module.partition(".")[0]
+    return f"module {name}" if name in {"own", *_OWN.values()} else name
 
 
 def framework_for(estimator: Any) -> Framework:
