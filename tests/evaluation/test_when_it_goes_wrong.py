@@ -144,7 +144,7 @@ def test_predictions_that_are_large_and_all_the_same_are_drawn():
 
 
 def test_what_is_no_model_or_no_name_is_said(model, flights):
-    with pytest.raises(UsageError, match=r"only a model can be compared with: 'flights@champion'\. .*model_of"):
+    with pytest.raises(UsageError, match=r"this is no model: 'flights@champion'\. .*tm\.train"):
         tm.evaluate(model, flights.validation, against="flights@champion", **QUICK)
     with pytest.raises(UsageError, match="slices are names"):
         tm.evaluate(model, flights.validation, slices=[pl.col("carrier") == "EV"], **QUICK)

@@ -114,12 +114,6 @@ def compare(
 
 
 def _check_same_question(mine: Model, other: Model) -> None:
-    if not isinstance(other, Model):
-        raise UsageError(
-            "only a model can be compared with",
-            value=other,
-            hint="Give what tm.train returned; of a package, tidemill.packaging.package.model_of(package).",
-        )
     left, right = mine.signature, other.signature
     if (left.task, left.classes) != (right.task, right.classes):
         raise UsageError(
