@@ -124,3 +124,11 @@ def test_a_module_of_the_users_that_is_called_like_a_format_of_ours_is_none(modu
         native_format(framework_name(kind()))
     gives = type("Mine", (kind,), {"__module__": module, "get_state": print, "from_state": print})
     assert framework_name(gives()) == "own"
+
+
+def test_a_file_that_nests_without_end_is_refused():
+    deep = b"[" * 100_000
+    with pytest.raises(UnsafeModelError, match="not the state of a model"):
+        load({FILE: write_zip({"state.json": deep})})
+    with pytest.raises(UnsafeModelError, match=r"members\.json is missing or no list"):
+        native_format("members").load({"members.json": deep})

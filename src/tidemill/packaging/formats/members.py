@@ -87,7 +87,7 @@ def _listed(files: Mapping[str, bytes]) -> tuple[list[dict[str, Any]], bool]:
             isinstance(entry.get("constant"), float) or entry.get("framework") in set(FORMATS) - {_OWN}
             for entry in listed
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (RecursionError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UnsafeModelError(f"{FILE} is missing or no list of members: {error}", hint="Package it again.") from error
     if not good:
         raise UnsafeModelError(f"{FILE} names a member of no known library", value=listed, hint="Package it again.")

@@ -73,7 +73,7 @@ def load(files: Mapping[str, bytes]) -> Any:
     try:
         outline = json.loads(members[_OUTLINE])
         name, state = outline["class"], _filled(outline["state"], members)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (RecursionError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UnsafeModelError(f"this is not the state of a model: {error!r}", hint="Package it again.") from error
     return _class_of(str(name)).from_state(state)
 
