@@ -133,6 +133,8 @@ def test_mistakes_in_settings_are_explained(small):
     }
     for setting, said in cases.items():
         assert said in small("run", "--set", setting, expect=2).err
+    assert "Write --set count=3 --set seed=1." in small("run", "train", "count=3", "seed=1", expect=2).err
+    assert "Run one pipeline at a time." in small("run", "train", "other", expect=2).err
 
 
 def test_a_parameter_without_default_must_be_given(tidemill):

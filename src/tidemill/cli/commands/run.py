@@ -22,6 +22,7 @@ from tidemill.store import Store, executions, models, runs
 
 @click.command(name="run")
 @click.argument("pipeline", required=False)
+@click.argument("extra", nargs=-1, metavar="")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the pipeline.")
 @click.option(
     "--resume", is_flag=False, flag_value="last", metavar="[RUN]", help="Go on from a run (default: the last)."
@@ -33,6 +34,7 @@ from tidemill.store import Store, executions, models, runs
 def command(
     setup: Setup,
     pipeline: str | None,
+    extra: tuple[str, ...],
     settings: tuple[str, ...],
     resume: str | None,
     only: str | None,
@@ -44,6 +46,10 @@ def command(
 
     With --only STEP, nothing is recorded; add --debug to stop in the debugger.
     """
+    if extra:
+        meant = " ".join(f"--set {each}" for each in extra)
+        hint = f"Write {meant}." if all("=" in each for each in extra) else "Run one pipeline at a time."
+        raise UsageError("run takes one pipeline, and its parameters by --set", value=list(extra), hint=hint)
     if only is not None:
         _again(setup, only, run_id)
         return
