@@ -73,11 +73,15 @@ def _metrics(summary: RunSummary) -> dict[str, dict[str, float | None]]:
     return out
 
 
+def _evaluations(summary: RunSummary) -> list[Evaluation]:
+    """The evaluations of a run, and those inside its examinations."""
+    return [*summary.records_of(Evaluation), *(found.evaluation for found in summary.records_of(Examination))]
+
+
 def _important(summary: RunSummary) -> dict[str, dict[str, float | None]]:
     """By moment the columns that matter most: what each adds to the answers, or costs when it is shuffled."""
     out: dict[str, dict[str, float | None]] = {}
-    reports = [*summary.records_of(Evaluation), *(found.evaluation for found in summary.records_of(Examination))]
-    for report in reports:
+    for report in _evaluations(summary):
         told: dict[str, float | None] = {one.column: one.drop for one in report.importance}
         if report.contributions is not None:
             told = {one.column: one.size.value for one in report.contributions.columns}
@@ -88,7 +92,6 @@ def _important(summary: RunSummary) -> dict[str, dict[str, float | None]]:
 
 def _baselines(summary: RunSummary) -> list[dict[str, Any]]:
     """The model beside each baseline on the same rows, with the interval of the difference."""
-    measured = [*summary.records_of(Evaluation), *(report.evaluation for report in summary.records_of(Examination))]
     return [
         {
             "moment": report.moment,
@@ -100,7 +103,7 @@ def _baselines(summary: RunSummary) -> list[dict[str, Any]]:
             "high": entry.difference.high,
             "better": entry.better,
         }
-        for report in measured
+        for report in _evaluations(summary)
         for entry in report.comparisons
         if entry.kind == "baseline" and not entry.by
     ]

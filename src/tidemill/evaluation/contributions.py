@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tidemill.core.errors import UsageError
 from tidemill.core.model import Model
 from tidemill.core.tasks import middle_level
+from tidemill.data.findings.stretches import ranks
 from tidemill.evaluation.records import Contribution, Contributions
 from tidemill.measures.intervals import bootstrap
 from tidemill.measures.metric import mean_of
@@ -188,22 +189,15 @@ def _direction(values: Numbers, told: Numbers) -> float | None:
     known = ~np.isnan(values)
     if known.sum() < 2 or np.ptp(values[known]) == 0 or np.ptp(told[known]) == 0:
         return None
-    return round(float(np.corrcoef(_ranks(values[known]), _ranks(told[known]))[0, 1]), 6)
-
-
-def _ranks(values: Numbers) -> Numbers:
-    """The mean rank of each value among equals."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[places], dtype=np.float64)
+    return round(float(np.corrcoef(ranks(values[known]), ranks(told[known]))[0, 1]), 6)
 
 
 def _points(told: Numbers, values: Numbers) -> tuple[tuple[float, float | None], ...]:
     known = ~np.isnan(values)
     shares: NDArray[np.float64] = np.full(len(values), np.nan)
     if known.any():
-        ranks = _ranks(values[known])
-        spread = ranks.max() - ranks.min()
-        shares[known] = (ranks - ranks.min()) / spread if spread else 0.5
+        order = ranks(values[known])
+        spread = order.max() - order.min()
+        shares[known] = (order - order.min()) / spread if spread else 0.5
     pairs = zip(told.tolist(), shares.tolist(), strict=True)
     return tuple((float(f"{one:.4g}"), None if np.isnan(share) else round(share, 3)) for one, share in pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -51,11 +51,11 @@ class _Question:
     """What is asked of each slice: a mean that is zero where the model is as good as it should be."""
 
     kind: str
-    variance: Floats | None  # where nothing is wrong; None when it is to be estimated
-    expected: Floats
-    observed: Floats
-    scale: Floats
-    both_sides: bool
+    #: What is observed in each row, what is expected, its variance where nothing is wrong, and what effects are shares
+    #: of; of errors, which are compared with those of all other rows, themselves and their squares.
+    columns: tuple[Floats, ...]
+    against_others: bool = False
+    both_sides: bool = False
 
 
 def weak_slices(
@@ -122,8 +122,7 @@ def _questions(scored: Scored, rows: NDArray[np.intp], left: NDArray[np.bool_]) 
         if scores.ndim != 1 or "mae" not in METRICS[scored.model.signature.task]:
             return []
         errors = np.abs(truth - scores)
-        typical = np.full(len(errors), float(errors.mean()))
-        return [_Question("inaccurate", None, typical, errors, typical, both_sides=False)]
+        return [_Question("inaccurate", (errors, errors**2), against_others=True)]
     sides = scores.ndim == 1
     if not sides:  # of many classes: is the most likely one right as often as it says?
         truth, scores = (scores.argmax(axis=1) == truth).astype(np.float64), scores.max(axis=1)
@@ -131,9 +130,11 @@ def _questions(scored: Scored, rows: NDArray[np.intp], left: NDArray[np.bool_]) 
         return []
     chances = _recalibrated(truth, scores, left, is_probability=scored.are_probabilities)
     spread = chances * (1 - chances)
-    bias = _Question("biased", spread, chances, truth, np.sqrt(spread), both_sides=sides)
-    around = spread * (1 - 2 * chances) ** 2
-    return [bias, _Question("overconfident", around, spread, (truth - chances) ** 2, spread, both_sides=False)]
+    wrong = spread * (1 - 2 * chances) ** 2
+    return [
+        _Question("biased", (truth, chances, spread, np.sqrt(spread)), both_sides=sides),
+        _Question("overconfident", ((truth - chances) ** 2, spread, wrong, spread)),
+    ]
 
 
 def _recalibrated(truth: Floats, scores: Floats, left: NDArray[np.bool_], *, is_probability: bool) -> Floats:
@@ -249,26 +250,21 @@ def _tried(
 ) -> Iterator[_Tried]:
     """Every question of every slicing, on the rows that are left."""
     places = np.flatnonzero(left)
-    total = len(places)
-    columns = {
-        id(column): column[places]
-        for asked in questions
-        for column in (asked.variance, asked.expected, asked.observed, asked.scale)
-        if column is not None
-    }
+    columns = {id(column): column[places] for asked in questions for column in asked.columns}
+    totals = {name: float(column.sum()) for name, column in columns.items()}
     for slicing in slicings:
         codes, many = slicing.codes[places].astype(np.intp) + 1, len(slicing.values) + 1
         counts = np.bincount(codes, minlength=many)[1:]
-        enough = np.flatnonzero((counts >= smallest) & (total - counts >= smallest))
+        enough = np.flatnonzero((counts >= smallest) & (len(places) - counts >= smallest))
         sums = {name: _sums(codes, column, many, enough) for name, column in columns.items()}
         for asked in questions:
-            expected, observed, scale = (sums[id(part)] for part in (asked.expected, asked.observed, asked.scale))
-            if asked.variance is not None:
-                yield _against_model(asked, slicing, enough, counts[enough], expected, observed, scale, sums)
-                continue
-            errors = columns[id(asked.observed)]
-            squares = _sums(codes, errors**2, many, enough)
-            yield _against_others(asked, slicing, enough, counts[enough], observed, squares, errors)
+            names, inside = [id(column) for column in asked.columns], counts[enough]
+            parts = [sums[name] for name in names]
+            if asked.against_others:
+                rest = [totals[name] - sums[name] for name in names]
+                yield _against_others(asked, slicing, enough, inside, parts, len(places) - inside, rest)
+            else:
+                yield _against_model(asked, slicing, enough, inside, parts)
 
 
 def _sums(codes: NDArray[np.intp], values: Floats, many: int, wanted: NDArray[np.intp]) -> Floats:
@@ -277,14 +273,12 @@ def _sums(codes: NDArray[np.intp], values: Floats, many: int, wanted: NDArray[np
 
 
 def _against_model(
-    asked: _Question, slicing: _Slicing, codes: NDArray[np.intp], inside: NDArray[np.intp], expected: Floats,
-    observed: Floats, scale: Floats, sums: Mapping[int, Floats],
-) -> _Tried:  # fmt: skip
+    asked: _Question, slicing: _Slicing, codes: NDArray[np.intp], inside: NDArray[np.intp], parts: Sequence[Floats]
+) -> _Tried:
     """What was observed of each value beside what the probabilities expect, whose variance is known."""
-    variance = sums[id(asked.variance)]
-    kept = variance >= (_MIN_VARIANCE if asked.kind == "biased" else 1.0)
-    inside, expected, observed, variance = inside[kept], expected[kept], observed[kept], variance[kept]
-    z, effects = (observed - expected) / np.sqrt(variance), (observed - expected) / scale[kept]
+    kept = parts[2] >= (_MIN_VARIANCE if asked.kind == "biased" else 1.0)
+    inside, (observed, expected, variance, scale) = inside[kept], (part[kept] for part in parts)
+    z, effects = (observed - expected) / np.sqrt(variance), (observed - expected) / scale
     sides = 2.0
     if asked.both_sides:
         z, effects, sides = np.abs(z), np.abs(effects), 1.0
@@ -294,14 +288,12 @@ def _against_model(
 
 
 def _against_others(
-    asked: _Question, slicing: _Slicing, codes: NDArray[np.intp], inside: NDArray[np.intp], observed: Floats,
-    squares: Floats, errors: Floats,
+    asked: _Question, slicing: _Slicing, codes: NDArray[np.intp], inside: NDArray[np.intp], parts: Sequence[Floats],
+    outside: NDArray[np.intp], rest: Sequence[Floats],
 ) -> _Tried:  # fmt: skip
     """The mean of each value beside that of all other rows (Welch)."""
-    outside = len(errors) - inside
-    mean, other = observed / inside, (errors.sum() - observed) / outside
-    noise = (squares / inside - mean**2) / inside
-    noise += (((errors**2).sum() - squares) / outside - other**2) / outside
+    mean, other = parts[0] / inside, rest[0] / outside
+    noise = (parts[1] / inside - mean**2) / inside + (rest[1] / outside - other**2) / outside
     z = np.where(noise > 0, (mean - other) / np.sqrt(np.where(noise > 0, noise, 1.0)), 0.0)
     effects = (mean - other) / np.maximum(other, 1e-300)
     return _Tried(asked, slicing, codes, _tails(z) / 2, other, mean, effects)
