@@ -16,6 +16,7 @@ from tidemill.core.errors import ConfigError, InvalidRequestError, shorten
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column
 from tidemill.packaging.contract_checks import compile_contract, refused
+from tidemill.packaging.usual_rows import Bounds, compile_usual
 
 Reaction = Literal["reject", "warn", "ignore"]
 Warnings = list[str]
@@ -126,18 +127,27 @@ def compile_validator(
     unknown, quarantined = policy.unknown_column, policy.quarantined
     broken = compile_contract(contract, signature.inputs) if contract else None
     name_of_contract = str((contract or {}).get("name", ""))
+    usual = compile_usual(signature, _usual_bounds, {name: check for name, check, _ in plan})
+
+    def careful(row: Any, warnings: Warnings) -> dict[str, Any]:
+        out = {}
+        for name, check, absent in plan:
+            try:
+                value = row[name]
+            except KeyError:
+                value = absent
+            out[name] = check(value, warnings)
+        if unknown != "ignore" and not row.keys() <= known:
+            _unknown(row, names, unknown, warnings)
+        return out
 
     def validate(row: Any, place: int, warnings: Warnings) -> dict[str, Any] | Problem:
+        out = usual(row) if usual is not None and type(row) is dict else None
+        if out is not None and broken is None:
+            return out
         try:
-            out = {}
-            for name, check, absent in plan:
-                try:
-                    value = row[name]
-                except KeyError:
-                    value = absent
-                out[name] = check(value, warnings)
-            if unknown != "ignore" and not row.keys() <= known:
-                _unknown(row, names, unknown, warnings)
+            if out is None:
+                out = careful(row, warnings)
             if broken is not None:
                 rules = broken(row, out)
                 refusal = refused(rules, name_of_contract, out, quarantined, warnings) if rules else None
@@ -242,6 +252,25 @@ def _range(column: Column) -> tuple[float, float]:
     return low, high
 
 
+def _usual_bounds(column: Column) -> Bounds | None:
+    """Within what a number passes without a word; None for a column that is no plain number."""
+    if column.categories is not None or column.semantic == "category":
+        return None
+    low, high = _range(column)
+    if column.type in _INTEGER_BITS:
+        least, most = _held_by(column.type)
+        return max(low, least), min(high, most)
+    if column.is_numeric:
+        return max(low, -_FLOAT32_MAX), min(high, _FLOAT32_MAX)
+    return None
+
+
+def _held_by(kind: str) -> tuple[int, int]:
+    """The least and the largest whole number of a type."""
+    bits = _INTEGER_BITS[kind]
+    return (0 if kind.startswith("u") else -(1 << bits)), (1 << bits) - 1
+
+
 def _number(column: Column, reaction: Reaction, *, durations: bool = False) -> Check:
     name, allowed = column.name, _allowed(column)
     low, high = _range(column)
@@ -273,8 +302,7 @@ def _number(column: Column, reaction: Reaction, *, durations: bool = False) -> C
 
 def _integer(column: Column, reaction: Reaction) -> Check:
     name, allowed = column.name, _allowed(column)
-    bits = _INTEGER_BITS[column.type]
-    least, most = (0 if column.type.startswith("u") else -(1 << bits)), (1 << bits) - 1
+    least, most = _held_by(column.type)
     low, high = _range(column)
     react = _out_of_range(column, reaction)
     # A value that is inside both needs no more than two comparisons.

@@ -175,7 +175,7 @@ class Predictor:
         answer.rows[0] = typed
         try:
             matrix = self._prepare(typed)
-            if not self._takes_missing and np.isnan(matrix).any():
+            if not self._takes_missing and math.isnan(np.vdot(matrix, matrix)):  # NaN only if one of them is
                 _refuse(answer, 0, self._hole(matrix, 0, 0))
                 return answer
             self._settle(answer, 0, self._engines[self._online](matrix)[0].tolist(), warnings)

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ Values = NDArray[Any] | Sequence[Any]
 
 #: Categories beyond this many are encoded like unseen ones, rarest first.
 MAX_CATEGORIES = 1000
+#: Types of values that are numbers as they are, None being NaN.
+_PLAIN = frozenset((float, int, bool, type(None)))
 
 
 def fit_encoding(
@@ -172,9 +175,15 @@ def row_encoder(encoding: Encoding) -> Callable[[Mapping[str, Any]], NDArray[np.
     The function raises `InvalidRequestError`, naming the column, when a column is missing or a value does not fit it.
     """
     plan = tuple((entry["column"], _value_encoder(entry)) for entry in encoding)
+    plain = all(entry["kind"] in {"number", "flag"} for entry in encoding) and len(plan) > 1
+    values_of = itemgetter(*(name for name, _ in plan)) if plain else None
 
     def encode(row: Mapping[str, Any]) -> NDArray[np.float32]:
         try:
+            if values_of is not None:
+                values = values_of(row)
+                if _PLAIN.issuperset(map(type, values)):  # NumPy takes these as `_number_encoder` does
+                    return np.array([values], dtype=np.float32)
             return np.array([[convert(row[name]) for name, convert in plan]], dtype=np.float32)
         except KeyError as error:
             raise InvalidRequestError(

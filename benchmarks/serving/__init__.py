@@ -1,0 +1,1 @@
+"""What answering a request costs a server, beside other model servers."""
