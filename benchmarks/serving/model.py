@@ -1,4 +1,4 @@
-"""The model of this benchmark: gradient boosting, 100 trees of depth 3, 20 columns of float32, as every server takes it."""
+"""The model of this benchmark: gradient boosting, 100 trees of depth 3, 20 columns, in a form for each server."""
 
 from __future__ import annotations
 

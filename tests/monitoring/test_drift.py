@@ -133,7 +133,7 @@ def test_a_report_is_plain_data_with_the_counts_of_both_sides() -> None:
 def test_the_prediction_log_is_compared_with_the_models_own_profile(
     model: Model, packaged: Package, table: pl.DataFrame, fresh: pl.DataFrame, tmp_path: Path
 ) -> None:
-    endpoint = Endpoint(Predictor(packaged), PredictionLog(tmp_path, "flight-delay"))
+    endpoint = Endpoint.of(Predictor(packaged), PredictionLog(tmp_path, "flight-delay"))
     hot = table.drop("late").tail(600).with_columns(temp=pl.col("temp") + 12)
     endpoint.answer(hot.to_dicts())
     endpoint.answer([{"nonsense": 1}] * 300)

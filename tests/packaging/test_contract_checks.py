@@ -208,15 +208,16 @@ def test_a_category_that_its_column_could_not_hold_is_refused():
 def test_the_server_says_what_it_asks(served) -> None:
     import asyncio
 
-    from tidemill.serving.app import App
     from tidemill.serving.endpoint import Endpoint
+    from tidemill.serving.repository import Repository
+    from tidemill.serving.rest.app import App
 
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    app = App([Endpoint(Predictor(served), None)])
+    app = App(Repository.of(Endpoint.of(Predictor(served), None)))
     asyncio.run(app({"type": "http", "path": "/v1/models/delay", "method": "GET", "headers": []}, None, send))
     described = json.loads(sent[-1]["body"])
     assert described["contract"]["rules"]["distance > 5000"] == "fail"

@@ -216,7 +216,7 @@ def test_a_server_has_what_earlier_ones_left_sealed(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, "delays", segment_bytes=1)
     for number in range(4):
         append(log, number)
-    with Sealer(tmp_path, 1, every=0.05):
+    with Sealer(tmp_path, every=0.05):
         deadline = time.monotonic() + 60
         while not list(tmp_path.rglob("*.parquet")) and time.monotonic() < deadline:
             threading.Event().wait(0.05)

@@ -13,8 +13,8 @@ from tidemill.core.tasks import TASKS
 from tidemill.measures import metrics_of, roc_auc
 from tidemill.packaging.package import model_of, open_folder
 from tidemill.serving.decisions import compile_decision
-from tidemill.serving.open_inference import outputs_of
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.tensors import outputs_of
 from tidemill.training.baselines import baseline_scores
 from tidemill.training.prediction import encoded
 
@@ -111,7 +111,7 @@ def test_a_second_training_gives_the_same_model(models, task):
 def test_the_open_inference_protocol_has_a_tensor_for_each_part_of_an_answer(models, task):
     signature = models(task).signature
     answer = compile_decision(signature)([0.5] * len(signature.classes) if TASKS[task].scores != "one" else 0.5)
-    outputs = outputs_of(signature)
+    outputs = [output.to_dict() for output in outputs_of(signature)]
     assert {output["name"] for output in outputs} <= set(answer)
     for output in outputs:
         if len(output["shape"]) == 2:

@@ -1,7 +1,7 @@
-"""The usual row, recognised by one generated function: what every check would pass without a word is not checked twice.
+"""The usual row, recognised by one generated function: what every check would pass is passed without calling them.
 
-The careful checks of `validator` say what is wrong with a row, one column after the other, at the price of two calls for
-each. Almost all rows have nothing wrong. For these the signature is compiled to the source of one function: a few
+The careful checks of `validator` say what is wrong with a row, one column after the other, at the price of two calls
+for each. Almost all rows have nothing wrong. For these the signature is compiled to the source of one function: a few
 comparisons a column, no calls. It gives the typed row, or None for any row that it does not know to be in order; that
 row then goes the careful way, so there is one meaning and one wording.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -123,23 +123,10 @@ def compile_validator(
     policy = policy or Policy()
     names = tuple(column.name for column in signature.inputs)
     plan = tuple((column.name, _check(column, policy), _absent(column)) for column in signature.inputs)
-    known = frozenset(names)
-    unknown, quarantined = policy.unknown_column, policy.quarantined
+    careful, quarantined = _careful(plan, policy.unknown_column), policy.quarantined
     broken = compile_contract(contract, signature.inputs) if contract else None
     name_of_contract = str((contract or {}).get("name", ""))
     usual = compile_usual(signature, _usual_bounds, {name: check for name, check, _ in plan})
-
-    def careful(row: Any, warnings: Warnings) -> dict[str, Any]:
-        out = {}
-        for name, check, absent in plan:
-            try:
-                value = row[name]
-            except KeyError:
-                value = absent
-            out[name] = check(value, warnings)
-        if unknown != "ignore" and not row.keys() <= known:
-            _unknown(row, names, unknown, warnings)
-        return out
 
     def validate(row: Any, place: int, warnings: Warnings) -> dict[str, Any] | Problem:
         out = usual(row) if usual is not None and type(row) is dict else None
@@ -162,6 +149,26 @@ def compile_validator(
         return out
 
     return validate
+
+
+def _careful(plan: Sequence[tuple[str, Check, Any]], unknown: Reaction) -> Callable[[Any, Warnings], dict[str, Any]]:
+    """A function that types a row column by column, and raises for the first that is wrong."""
+    names = tuple(name for name, _, _ in plan)
+    known = frozenset(names)
+
+    def careful(row: Any, warnings: Warnings) -> dict[str, Any]:
+        out = {}
+        for name, check, absent in plan:
+            try:
+                value = row[name]
+            except KeyError:
+                value = absent
+            out[name] = check(value, warnings)
+        if unknown != "ignore" and not row.keys() <= known:
+            _unknown(row, names, unknown, warnings)
+        return out
+
+    return careful
 
 
 class _Absent:

@@ -15,7 +15,7 @@ from tidemill.project.settings import SETTINGS, nearest, resolve_settings
 
 #: The name of a project's file.
 FILE = "tidemill.toml"
-_SECTIONS = ("project", "canvas", "requirements", "sources", "registry")
+_SECTIONS = ("project", "canvas", "requirements", "sources", "registry", "serving", "endpoints")
 
 
 def find_project(start: Path | str | None = None) -> Path | None:
@@ -66,6 +66,8 @@ def load_project(
         file,
         raw,
         registry=merged["registry"],
+        serving=merged["serving"],
+        endpoints=merged["endpoints"],
     )
 
 
@@ -105,7 +107,7 @@ def _check_sections(raw: Mapping[str, Any], known: tuple[str, ...], text: str, p
     for key in raw.get("project", {}):
         if key not in SETTINGS:
             raise _unknown(text, f"{prefix}project.{key}", nearest(key, SETTINGS))
-    for section in ("requirements", "sources"):
+    for section in ("requirements", "sources", "endpoints"):
         for name, body in raw.get(section, {}).items():
             if not isinstance(body, dict):
                 raise _wrong(text, f"{prefix}{section}.{name}", f"must be a table: [{section}.{name}]", body)

@@ -32,7 +32,7 @@ class Project:
         The profile that was applied, if any.
     settings
         Every setting with its origin.
-    canvas, requirements, sources, registry
+    canvas, requirements, sources, registry, serving, endpoints
         The tables of ``tidemill.toml`` as written, the profile merged in; the rooms that they are about read them.
         References to secrets in them stay references until `reveal_all`.
     file
@@ -53,6 +53,8 @@ class Project:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     place: Place | None = field(default=None, repr=False)
     registry: Mapping[str, Any] = field(default_factory=dict)
+    serving: Mapping[str, Any] = field(default_factory=dict)
+    endpoints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def renamed(self, name: str) -> Project:
         """The same project under another name."""

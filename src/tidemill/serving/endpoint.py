@@ -1,57 +1,99 @@
-"""One served name: its predictor, its log, and the one function that answers a request and writes it down."""
+"""One served name: its variants, its log, and the one function that answers a request and writes it down."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tidemill.core import clock
+from tidemill.core.errors import OutOfSpaceError
 from tidemill.core.ids import new_id
 from tidemill.serving.log.writer import PredictionLog
+from tidemill.serving.metrics import Meters
 from tidemill.serving.predictor import Answer, Predictor
+from tidemill.serving.shadowing import Shadowing
+from tidemill.serving.variants import Traffic, Variant, variant_of
 
 #: Requests with more rows are scored in a thread, so that others are answered meanwhile.
 _THREAD_ROWS = 512
+_log = logging.getLogger("tidemill.serving")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, about whom, and until when an answer is of use.
+
+    Parameters
+    ----------
+    client
+        Where the request came from.
+    trace
+        The trace that it belongs to: 32 hexadecimal digits of W3C's ``traceparent``.
+    key
+        What the choice of a variant sticks to; by default the first entity.
+    entities
+        Whom the rows are about, one key per row.
+    route
+        The face that was asked: ``predict``, ``infer``, ``grpc``.
+    deadline
+        The moment (`clock.elapsed`) from which nobody waits any more.
+    """
+
+    client: str = ""
+    trace: str = ""
+    key: str | None = None
+    entities: Sequence[Any] | None = None
+    route: str = "predict"
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer that is in the log, and the id under which it is found there."""
+    """An answer that is in the log, the id under which it is found there, and who gave it."""
 
     request_id: str
     answer: Answer
+    variant: Variant
+
+
+class TooLateError(Exception):
+    """A request whose time was over before its turn came: it was not scored. It never leaves this room."""
 
 
 class Endpoint:
-    """A name under which a model answers.
+    """A name under which models answer.
 
     Parameters
     ----------
-    predictor
-        The model behind the name.
+    name
+        What clients call it.
+    traffic
+        The variants behind it; replace it and the next request meets the new one.
     log
         Where its answers are written, or None to write none (embedded use that logs elsewhere).
-    variant
-        Which variant of the name it is; the alias by default.
+    refuse_unlogged
+        Whether a request is refused when its answer cannot be written; else it is answered, and counted.
     """
 
-    def __init__(self, predictor: Predictor, log: PredictionLog | None, *, variant: str | None = None) -> None:
-        self.predictor = predictor
-        self.name = predictor.model
-        self.variant = variant or predictor.alias or ""
+    def __init__(self, name: str, traffic: Traffic, log: PredictionLog | None, *, refuse_unlogged: bool = True) -> None:
+        self.name = name
+        self.traffic = traffic
         self.log = log
-        signature = predictor.signature
-        self._schema = {
-            "model": self.name,
-            "version": predictor.version,
-            "variant": self.variant,
-            # Of the version too: two versions may take the same columns.
-            "digest": f"{predictor.schema_digest}-{predictor.version or 0}-{self.variant}",
-            "columns": [{"name": c.name, "type": c.type, "semantic": c.semantic} for c in signature.inputs],
-            "target": signature.target,
-        }
+        self._refuse_unlogged = refuse_unlogged
+        self._shadowing = Shadowing(name)
+
+    @classmethod
+    def of(cls, predictor: Predictor, log: PredictionLog | None) -> Endpoint:
+        """An endpoint of one model under the model's own name."""
+        return cls(predictor.model, Traffic((variant_of(predictor),), salt=predictor.model), log)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model that describes the name: the first variant's."""
+        return self.traffic.live[0].predictor
 
     @property
     def title(self) -> str:
@@ -60,8 +102,17 @@ class Endpoint:
         version = "" if self.predictor.version is None else f" v{self.predictor.version}"
         return f"{self.name}{alias}{version}"
 
-    def answer(self, rows: Sequence[Any], *, client: str = "", entities: Sequence[Any] | None = None) -> Answered:
+    def answer(self, rows: Sequence[Any], caller: Caller = Caller(), variant: Variant | None = None) -> Answered:
         """Answer rows and write that down; when it cannot be written, there is no answer.
+
+        Parameters
+        ----------
+        rows
+            What was sent, each row a mapping of columns to values.
+        caller
+            Who asks.
+        variant
+            Who answers; by default whoever has its turn.
 
         Raises
         ------
@@ -69,15 +120,31 @@ class Endpoint:
             When the log cannot be written.
         """
         ts, started = clock.now_us(), clock.elapsed()
-        answer = self.predictor.answer(rows)
+        if caller.deadline is not None and started > caller.deadline:
+            raise TooLateError
+        who = variant or self.choose(caller)
+        answer = who.predictor.answer(rows)
         request_id = new_id()
-        if self.log is not None:
-            values = [None if row is None else list(row.values()) for row in answer.rows]
-            latency = int((clock.elapsed() - started) * 1e6)
-            self.log.append(
-                self._schema, request_id, ts, latency, values, answer.predictions, client=client, entities=entities
-            )
-        return Answered(request_id, answer)
+        seconds = clock.elapsed() - started
+        self._write(who, request_id, ts, seconds, answer, caller)
+        self.meters(who).answered(len(rows), len(answer.problems), answer.failures)
+        shadows = self.traffic.shadows
+        if shadows:
+            self._shadowing.ask(shadows, rows, lambda shadow, asked: self._shadow(shadow, asked, request_id, caller))
+        return Answered(request_id, answer, who)
+
+    def choose(self, caller: Caller) -> Variant:
+        """The variant whose turn it is."""
+        if len(self.traffic.live) == 1:
+            return self.traffic.live[0]
+        key = caller.key
+        if key is None and caller.entities and caller.entities[0] is not None:
+            key = str(caller.entities[0])
+        return self.traffic.choose(key)
+
+    def meters(self, who: Variant) -> Meters:
+        """Where a variant's answers are counted."""
+        return Meters.of(self.name, who.name, who.predictor.version)
 
     async def settled(self) -> None:
         """Return once the log is as safe as was asked for."""
@@ -85,16 +152,39 @@ class Endpoint:
             await self.log.settled()
 
     def close(self) -> None:
-        """Finish the log's segment."""
+        """Let the shadows finish, and finish the log's segment."""
+        self._shadowing.close()
         if self.log is not None:
             self.log.close()
 
+    def _write(self, who: Variant, request_id: str, ts: int, seconds: float, answer: Answer, caller: Caller) -> None:
+        if self.log is None:
+            return
+        values = [None if row is None else list(row.values()) for row in answer.rows]
+        try:
+            self.log.append(
+                who.schema, request_id, ts, int(seconds * 1e6), values, answer.predictions,
+                client=caller.client, entities=caller.entities, trace=caller.trace,
+            )  # fmt: skip
+        except OutOfSpaceError as error:
+            self.meters(who).unlogged(len(values))
+            if self._refuse_unlogged:
+                raise
+            _log.error("an answer of %s is not in the prediction log: %s", self.name, error)
 
-async def score(endpoint: Endpoint, rows: list[Any], *, client: str, entities: list[Any] | None = None) -> Answered:
-    """Answer rows here, or in a thread when there are many; logged, and as safe as was asked for, when it returns."""
-    if len(rows) > _THREAD_ROWS:
-        answered = await asyncio.to_thread(endpoint.answer, rows, client=client, entities=entities)
+    def _shadow(self, who: Variant, rows: Sequence[Any], request_id: str, caller: Caller) -> None:
+        """Ask a shadow what was asked, under the same request id."""
+        ts, started = clock.now_us(), clock.elapsed()
+        answer = who.predictor.answer(rows)
+        self._write(who, request_id, ts, clock.elapsed() - started, answer, caller)
+
+
+async def score(endpoint: Endpoint, rows: Sequence[Any], caller: Caller) -> Answered:
+    """Answer rows here, or in a thread when it takes long; logged, and as safe as was asked for, when it returns."""
+    variant = endpoint.choose(caller)
+    if variant.slow or len(rows) > _THREAD_ROWS:
+        answered = await asyncio.to_thread(endpoint.answer, rows, caller, variant)
     else:
-        answered = endpoint.answer(rows, client=client, entities=entities)
+        answered = endpoint.answer(rows, caller, variant)
     await endpoint.settled()
     return answered

@@ -1,32 +1,30 @@
-"""Run the HTTP server in this process until it is told to stop."""
+"""Run a server in this process until it is told to stop, or as many processes as were asked for."""
 
 from __future__ import annotations
 
 import os
-import signal
+import resource
 import socket
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import uvicorn
-
 from tidemill.core.errors import UsageError
-from tidemill.packaging.package import open_folder
-from tidemill.project import current_project
-from tidemill.serving.app import BODY_LIMIT, App
-from tidemill.serving.endpoint import Endpoint
-from tidemill.serving.loading import load
+from tidemill.project import current_project, open_project_store
+from tidemill.serving.faces import Server
+from tidemill.serving.journal import Journal
 from tidemill.serving.log.sealer import Sealer
-from tidemill.serving.log.writer import PredictionLog
-from tidemill.serving.predictor import Predictor
+from tidemill.serving.options import ServerOptions, server_options
+from tidemill.serving.plans import plan_endpoints
+from tidemill.serving.repository import Follower, Repository
+from tidemill.serving.rest.app import App
+from tidemill.serving.workers import Work, supervise
 from tidemill.store import Store
 
-#: Seconds that requests under way have to finish after SIGTERM.
-DRAIN_SECONDS = 20
 _BACKLOG = 2048
+
+Announce = Callable[[str], object]
 
 
 def serve(
@@ -34,34 +32,22 @@ def serve(
     *,
     folders: Iterable[str | Path] = (),
     store: Store | None = None,
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    log: str | Path | None = None,
-    durable: bool = False,
-    allow: Sequence[str] = (),
-    body_limit: int = BODY_LIMIT,
-    announce: Callable[[str], object] | None = None,
+    options: ServerOptions | None = None,
+    announce: Announce | None = None,
 ) -> None:
-    """Serve models over HTTP; returns after SIGTERM or SIGINT, when the requests under way are answered.
+    """Serve models; returns after SIGTERM or SIGINT, when the requests under way are answered.
 
     Parameters
     ----------
     references
-        Registered models: ``flight-delay@champion``.
+        Registered models: ``flight-delay@champion``, or ``flight-delay`` for what ``[endpoints.flight-delay]`` says;
+        none for all of ``[endpoints]``.
     folders
         Package folders, served under their own names without a registry.
     store
         Where the models are registered; the current project's store by default.
-    host, port
-        Where to listen; port 0 takes a free one.
-    log
-        The prediction log's folder; ``.tidemill/predictions`` in the project by default.
-    durable
-        Whether an answer waits until its log record is on the disk rather than with the kernel.
-    allow
-        Classes of the user's own that models may be read into, as ``"module:Class"``.
-    body_limit
-        Bytes of the largest request body.
+    options
+        How it runs; by default what ``[serving]`` of the project says.
     announce
         Called with one line when the server is ready; written to standard output by default.
 
@@ -69,92 +55,133 @@ def serve(
     ------
     UsageError
         When nothing is named, a name is given twice, or the port is taken.
+    RunError
+        When a worker process cannot start.
     """
-    root = Path(log) if log is not None else current_project().root / ".tidemill" / "predictions"
-    predictors = [load(reference, store=store, allow=allow) for reference in references]
-    predictors += [Predictor(open_folder(folder), allow=allow) for folder in folders]
-    endpoints = _endpoints(predictors, root, durable=durable)
-    listening = _listen(host, port)
+    given = [Path(folder).resolve() for folder in folders]
+    chosen = options or server_options(current_project())
+    if chosen.workers == 1:
+        run_worker(references, given, store, chosen, announce or say)
+        return
+    project = current_project()
+    place = None if store is None or store.url == project.store else (store.url, store.artifacts.url)
+    work = Work(tuple(references), tuple(map(str, given)), str(project.root), project.profile, place)
+    reserved = [reserve(chosen.host, port) for port in (chosen.port, chosen.grpc_port) if port is not None]
     try:
-        shown = f"http://{_shown_host(host)}:{listening.getsockname()[1]}"
-        line = f"serving {', '.join(endpoint.title for endpoint in endpoints)} on {shown}"
-        with Sealer(root, len(endpoints)):
-            _Server(App(endpoints, body_limit=body_limit), lambda: (announce or _say)(line)).run(sockets=[listening])
+        supervise(work, chosen, [one.getsockname()[1] for one in reserved], announce or say)
+    finally:
+        for one in reserved:
+            one.close()
+
+
+def run_worker(
+    references: Sequence[str],
+    folders: Sequence[Path],
+    store: Store | None,
+    options: ServerOptions,
+    announce: Announce,
+    *,
+    shared: bool = False,
+    journal: Path | None = None,
+) -> None:
+    """Serve in this process.
+
+    Parameters
+    ----------
+    references, folders, store, options, announce
+        As for `serve`.
+    shared
+        Whether other processes listen at the same port.
+    journal
+        Where the workers of one server tell each other what to load.
+    """
+    plans = plan_endpoints(references, folders, current_project())
+    if store is None and any(plan.folder is None for plan in plans):
+        store = open_project_store(current_project())
+    repository = Repository(plans, options, store, Journal(journal) if journal is not None else None)
+    listening = listen(options.host, options.port, shared=shared)
+    try:
+        repository.open()
+        app = App(repository, options)
+        titles = ", ".join(endpoint.title for endpoint in repository.endpoints.values())
+        scheme = "https" if options.certificate else "http"
+        url = f"{scheme}://{_shown_host(options.host)}:{listening.getsockname()[1]}"
+        _allow_many_connections()
+        root = Path(options.log)
+        with Sealer(root), Follower(repository, options.follow, app.count):
+            Server(app, options, lambda grpc: announce(f"serving {titles} on {url}{grpc}")).run(sockets=[listening])
     finally:
         listening.close()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, with a call when it accepts requests."""
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening socket; `shared` with others of this user at the same port.
 
-    def __init__(self, app: App, ready: Callable[[], object]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                lifespan="on",
-                ws="none",
-                server_header=False,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-                timeout_keep_alive=75,
-            )
-        )
-        self._ready = ready
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM and SIGINT; having drained is a success, so the signal is not raised again afterwards."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so."""
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
-
-
-def _endpoints(predictors: Sequence[Predictor], root: Path, *, durable: bool) -> list[Endpoint]:
-    names = [predictor.model for predictor in predictors]
-    if not names:
-        raise UsageError("nothing to serve", hint="Name a model, such as flight-delay@champion.")
-    if len(set(names)) < len(names):
-        raise UsageError("a name can be served once", value=names, hint="Give each model once.")
-    return [Endpoint(predictor, PredictionLog(root, predictor.model, durable=durable)) for predictor in predictors]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    Raises
+    ------
+    UsageError
+        When it cannot be had.
+    """
     # The protocol is named so that asyncio turns Nagle's algorithm off: it would hold each answer back for 40 ms.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening = socket.socket(_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listening.bind((host, port))
         listening.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
-        raise UsageError(
-            f"cannot listen there: {error}", value=f"{host}:{port}", hint="Choose another port, or 0 for a free one."
-        ) from error
+        raise _taken(host, port, error) from error
     listening.set_inheritable(True)
     return listening
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds a port for workers without listening at it; nobody else may have it before.
+
+    Raises
+    ------
+    UsageError
+        When somebody has.
+    """
+    with listen(host, port) as alone:  # a shared port could be another server's of this user, unnoticed
+        port = alone.getsockname()[1]
+    holding = socket.socket(_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        holding.bind((host, port))
+    except OSError as error:
+        holding.close()
+        raise _taken(host, port, error) from error
+    return holding
+
+
+def say(line: str) -> None:
+    """Write a line to standard output at once."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever started the server no longer listens; that is no reason to stop serving
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _taken(host: str, port: int, error: Exception) -> UsageError:
+    hint = "Choose another port, or 0 for a free one."
+    return UsageError(f"cannot listen there: {error}", value=f"{host}:{port}", hint=hint)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _say(line: str) -> None:
-    try:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever started the server no longer listens; that is no reason to stop serving
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _allow_many_connections() -> None:
+    """Take as many open files as the system lets this user have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems say unlimited and mean less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -26,6 +26,8 @@ class ServerHandle:
     ----------
     url
         Where it listens: ``http://127.0.0.1:43211``.
+    grpc
+        Where gRPC listens, if it does: ``127.0.0.1:43212``.
     line
         What it said when it was ready.
     process
@@ -35,7 +37,9 @@ class ServerHandle:
     def __init__(self, process: subprocess.Popen[str], line: str, errors: IO[bytes]) -> None:
         self.process = process
         self.line = line
-        self.url = line.rpartition(" on ")[2].strip()
+        where = line.rpartition(" on ")[2].split()
+        self.url = where[0] if where else ""
+        self.grpc = next((word.removeprefix("grpc://") for word in where if word.startswith("grpc")), "")
         self._errors = errors
 
     def stop(self) -> int:
@@ -79,6 +83,8 @@ def start_server(
     port: int = 0,
     log: str | Path | None = None,
     durable: bool = False,
+    grpc_port: int | None = None,
+    workers: int = 1,
     timeout: float = 30.0,
 ) -> ServerHandle:
     """Start a server process and return when it accepts requests.
@@ -93,8 +99,8 @@ def start_server(
         The project's folder; the current project's by default.
     store, artifacts
         Their URLs, instead of a project's.
-    host, port, log, durable
-        As for `tidemill.serving.serve`; port 0 takes a free one.
+    host, port, log, durable, grpc_port, workers
+        As for `tidemill.serving.options.ServerOptions`; port 0 takes a free one.
     timeout
         Seconds that it may take.
 
@@ -110,8 +116,9 @@ def start_server(
     """
     if project is None and store is None:
         project = current_project().root
-    options = {"--project": project, "--store": store, "--artifacts": artifacts, "--log": log}
+    options = {"--project": project, "--store": store, "--artifacts": artifacts, "--log": log, "--grpc-port": grpc_port}
     command = [sys.executable, "-m", "tidemill.serving", *references, "--host", host, "--port", str(port)]
+    command += ["--workers", str(workers)]
     for name, value in options.items():
         command += [] if value is None else [name, str(value)]
     for folder in folders:

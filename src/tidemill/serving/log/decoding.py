@@ -37,6 +37,7 @@ FIELDS: Mapping[str, pl.DataType] = {
     "latency_ms": pl.Float64(),
     "client": pl.String(),
     "entity": pl.String(),
+    "trace": pl.String(),
 }
 
 
@@ -74,7 +75,7 @@ def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
     features: list[list[Any]] = []
     names = [column["name"] for column in schema["columns"]]
     target, nothing = schema["target"], [None] * len(names)
-    for _, request_id, ts, digest, latency, client, entities, rows, predictions in records:
+    for _, request_id, ts, digest, latency, client, entities, rows, predictions, *more in records:
         for place, (values, told) in enumerate(zip(rows, predictions, strict=True)):
             error = told.get("error")
             decision = told.get(target)
@@ -97,6 +98,7 @@ def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
                 "latency_ms": latency / 1e3,
                 "client": client,
                 "entity": None if entities is None or entities[place] is None else str(entities[place]),
+                "trace": (more[0] or None) if more else None,  # segments of before have none
             }
             for name, cell in cells.items():
                 fixed[name].append(cell)

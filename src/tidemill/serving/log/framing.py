@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 MAGIC = b"TMLOG\x01\n\x00"
 _HEADER = struct.Struct("<II")
@@ -13,6 +15,16 @@ _HEADER = struct.Struct("<II")
 def frame(payload: bytes) -> bytes:
     """A record: length, CRC-32, payload."""
     return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a segment has no living writer any more: whoever writes one holds its lock until the end of its life."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):  # it is written, or sealed and gone
+        return False
+    return True
 
 
 class Records:

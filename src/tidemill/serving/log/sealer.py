@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
+from tidemill.serving.log.framing import is_finished
+
 _EVERY_SECONDS = 60.0
 _log = logging.getLogger("tidemill.serving")
 
@@ -20,14 +22,12 @@ class Sealer:
     ----------
     root
         The log's folder.
-    writing
-        How many segments this server keeps open: more than that means that there is something to seal.
     every
         Seconds between looks.
     """
 
-    def __init__(self, root: Path, writing: int, *, every: float = _EVERY_SECONDS) -> None:
-        self._root, self._writing, self._every = root, writing, every
+    def __init__(self, root: Path, *, every: float = _EVERY_SECONDS) -> None:
+        self._root, self._every = root, every
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._look, name="prediction-log-sealer", daemon=True)
 
@@ -43,7 +43,7 @@ class Sealer:
 
     def _look(self) -> None:
         while not self._stopped.wait(self._every):
-            if sum(1 for _ in self._root.glob("model=*/day=*/*.log")) <= self._writing:
+            if not any(map(is_finished, self._root.glob("model=*/day=*/*.log"))):
                 continue
             command = [sys.executable, "-m", "tidemill.serving.log.sealing", str(self._root)]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

@@ -72,6 +72,7 @@ class PredictionLog:
         *,
         client: str = "",
         entities: Sequence[Any] | None = None,
+        trace: str = "",
     ) -> None:
         """Write down one answered request.
 
@@ -85,8 +86,8 @@ class PredictionLog:
             For each row its values in the order of the schema's columns, or None for a refused one.
         predictions
             For each row what the caller is told.
-        client, entities
-            Who asked, and about whom: one key per row.
+        client, entities, trace
+            Who asked, about whom (one key per row), and the trace that the request belongs to.
 
         Raises
         ------
@@ -96,7 +97,7 @@ class PredictionLog:
         digest = schema["digest"]
         record = frame(
             orjson.dumps(
-                (REQUEST, request_id, ts, digest, latency_us, client, entities, rows, predictions),
+                (REQUEST, request_id, ts, digest, latency_us, client, entities, rows, predictions, trace),
                 option=orjson.OPT_NON_STR_KEYS,
             )
         )

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from tidemill.core.errors import OutOfSpaceError
 from tidemill.packaging.package import Package
-from tidemill.serving.app import App
 from tidemill.serving.endpoint import Endpoint
 from tidemill.serving.log.reading import predictions
 from tidemill.serving.log.writer import PredictionLog
+from tidemill.serving.options import ServerOptions
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.repository import Repository
+from tidemill.serving.rest.app import App
 
 PREDICT = "/v1/models/flight-delay/predict"
 INFER = "/v2/models/flight-delay/infer"
@@ -51,8 +53,9 @@ def predictor(packaged: Package) -> Predictor:
 
 @pytest.fixture
 def client(predictor: Predictor, tmp_path: Path) -> Iterator[Client]:
-    endpoint = Endpoint(predictor, PredictionLog(tmp_path, "flight-delay"))
-    yield Client(App([endpoint], body_limit=100_000), tmp_path)
+    endpoint = Endpoint.of(predictor, PredictionLog(tmp_path, "flight-delay"))
+    options = ServerOptions(body_limit=100_000)
+    yield Client(App(Repository.of(endpoint), options), tmp_path)
     endpoint.close()
 
 
@@ -146,7 +149,7 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -
         ("GET", "/v2/models/flight-delay/versions/9", 404),
         ("GET", "/v2/models/weather", 404),
         ("GET", "/v2/nothing", 404),
-        ("GET", INFER, 404),
+        ("GET", INFER, 405),
     ],
 )
 def test_every_path_answers_with_the_right_status(client: Client, method: str, path: str, status: int) -> None:
@@ -197,7 +200,7 @@ def test_what_cannot_be_logged_is_not_answered(client: Client, row: dict[str, An
     def full(*_: Any, **__: Any) -> None:
         raise OutOfSpaceError("the prediction log cannot be written")
 
-    client.app.endpoints["flight-delay"].log.append = full  # type: ignore[union-attr, method-assign]
+    client.app.site.repository.endpoints["flight-delay"].log.append = full  # type: ignore[union-attr, method-assign]
     response = client.rows(row)
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"

@@ -1,0 +1,125 @@
+"""The HTTP server of a process, with gRPC beside it on the same event loop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import FrameType
+from typing import Any, Protocol
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tidemill.serving.options import ServerOptions
+from tidemill.serving.rest.app import App
+
+_KEEP_ALIVE_SECONDS = 75
+
+
+class Face(Protocol):
+    """A face beside HTTP."""
+
+    async def start(self) -> str:
+        """Take requests; returns what the line that says so gets added."""
+        ...
+
+    async def stop(self) -> None:
+        """Take none any more, and answer those under way."""
+        ...
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, with a call when everything takes requests.
+
+    Parameters
+    ----------
+    app
+        The application.
+    options
+        How it runs.
+    ready
+        Called when it takes requests, with what is to be added to the line that says so.
+    """
+
+    def __init__(self, app: App, options: ServerOptions, ready: Callable[[str], object]) -> None:
+        super().__init__(_config(app, options))
+        self._app = app
+        self._ready = ready
+        self._beside: Face | None = None
+        if options.grpc_port is not None:  # loaded only where it is asked for
+            self._beside = import_module("tidemill.serving.grpc.face").GrpcFace(app.site, options)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT; having drained is a success, so the signal is not raised again afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain."""
+        self._app.site.ready = False
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready("" if self._beside is None else await self._beside.start())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way on every face."""
+        if self._beside is not None:  # first: the end of HTTP's life closes the logs
+            await self._beside.stop()
+        await super().shutdown(sockets)
+
+
+def _config(app: App, options: ServerOptions) -> uvicorn.Config:
+    patience = max(options.timeout, 1.0)
+
+    class Connection(HttpToolsProtocol):
+        """A connection that is closed when its client does not say within a request's time what it wants."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._asked = self.loop.call_later(patience, self._give_up)
+
+        def on_headers_complete(self) -> None:
+            self._asked.cancel()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._asked.cancel()
+            super().connection_lost(exc)
+
+        def _give_up(self) -> None:
+            if not self.transport.is_closing():
+                self.transport.close()
+
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=max(int(options.drain), 1),
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        backlog=2048,
+        ssl_certfile=options.certificate or None,
+        ssl_keyfile=options.private_key or None,
+        ssl_ca_certs=options.client_authority or None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if options.client_authority else ssl.CERT_NONE,
+    )

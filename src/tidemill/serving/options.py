@@ -1,0 +1,142 @@
+"""How a server runs: addresses, limits, keys; read from flags and the ``[serving]`` table of `tidemill.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tidemill.core.errors import ConfigError, UsageError
+from tidemill.core.sizes import bytes_of
+from tidemill.project import Project
+from tidemill.project.secrets import reveal_all
+from tidemill.project.settings import nearest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How a server runs.
+
+    Parameters
+    ----------
+    host, port, grpc_port
+        Where to listen; port 0 takes a free one; without `grpc_port` there is no gRPC.
+    workers
+        Processes that answer. Each has its models and its log segments; the system spreads connections over them.
+    log
+        The prediction log's folder; ``.tidemill/predictions`` in the project by default.
+    durable
+        Whether an answer waits until its log record is on the disk rather than with the kernel.
+    when_log_fails
+        ``"refuse"`` (503) what cannot be written down, or ``"serve"`` it and count it.
+    body_limit
+        Bytes of the largest request body; larger ones are refused with 413.
+    requests
+        Requests under way in a worker; more are refused with 503 and ``Retry-After``.
+    timeout
+        Seconds after which nobody waits for an answer: a request that did not get its turn by then is refused with 504,
+        and one whose body did not arrive with 408. A client may ask for less (``x-request-timeout-ms``).
+    drain
+        Seconds that requests under way have to finish after SIGTERM.
+    follow
+        Seconds between looks at the registry for versions that an alias has moved to; 0 looks never.
+    certificate, private_key, client_authority
+        PEM files of TLS; with the last one, clients must show a certificate of that authority.
+    keys, admin_keys
+        API keys; without any, everybody is answered. A key of the second kind may also load and unload models.
+    allow
+        Classes of the user's own that models may be read into, as ``"module:Class"``.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    grpc_port: int | None = None
+    workers: int = 1
+    log: str = ""
+    durable: bool = False
+    when_log_fails: str = "refuse"
+    body_limit: int = 32 << 20
+    requests: int = 1000
+    timeout: float = 30.0
+    drain: float = 20.0
+    follow: float = 1.0
+    certificate: str = ""
+    private_key: str = ""
+    client_authority: str = ""
+    keys: tuple[str, ...] = ()
+    admin_keys: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, least, most in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ConfigError(f"{name} is out of range", value=value, hint=f"Give {least:g} to {most:g}.")
+        if self.when_log_fails not in ("refuse", "serve"):
+            hint = "Write refuse or serve."
+            raise ConfigError("when_log_fails is neither", value=self.when_log_fails, hint=hint)
+        if bool(self.certificate) != bool(self.private_key):
+            raise ConfigError("TLS needs both files", hint="Give certificate and private_key, or neither.")
+        if self.client_authority and not self.certificate:
+            raise ConfigError("client_authority asks for TLS", hint="Give certificate and private_key too.")
+        for file in (self.certificate, self.private_key, self.client_authority):
+            if file and not Path(file).is_file():
+                raise ConfigError("there is no such file", value=file, hint="Give the path of a PEM file.")
+        if any(len(key) < _SHORTEST_KEY for key in (*self.keys, *self.admin_keys)):
+            raise ConfigError("a key is too short to be secret", hint=f"Use {_SHORTEST_KEY} characters or more.")
+
+
+_RANGES = (
+    ("port", 0, 65535), ("grpc_port", 0, 65535), ("workers", 1, 256), ("body_limit", 1, 1 << 40),
+    ("requests", 1, 10**6), ("timeout", 0.001, 86400), ("drain", 0, 3600), ("follow", 0, 86400),
+)  # fmt: skip
+_SHORTEST_KEY = 16
+_FILES = ("certificate", "private_key", "client_authority", "log")
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "int | None": (int,), "bool": (bool,), "float": (int, float),
+    "tuple[str, ...]": (list, tuple),
+}  # fmt: skip
+
+
+def server_options(project: Project | None = None, **given: Any) -> ServerOptions:
+    """The options of a server: what is given (None means not given), else what ``[serving]`` says, else the defaults.
+
+    Raises
+    ------
+    ConfigError
+        For a key that there is not, a wrong type, a value out of range, a file that is not there.
+
+    Examples
+    --------
+    >>> server_options(port=0, workers=None).workers
+    1
+    """
+    kinds = {field.name: _TYPES[str(field.type)] for field in fields(ServerOptions)}
+    values: dict[str, Any] = {}
+    if project is not None:
+        for name, value in project.serving.items():
+            if name not in kinds:
+                raise ConfigError("[serving] has an unknown key", value=name, hint=nearest(name, kinds))
+            values[name] = _typed(name, reveal_all(value, root=project.root), kinds[name])
+            if name in _FILES:
+                values[name] = str(project.root / values[name])
+        values.setdefault("log", str(project.hidden / "predictions"))
+    values |= {name: value for name, value in given.items() if value is not None}
+    return ServerOptions(**values)
+
+
+def _typed(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+    if name == "body_limit":
+        try:
+            return bytes_of(value)
+        except UsageError as error:
+            raise ConfigError(f"{name} in [serving] is not a size", value=value, hint=error.hint) from None
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        expected = {bool: "true or false", str: "text", int: "a number", list: "a list of texts"}[kinds[0]]
+        raise ConfigError(f"{name} in [serving] takes {expected}", value=value)
+    if isinstance(value, list):
+        if not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{name} in [serving] takes a list of texts", value=f"{len(value)} values")
+        return tuple(value)
+    return value

@@ -1,0 +1,119 @@
+"""What is to be served: names, the versions behind them, their shares; read from arguments and ``[endpoints]``.
+
+In ``tidemill.toml``::
+
+    [endpoints.flight-delay]
+    variants = { champion = 90, challenger = 10 }    # aliases or version numbers, with their shares of the traffic
+    shadow = ["candidate"]                           # asked the same, answers nobody
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tidemill.core.errors import ConfigError, UsageError
+from tidemill.project import Project
+from tidemill.project.settings import nearest
+from tidemill.registry.names import parse_reference
+
+_KEYS = ("variants", "shadow")
+
+
+@dataclass(frozen=True, slots=True)
+class VariantPlan:
+    """A version that is to stand behind a name: its reference in the registry, its share, or that it is a shadow."""
+
+    reference: str
+    share: float = 1.0
+    shadow: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the log calls it: the alias, or ``v7``."""
+        version = parse_reference(self.reference).version
+        return f"v{version}" if isinstance(version, int) else version
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPlan:
+    """A name and who is to answer under it: registered variants, or a package's folder."""
+
+    name: str
+    variants: tuple[VariantPlan, ...] = ()
+    folder: Path | None = None
+
+
+def plan_endpoints(
+    references: Sequence[str], folders: Iterable[str | Path] = (), project: Project | None = None
+) -> list[EndpointPlan]:
+    """What arguments and a project say is to be served.
+
+    Parameters
+    ----------
+    references
+        ``flight-delay@champion`` serves that alias alone; a bare ``flight-delay`` what its ``[endpoints]`` table says,
+        or its champion; none at all everything that ``[endpoints]`` declares.
+    folders
+        Package folders, served under their own names.
+    project
+        Whose ``[endpoints]`` count.
+
+    Raises
+    ------
+    ConfigError
+        For an ``[endpoints]`` table that cannot be served.
+    UsageError
+        When nothing is named, or a name is given twice.
+
+    Examples
+    --------
+    >>> plan_endpoints(["flight-delay@3"])[0].variants
+    (VariantPlan(reference='flight-delay@3', share=1.0, shadow=False),)
+    """
+    declared = {} if project is None else {name: _declared(name, body) for name, body in project.endpoints.items()}
+    plans = [_plan(reference, declared) for reference in references]
+    plans += [EndpointPlan("", folder=Path(folder)) for folder in folders]
+    if not plans:
+        plans = list(declared.values())
+    if not plans:
+        raise UsageError("nothing to serve", hint="Name a model, such as flight-delay@champion.")
+    names = [plan.name for plan in plans if plan.name]
+    if len(set(names)) < len(names):
+        raise UsageError("a name can be served once", value=names, hint="Give each model once.")
+    return plans
+
+
+def _plan(reference: str, declared: Mapping[str, EndpointPlan]) -> EndpointPlan:
+    wanted = parse_reference(reference)
+    if reference in declared:
+        return declared[reference]
+    return EndpointPlan(wanted.model, (VariantPlan(str(wanted)),))
+
+
+def _declared(name: str, body: Mapping[str, Any]) -> EndpointPlan:
+    for key in body:
+        if key not in _KEYS:
+            raise ConfigError(f"[endpoints.{name}] has an unknown key", value=key, hint=nearest(key, _KEYS))
+    shares, shadows = body.get("variants", {"champion": 1}), body.get("shadow", [])
+    if not isinstance(shares, Mapping) or not shares or not all(map(_is_share, shares.values())):
+        example = "variants = { champion = 90, challenger = 10 }"
+        raise ConfigError(f"[endpoints.{name}] needs variants with shares", value=shares, hint=f"Write {example}.")
+    if not sum(shares.values()) > 0:
+        raise ConfigError(f"no variant of [endpoints.{name}] has a share", value=dict(shares), hint="Give one some.")
+    if not isinstance(shadows, list) or not all(isinstance(one, str | int) for one in shadows):
+        raise ConfigError(f"shadow of [endpoints.{name}] is no list", value=shadows, hint='Write ["candidate"].')
+    both = sorted({str(one) for one in shadows} & set(shares))
+    if both:
+        raise ConfigError(f"a variant of [endpoints.{name}] cannot be a shadow too", value=both, hint="Choose one.")
+    plans = [VariantPlan(f"{name}@{version}", float(share)) for version, share in shares.items()]
+    plans += [VariantPlan(f"{name}@{version}", 0.0, shadow=True) for version in shadows]
+    for plan in plans:
+        parse_reference(plan.reference)
+    return EndpointPlan(name, tuple(plans))
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")

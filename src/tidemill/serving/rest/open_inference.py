@@ -1,0 +1,237 @@
+"""The Open Inference Protocol v2 over REST: health, metadata, inference with tensors of JSON or of bytes.
+
+The binary extension: with the header ``Inference-Header-Content-Length`` the body is so many bytes of JSON, and after
+them the bytes of each input that has ``parameters.binary_data_size``; outputs go back the same way when they are asked
+for with ``binary_data`` (or all with ``binary_data_output``).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from tidemill.core import clock
+from tidemill.core.errors import InvalidRequestError, NotFoundError
+from tidemill.serving.endpoint import Answered, Endpoint, score
+from tidemill.serving.rest.wire import Request, Response, as_json, parse
+from tidemill.serving.site import Site
+from tidemill.serving.tensors import (
+    Spec,
+    Tensor,
+    checked,
+    from_bytes,
+    inputs_of,
+    outputs_of,
+    rows_of,
+    tensors_of,
+    to_bytes,
+)
+
+VERSION = importlib.metadata.version("tidemill")
+EXTENSIONS = ("binary_tensor_data", "model_repository")
+_JSON_LENGTH = b"inference-header-content-length"
+
+
+async def server(site: Site, request: Request) -> Response:
+    """Name, version and extensions of the server."""
+    del site, request
+    return as_json({"name": "tidemill", "version": VERSION, "extensions": list(EXTENSIONS)})
+
+
+async def live(site: Site, request: Request) -> Response:
+    """Whether the server answers."""
+    del site, request
+    return as_json({"live": True})
+
+
+async def ready(site: Site, request: Request) -> Response:
+    """Whether the server takes requests."""
+    del request
+    return as_json({"ready": site.ready}, 200 if site.ready else 503)
+
+
+async def model_metadata(site: Site, request: Request) -> Response:
+    """Name, versions and tensors of a model."""
+    return as_json(metadata(_endpoint(site, request)))
+
+
+async def model_ready(site: Site, request: Request) -> Response:
+    """Whether a model answers."""
+    return as_json({"name": _endpoint(site, request).name, "ready": True})
+
+
+async def infer(site: Site, request: Request) -> Response:
+    """Predict rows that come as tensors."""
+    endpoint, started = _endpoint(site, request), clock.elapsed()
+    asked, binary = _split(request.header(_JSON_LENGTH), await request.body())
+    tensors = _inputs(asked.get("inputs"), binary)
+    wanted, as_bytes = _wanted(asked)
+    known = [spec.name for spec in outputs_of(endpoint.predictor.signature)]
+    if not set(wanted) <= set(known):
+        raise InvalidRequestError("there is no such output", value=wanted, hint=f"Outputs: {', '.join(known)}.")
+    parameters = asked.get("parameters")
+    key = parameters.get("key") if isinstance(parameters, dict) else None
+    caller = request.caller("infer", key=key if isinstance(key, str) else None)
+    answered = await score(endpoint, rows_of(tensors, endpoint.predictor.signature), caller)
+    meters = endpoint.meters(answered.variant)
+    if answered.answer.problems:  # the protocol has no place for the error of a single row
+        meters.took("infer", 400, clock.elapsed() - started)
+        raise answered.answer.problems[0].to_error()
+    signature = answered.variant.predictor.signature
+    outputs = tensors_of(signature, answered.answer.predictions, wanted)
+    response = _response(endpoint, answered, str(asked.get("id") or ""), outputs, as_bytes)
+    meters.took("infer", 200, clock.elapsed() - started)
+    return response
+
+
+def metadata(endpoint: Endpoint) -> dict[str, Any]:
+    """Name, versions and tensors of a model."""
+    predictor = endpoint.predictor
+    return {
+        "name": endpoint.name,
+        "versions": versions_of(endpoint),
+        "platform": f"tidemill_{predictor.manifest['framework']}",
+        "inputs": [spec.to_dict() for spec in inputs_of(predictor.signature)],
+        "outputs": [spec.to_dict() for spec in outputs_of(predictor.signature)],
+    }
+
+
+def versions_of(endpoint: Endpoint) -> list[str]:
+    """The versions that answer under a name, the first variant's first."""
+    numbers = [variant.predictor.version for variant in endpoint.traffic.live]
+    return list(dict.fromkeys(str(number) for number in numbers if number is not None))
+
+
+def require_version(endpoint: Endpoint, version: str) -> None:
+    """Refuse a version that does not answer under this name.
+
+    Raises
+    ------
+    NotFoundError
+        It says which do.
+    """
+    served = versions_of(endpoint)
+    if version and version not in served:
+        shown = ", ".join(served) or "one without a number"
+        raise NotFoundError(f"this version of {endpoint.name!r} is not served", value=version, hint=f"Served: {shown}.")
+
+
+def _endpoint(site: Site, request: Request) -> Endpoint:
+    endpoint = site.endpoint(request.given["name"])
+    require_version(endpoint, request.given.get("version", ""))
+    return endpoint
+
+
+def _split(json_length: bytes, body: bytes) -> tuple[dict[str, Any], memoryview]:
+    """The JSON of a request and the bytes behind it."""
+    if not json_length:
+        return parse(body), memoryview(b"")
+    if not json_length.isdigit() or int(json_length[:20]) > len(body):
+        shown = json_length.decode("latin-1")
+        raise InvalidRequestError("Inference-Header-Content-Length is not the length of the JSON", value=shown)
+    return parse(body[: int(json_length)]), memoryview(body)[int(json_length) :]
+
+
+def _inputs(inputs: Any, binary: memoryview) -> list[Tensor]:
+    if not isinstance(inputs, list) or not inputs:
+        raise InvalidRequestError("the request has no inputs", value=inputs, hint="Send one tensor per column.")
+    tensors = []
+    for given in inputs:
+        if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+            raise InvalidRequestError("an input is not a tensor with a name and data", value=given)
+        name, datatype, shape = given["name"], given.get("datatype"), _shape(given)
+        parameters = given.get("parameters")
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if size is not None:
+            if not isinstance(size, int) or not 0 <= size <= len(binary) or not isinstance(datatype, str):
+                raise InvalidRequestError(f"binary_data_size of tensor {name!r} is not that of its bytes", value=size)
+            tensors.append(from_bytes(name, datatype, shape, bytes(binary[:size])))
+            binary = binary[size:]
+            continue
+        data = given.get("data")
+        if not isinstance(data, list):
+            raise InvalidRequestError("an input is not a tensor with a name and data", value=given)
+        flat = _flat(data)
+        # The datatype says how bytes are read; JSON has types of its own, so it may be left out, as may the shape.
+        tensors.append(checked(name, "BYTES" if datatype is None else str(datatype), shape or (len(flat),), flat))
+    if len(binary):
+        raise InvalidRequestError("bytes are left that belong to no tensor", value=f"{len(binary)} bytes")
+    return tensors
+
+
+def _shape(given: Mapping[str, Any]) -> tuple[int, ...]:
+    shape = given.get("shape", [])
+    if not isinstance(shape, list) or not all(isinstance(size, int) and not isinstance(size, bool) for size in shape):
+        raise InvalidRequestError(f"the shape of tensor {given['name']!r} is no list of numbers", value=shape)
+    return tuple(shape)
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    """Nested rows as one list, as deep as a matrix may be."""
+    while data and all(isinstance(item, list) for item in data):
+        data = [value for item in data for value in item]
+    return data
+
+
+def _wanted(asked: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
+    """The outputs that are asked for, all if none are named, and those that go back as bytes (``*`` for all)."""
+    parameters = asked.get("parameters")
+    every = isinstance(parameters, dict) and parameters.get("binary_data_output") is True
+    outputs = asked.get("outputs")
+    if outputs is None:
+        return [], frozenset({"*"} if every else ())
+    if not isinstance(outputs, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in outputs
+    ):
+        raise InvalidRequestError("outputs are no list of names", value=outputs, hint='Send [{"name": "…"}].')
+    chosen = {one["name"]: (one.get("parameters") or {}) for one in outputs}
+    binary = {name for name, how in chosen.items() if isinstance(how, dict) and how.get("binary_data", every) is True}
+    return list(chosen), frozenset(binary)
+
+
+def _response(
+    endpoint: Endpoint, answered: Answered, given_id: str, outputs: list[tuple[Spec, Tensor]], as_bytes: frozenset[str]
+) -> Response:
+    told, pieces = [], []
+    for spec, tensor in outputs:
+        entry = {**spec.to_dict(), "shape": list(tensor.shape)}
+        if tensor.name in as_bytes or "*" in as_bytes:
+            pieces.append(to_bytes(tensor))
+            entry["parameters"] = {**entry.get("parameters", {}), "binary_data_size": len(pieces[-1])}
+        else:
+            entry["data"] = tensor.values
+        told.append(entry)
+    version = answered.variant.predictor.version
+    body = {
+        "model_name": endpoint.name,
+        "model_version": "" if version is None else str(version),
+        "id": given_id or answered.request_id,
+        "parameters": {"request_id": answered.request_id},
+        "outputs": told,
+    }
+    if not pieces:
+        return as_json(body)
+    head = orjson.dumps(body)
+    headers = ((_JSON_LENGTH, b"%d" % len(head)),)
+    return Response(200, head + b"".join(pieces), b"application/octet-stream", headers)
+
+
+_MODEL, _VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+#: Method, path, handler, what it is, whether it takes an admin key.
+ROUTES = (
+    ("GET", "/v2", server, "Name and extensions of the server.", False),
+    ("GET", "/v2/health/live", live, "Whether the server answers.", False),
+    ("GET", "/v2/health/ready", ready, "Whether the server takes requests.", False),
+    *(
+        (method, f"{base}{path}", handler, about, False)
+        for base in (_MODEL, _VERSION)
+        for method, path, handler, about in (
+            ("GET", "", model_metadata, "A model's tensors."),
+            ("GET", "/ready", model_ready, "Whether a model answers."),
+            ("POST", "/infer", infer, "Predict rows that come as tensors."),
+        )
+    ),
+)

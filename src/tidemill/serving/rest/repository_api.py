@@ -1,0 +1,54 @@
+"""The model repository extension of the Open Inference Protocol: what is served, load, unload."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tidemill.serving.repository import Repository
+from tidemill.serving.rest.wire import Request, Response, as_json, parse
+from tidemill.serving.site import Site
+
+
+async def index(site: Site, request: Request) -> Response:
+    """Every model with its versions and their states; with ``{"ready": true}`` only those that answer."""
+    body = await request.body()
+    asked = parse(body) if body else {}
+    return as_json(entries(site.repository, only_ready=asked.get("ready") is True))
+
+
+async def load(site: Site, request: Request) -> Response:
+    """Serve a registered model's champion, or look at once whether its aliases have moved."""
+    await request.body()
+    await asyncio.to_thread(site.repository.load, request.given["name"])
+    return as_json({})
+
+
+async def unload(site: Site, request: Request) -> Response:
+    """Serve a model no longer."""
+    await request.body()
+    await asyncio.to_thread(site.repository.unload, request.given["name"])
+    return as_json({})
+
+
+def entries(repository: Repository, *, only_ready: bool = False) -> list[dict[str, Any]]:
+    """The index as the protocol has it: one entry for each version."""
+    return [
+        {
+            "name": model["name"],
+            "version": "" if one["version"] is None else str(one["version"]),
+            "state": one["state"],
+            "reason": one["reason"],
+        }
+        for model in repository.index()
+        for one in model["variants"]
+        if one["state"] == "READY" or not only_ready
+    ]
+
+
+#: Method, path, handler, what it is, whether it takes an admin key.
+ROUTES = (
+    ("POST", "/v2/repository/index", index, "Every model with its state.", False),
+    ("POST", "/v2/repository/models/{name}/load", load, "Serve a model, or follow its aliases now.", True),
+    ("POST", "/v2/repository/models/{name}/unload", unload, "Serve a model no longer.", True),
+)

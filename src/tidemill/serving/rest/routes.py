@@ -1,0 +1,95 @@
+"""Every route of the REST face: what is asked, who answers, what people are told about it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from tidemill.core.errors import InvalidRequestError, NotFoundError
+from tidemill.serving.rest import describing, open_inference, probes, repository_api, rows
+from tidemill.serving.rest.wire import Refusal, Request, Response
+from tidemill.serving.site import Site
+
+Handler = Callable[[Site, Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path.
+
+    Parameters
+    ----------
+    method, path
+        Such as ``GET`` and ``/v1/models/{name}/example``.
+    handler
+        Who answers.
+    about
+        One sentence for the OpenAPI document.
+    is_probe
+        Whether it is answered without a key, and however busy the server is.
+    admin
+        Whether it takes one of the admin keys, where there are any.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    about: str
+    is_probe: bool = False
+    admin: bool = False
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/live", probes.live, "Whether the process answers.", is_probe=True),
+    Route("GET", "/ready", probes.ready, "Whether new requests should come here.", is_probe=True),
+    Route("GET", "/startup", probes.ready, "Whether the models are open.", is_probe=True),
+    Route("GET", "/metrics", probes.metrics, "Numbers in Prometheus' format.", is_probe=True),
+    Route("GET", "/v1/models", describing.models, "The models that are served."),
+    Route("GET", "/v1/models/{name}", describing.model, "A model's signature, contract and variants."),
+    Route("GET", "/v1/models/{name}/example", describing.example, "A body that the model takes."),
+    Route("POST", "/v1/models/{name}/predict", rows.predict_named, "Predict rows."),
+    *(Route(method, path, handler, about, path.startswith("/v2/health"), admin)
+      for method, path, handler, about, admin in (*open_inference.ROUTES, *repository_api.ROUTES)),
+)  # fmt: skip
+
+
+def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """The route of a request and what stands at the places of its path.
+
+    Raises
+    ------
+    Refusal
+        404 for a path that there is not, 405 for a method that the path does not take.
+
+    Examples
+    --------
+    >>> route, given = find_route(ROUTES, "GET", "/v1/models/flight-delay/example")
+    >>> route.path, given
+    ('/v1/models/{name}/example', {'name': 'flight-delay'})
+    """
+    asked = (path.rstrip("/") or "/").split("/")
+    allowed: list[str] = []
+    for route in routes:
+        given = _match(route.path.split("/"), asked)
+        if given is None:
+            continue
+        if route.method == method:
+            return route, given
+        allowed.append(route.method)
+    if allowed:
+        hint = f"Use {' or '.join(allowed)}."
+        raise Refusal(405, InvalidRequestError("this path does not take the method", value=method, hint=hint))
+    raise Refusal(404, NotFoundError("there is nothing at this path", value=path, hint="See GET /v1/models."))
+
+
+def _match(pattern: list[str], asked: list[str]) -> dict[str, str] | None:
+    if len(pattern) != len(asked):
+        return None
+    given: dict[str, str] = {}
+    for wanted, found in zip(pattern, asked, strict=True):
+        if wanted.startswith("{"):
+            given[wanted[1:-1]] = unquote(found)
+        elif wanted != found:
+            return None
+    return given

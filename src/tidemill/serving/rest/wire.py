@@ -1,0 +1,200 @@
+"""Requests and responses of the REST face: bodies in and out of an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from tidemill.core import clock
+from tidemill.core.errors import InvalidRequestError, TidemillError
+from tidemill.serving.endpoint import Caller
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+JSON = b"application/json"
+_DUMPS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_TRACE_LENGTH = 55
+_RETRIED = (429, 503)
+
+
+class Refusal(Exception):
+    """A request that is answered with a status of its own: a decision about it, not an error of the tree."""
+
+    def __init__(self, status: int, error: TidemillError) -> None:
+        self.status, self.error = status, error
+        super().__init__(status, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What goes out.
+
+    Parameters
+    ----------
+    status
+        Of HTTP.
+    body
+        Its bytes.
+    type
+        Their media type.
+    headers
+        More headers, names in lower case.
+    """
+
+    status: int
+    body: bytes
+    type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What came in, for every route but the hot one.
+
+    Parameters
+    ----------
+    scope, receive
+        Of ASGI.
+    given
+        What stands at the places of the route's path: ``{"name": "flight-delay"}``.
+    limit, timeout
+        Bytes of the largest body, and seconds that it may take to come.
+    """
+
+    scope: Scope
+    receive: Receive
+    given: Mapping[str, str] = field(default_factory=dict)
+    limit: int = 1 << 25
+    timeout: float = 30.0
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters after the question mark; of one given twice, the last."""
+        text = bytes(self.scope.get("query_string", b"")).decode("latin-1")
+        return dict(parse_qsl(text, keep_blank_values=True))
+
+    def header(self, name: bytes) -> bytes:
+        """A header's value; empty if it was not sent."""
+        return header(self.scope, name)
+
+    async def body(self) -> bytes:
+        """The whole body; see `read_body`."""
+        return await read_body(self.scope, self.receive, self.limit, self.timeout)
+
+    async def json(self) -> dict[str, Any]:
+        """The JSON object of the body; see `parse`."""
+        return parse(await self.body())
+
+    def caller(self, route: str, **more: Any) -> Caller:
+        """Who asks; see `caller_of`."""
+        return caller_of(self.scope, route, self.timeout, **more)
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """A header's value; empty if it was not sent."""
+    return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
+
+
+def caller_of(
+    scope: Scope, route: str, timeout: float, *, key: str | None = None, entities: list[Any] | None = None
+) -> Caller:
+    """Who asks, from the connection and the headers ``traceparent``, ``x-routing-key`` and ``x-request-timeout-ms``."""
+    trace, seconds = "", timeout
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            trace = value[3:35].decode("latin-1") if len(value) >= _TRACE_LENGTH else ""
+        elif name == b"x-routing-key":
+            key = value.decode("latin-1")
+        elif name == b"x-request-timeout-ms":
+            seconds = min(timeout, _milliseconds(value) / 1e3)
+    client = scope.get("client")
+    return Caller(client[0] if client else "", trace, key, entities, route, clock.elapsed() + seconds)
+
+
+def _milliseconds(value: bytes) -> float:
+    if not value.isdigit():
+        hint = "Send a whole number of milliseconds."
+        raise InvalidRequestError("x-request-timeout-ms is no number", value=value.decode("latin-1"), hint=hint)
+    return float(value[:12])
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, timeout: float) -> bytes:
+    """The whole body.
+
+    Raises
+    ------
+    Refusal
+        413 when it is larger than `limit`, before more than that is read; 408 when it is not here after `timeout`.
+    ConnectionResetError
+        When the client hangs up before it is complete.
+    """
+    announced = header(scope, b"content-length")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(int(announced), limit)
+    try:
+        async with asyncio.timeout(timeout):
+            return await _pieces(receive, limit)
+    except TimeoutError:
+        hint = f"Send it within {timeout:g} seconds."
+        raise Refusal(408, InvalidRequestError("the body did not arrive in time", hint=hint)) from None
+
+
+async def _pieces(receive: Receive, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise _too_large(size, limit)
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; anything else is an error that says where it is wrong."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError(f"the body is not JSON: {error}", hint="Send an object with rows.") from error
+    if not isinstance(request, dict):
+        raise InvalidRequestError("the body is not a JSON object", value=request, hint='Send {"rows": [{…}]}.')
+    return request
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """A response of JSON."""
+    return Response(status, orjson.dumps(value, option=_DUMPS))
+
+
+def as_error(error: TidemillError, status: int) -> Response:
+    """A response that says what was wrong."""
+    return as_json({"error": {"type": type(error).__name__, "message": str(error)}}, status)
+
+
+async def respond(send: Send, response: Response) -> None:
+    """Send a response."""
+    headers = [(b"content-type", response.type), (b"content-length", b"%d" % len(response.body)), *response.headers]
+    if response.status in _RETRIED:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def _too_large(size: int, limit: int) -> Refusal:
+    error = InvalidRequestError(
+        "the body is too large",
+        value=f"{size} bytes",
+        hint=f"Send at most {limit} bytes; split the rows over requests.",
+    )
+    return Refusal(413, error)

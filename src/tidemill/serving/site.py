@@ -1,0 +1,44 @@
+"""What every face of one server stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidemill.core.errors import NotFoundError
+from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.options import ServerOptions
+from tidemill.serving.repository import Repository
+
+
+@dataclass(slots=True)
+class Site:
+    """A server's models and options, and whether it takes requests.
+
+    Parameters
+    ----------
+    repository
+        The models.
+    options
+        How the server runs.
+    ready
+        Whether new requests should come here: not before the models are open, nor while the server drains.
+    """
+
+    repository: Repository
+    options: ServerOptions
+    ready: bool = True
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The endpoint of a name.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none; it says which there are.
+        """
+        endpoints = self.repository.endpoints
+        if name not in endpoints:
+            raise NotFoundError(
+                "no such model is served here", value=name, hint=f"Served: {', '.join(endpoints) or 'none'}."
+            )
+        return endpoints[name]

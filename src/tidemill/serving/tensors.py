@@ -1,0 +1,252 @@
+"""Tensors of the Open Inference Protocol v2: what a model takes and gives in them, and their bytes.
+
+A model takes one tensor for each column, of shape ``[rows]`` or ``[rows, 1]``; it also takes all columns in one tensor
+of shape ``[rows, columns]``, in the order of its metadata. REST and gRPC share this.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import orjson
+
+from tidemill.core.errors import InvalidRequestError
+from tidemill.core.model import Signature
+from tidemill.core.schema import Column
+from tidemill.core.tasks import TASKS
+
+_DATATYPES = {
+    "bool": "BOOL", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
+    "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64",
+    "float32": "FP32", "float64": "FP64",
+}  # fmt: skip
+#: Datatype to NumPy's little-endian one; BF16 is the upper half of a float32, BYTES has lengths of its own.
+_NUMPY = {
+    "BOOL": "?", "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1", "UINT16": "<u2",
+    "UINT32": "<u4", "UINT64": "<u8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "BF16": "<u2",
+}  # fmt: skip
+DATATYPES = (*_NUMPY, "BYTES")
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Values with a name and a shape.
+
+    Parameters
+    ----------
+    name, datatype, shape
+        As the protocol has them.
+    values
+        All elements in row-major order, as Python values.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is known of a tensor before there are values: -1 stands for the number of rows."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the protocol's metadata has it."""
+        told = {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+        return told | ({"parameters": {"columns": list(self.columns)}} if self.columns else {})
+
+
+def inputs_of(signature: Signature) -> list[Spec]:
+    """One tensor for each column."""
+    return [Spec(column.name, _datatype(column), (-1,)) for column in signature.inputs]
+
+
+def outputs_of(signature: Signature) -> list[Spec]:
+    """The decision or the value, and the numbers that it rests on.
+
+    >>> from tidemill.core.schema import TableSchema
+    >>> for output in outputs_of(Signature(TableSchema(()), "quantile", "delay", ("0.1", "0.9"))):
+    ...     print(output.to_dict())
+    {'name': 'delay', 'datatype': 'FP64', 'shape': [-1]}
+    {'name': 'quantiles', 'datatype': 'FP64', 'shape': [-1, 2], 'parameters': {'columns': ['0.1', '0.9']}}
+    """
+    kind, many = TASKS[signature.task], len(signature.classes)
+    outputs = [Spec(signature.target, "BYTES" if kind.classifies or kind.decides else "FP64", (-1,))]
+    if signature.task in {"binary", "multiclass"}:
+        outputs.append(Spec("probability", "FP64", (-1,)))
+    elif signature.task == "anomaly":
+        outputs.append(Spec("score", "FP64", (-1,)))
+    if kind.scores != "one":
+        name = "quantiles" if signature.task == "quantile" else "probabilities"
+        outputs.append(Spec(name, "FP64", (-1, many), signature.classes))
+    return outputs
+
+
+def rows_of(tensors: Sequence[Tensor], signature: Signature) -> list[dict[str, Any]]:
+    """The rows that tensors hold.
+
+    Raises
+    ------
+    InvalidRequestError
+        When there are none, lengths differ, or a shape is not that of a column.
+    """
+    if not tensors:
+        raise InvalidRequestError("the request has no inputs", hint="Send one tensor for each column.")
+    names = signature.inputs.names
+    only = tensors[0]
+    if len(tensors) == 1 and only.name not in names and len(only.shape) == 2 and only.shape[1] == len(names):
+        values, width = only.values, len(names)
+        columns: dict[str, Sequence[Any]] = {name: values[place::width] for place, name in enumerate(names)}
+    else:
+        columns = {tensor.name: _column(tensor) for tensor in tensors}
+        if len(columns) < len(tensors):
+            sent = [tensor.name for tensor in tensors]
+            raise InvalidRequestError("a tensor was sent twice", value=sent, hint="Send each column once.")
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
+        raise InvalidRequestError("the tensors have different lengths, or none", value=lengths)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def tensors_of(
+    signature: Signature, predictions: Sequence[Mapping[str, Any]], wanted: Sequence[str] = ()
+) -> list[tuple[Spec, Tensor]]:
+    """Predictions as tensors; of those `wanted` only, in that order, if any are named.
+
+    Raises
+    ------
+    InvalidRequestError
+        When there is no such output.
+    """
+    specs = {spec.name: spec for spec in outputs_of(signature)}
+    unknown = [name for name in wanted if name not in specs]
+    if unknown:
+        raise InvalidRequestError("there is no such output", value=unknown[0], hint=f"Outputs: {', '.join(specs)}.")
+    out = []
+    for name in wanted or specs:
+        spec = specs[name]
+        data: list[Any] = [prediction[name] for prediction in predictions]
+        if len(spec.shape) == 2:
+            data = [number for told in data for number in told.values()]
+        elif spec.datatype == "BYTES":
+            data = [_text(value) for value in data]
+        out.append((spec, Tensor(name, spec.datatype, (len(predictions), *spec.shape[1:]), data)))
+    return out
+
+
+def from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> Tensor:
+    r"""A tensor from its bytes: little-endian, row by row; each element of BYTES after its length in four bytes.
+
+    Raises
+    ------
+    InvalidRequestError
+        When the bytes are not of that type and shape.
+
+    Examples
+    --------
+    >>> from_bytes("x", "FP32", (2,), struct.pack("<2f", 0.5, 2.0)).values
+    [0.5, 2.0]
+    >>> from_bytes("dest", "BYTES", (1,), b"\x03\x00\x00\x00IAH").values
+    ['IAH']
+    """
+    count = _elements(name, shape)
+    if datatype == "BYTES":
+        return Tensor(name, datatype, shape, _texts(name, raw, count))
+    if datatype not in _NUMPY:
+        raise _unknown_type(name, datatype)
+    array = np.frombuffer(raw, _NUMPY[datatype]) if len(raw) == count * np.dtype(_NUMPY[datatype]).itemsize else None
+    if array is None:
+        raise InvalidRequestError(
+            f"the bytes of tensor {name!r} do not fit its shape",
+            value=f"{len(raw)} bytes for {datatype} {list(shape)}",
+            hint="Send the elements one after the other, little-endian.",
+        )
+    if datatype == "BF16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return Tensor(name, datatype, shape, array.tolist())
+
+
+def to_bytes(tensor: Tensor) -> bytes:
+    r"""What `from_bytes` reads.
+
+    >>> to_bytes(Tensor("late", "BYTES", (1,), ["true"]))
+    b'\x04\x00\x00\x00true'
+    """
+    if tensor.datatype == "BYTES":
+        texts = [str(value).encode() for value in tensor.values]
+        return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+    return np.asarray(tensor.values, dtype=_NUMPY[tensor.datatype]).tobytes()
+
+
+def checked(name: str, datatype: str, shape: tuple[int, ...], values: Sequence[Any]) -> Tensor:
+    """A tensor of values that came one by one, if they are as many as its shape says."""
+    if datatype not in DATATYPES:
+        raise _unknown_type(name, datatype)
+    if _elements(name, shape) != len(values):
+        raise InvalidRequestError(
+            f"the data of tensor {name!r} does not fit its shape", value=f"{len(values)} values for {list(shape)}"
+        )
+    return Tensor(name, datatype, shape, values)
+
+
+def _elements(name: str, shape: tuple[int, ...]) -> int:
+    if not shape or any(size < 0 for size in shape):
+        raise InvalidRequestError(f"the shape of tensor {name!r} is none", value=list(shape), hint="Send [rows].")
+    return prod(shape)
+
+
+def _column(tensor: Tensor) -> Sequence[Any]:
+    if len(tensor.shape) > 1 and prod(tensor.shape[1:]) != 1:
+        raise InvalidRequestError(
+            f"tensor {tensor.name!r} is no column", value=list(tensor.shape), hint="Send one tensor of [rows] a column."
+        )
+    return tensor.values
+
+
+def _texts(name: str, raw: bytes, count: int) -> list[str]:
+    texts, at = [], 0
+    try:
+        for _ in range(count):
+            (length,) = _LENGTH.unpack_from(raw, at)
+            at += _LENGTH.size
+            if at + length > len(raw):
+                raise struct.error
+            texts.append(raw[at : at + length].decode())
+            at += length
+    except (struct.error, UnicodeDecodeError):
+        at = -1
+    if at != len(raw):
+        raise InvalidRequestError(
+            f"the bytes of tensor {name!r} are not {count} texts",
+            value=f"{len(raw)} bytes",
+            hint="Send each text as its length in four bytes, little-endian, and its UTF-8.",
+        )
+    return texts
+
+
+def _unknown_type(name: str, datatype: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"tensor {name!r} has an unknown datatype", value=datatype, hint=f"Known: {', '.join(DATATYPES)}."
+    )
+
+
+def _datatype(column: Column) -> str:
+    return "BYTES" if column.categories is not None else _DATATYPES.get(column.type, "BYTES")
+
+
+def _text(value: Any) -> str:
+    """A decision as text; of several labels a JSON list."""
+    if isinstance(value, list):
+        return orjson.dumps(value).decode()
+    return str(value).lower() if isinstance(value, bool) else str(value)
