@@ -56,7 +56,9 @@ def test_all_answers_are_counted_and_logged_together(server: ServerHandle, packa
     assert server.line.endswith("with 2 workers")
     assert {one.pid for one in workers_of(server)} != set()
     counted = httpx.get(server.url + "/metrics").text
-    line = next(text for text in counted.splitlines() if text.startswith("model_predictions_total{") and "answered" in text)
+    line = next(
+        text for text in counted.splitlines() if text.startswith("model_predictions_total{") and "answered" in text
+    )
     assert float(line.rpartition(" ")[2]) == 40
     assert set(predictions(tmp_path / "log").collect()["request_id"]) == ids
     assert len(list((tmp_path / "log").rglob("*.log"))) == 2  # both answered

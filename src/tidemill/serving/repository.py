@@ -236,7 +236,7 @@ class Repository:
             predictor = Predictor(package, version=number, alias=alias, allow=self._options.allow)
         except Exception as raised:  # whatever a library raises over a file, the version is not served
             error = raised if isinstance(raised, TidemillError) else _cannot_open(place.plan.reference, raised)
-            known, place.error = place.error, str(error)
+            known, place.error = place.error, _reason(error)
             place.failed = (number, clock.elapsed())
             if known != place.error:
                 swapped(name, place.plan.name, well=False)
@@ -296,6 +296,13 @@ class Follower:
 
 def _cannot_open(reference: str, error: Exception) -> ModelError:
     return ModelError(f"{reference} cannot be opened: {error}", hint="Package and register it again.")
+
+
+def _reason(error: TidemillError) -> str:
+    """What clients are told: an alias that is missing by name, but no paths of this machine."""
+    if isinstance(error, NotFoundError):
+        return str(error)
+    return f"{type(error).__name__}: the log of the server says more"
 
 
 def _tell(name: str, variant: Variant | None, *, now: bool) -> None:

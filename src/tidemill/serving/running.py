@@ -102,7 +102,7 @@ def run_worker(
     listening = listen(options.host, options.port, shared=shared)
     try:
         repository.open()
-        app = App(repository, options)
+        app = App(repository, options, shared=shared)
         titles = ", ".join(endpoint.title for endpoint in repository.endpoints.values())
         scheme = "https" if options.certificate else "http"
         url = f"{scheme}://{_shown_host(options.host)}:{listening.getsockname()[1]}"

@@ -22,11 +22,14 @@ class Site:
         How the server runs.
     ready
         Whether new requests should come here: not before the models are open, nor while the server drains.
+    shared
+        Whether other processes listen at the same ports.
     """
 
     repository: Repository
     options: ServerOptions
     ready: bool = True
+    shared: bool = False
 
     def endpoint(self, name: str) -> Endpoint:
         """The endpoint of a name.

@@ -33,10 +33,12 @@ class App:
         The models.
     options
         Limits and keys.
+    shared
+        Whether other processes listen at the same ports.
     """
 
-    def __init__(self, repository: Repository, options: ServerOptions | None = None) -> None:
-        self.site = Site(repository, options or ServerOptions())
+    def __init__(self, repository: Repository, options: ServerOptions | None = None, *, shared: bool = False) -> None:
+        self.site = Site(repository, options or ServerOptions(), shared=shared)
         self._options = self.site.options
         self._keys = Keys(self._options.keys, self._options.admin_keys)
         self._under_way = 0
@@ -69,15 +71,15 @@ class App:
         except ConnectionResetError:
             raise
         except Refusal as refusal:
-            return as_error(refusal.error, refusal.status)
+            return as_error(refusal.error, refusal.status, path)
         except TooLateError:
-            return as_error(InvalidRequestError("the time of this request was over before its turn came"), 504)
+            return as_error(InvalidRequestError("the time of this request was over before its turn came"), 504, path)
         except NotFoundError as error:
-            return as_error(error, 404)
+            return as_error(error, 404, path)
         except (InvalidRequestError, UsageError) as error:
-            return as_error(error, 400)
+            return as_error(error, 400, path)
         except OutOfSpaceError as error:
-            return as_error(error, 503)
+            return as_error(error, 503, path)
         except Exception:
             _log.exception("a request to %s failed", path)
             return Response(500, _FAILED)

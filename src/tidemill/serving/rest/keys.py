@@ -29,12 +29,12 @@ class Keys:
         if not self._all:
             return
         sent = key_of(scope)
-        if not sent:
-            raise Refusal(401, UsageError("this server asks for a key", hint=_HINT))
         self.check_key(sent, admin=admin)
 
     def check_key(self, key: str, *, admin: bool = False) -> None:
-        """As `check`, of a key that came another way."""
+        """As `check`, of a key that came another way, or did not come."""
+        if not key:
+            raise Refusal(401, UsageError("this server asks for a key", hint=_HINT))
         digest = _digest(key)
         if digest not in self._all:
             raise Refusal(403, UsageError("this key is not known here", hint=_HINT))

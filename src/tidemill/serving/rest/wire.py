@@ -20,7 +20,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 JSON = b"application/json"
 _DUMPS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-_TRACE_LENGTH = 55
 _RETRIED = (429, 503)
 
 
@@ -109,13 +108,23 @@ def caller_of(
     trace, seconds = "", timeout
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            trace = value[3:35].decode("latin-1") if len(value) >= _TRACE_LENGTH else ""
+            trace = trace_of(value.decode("latin-1"))
         elif name == b"x-routing-key":
             key = value.decode("latin-1")
         elif name == b"x-request-timeout-ms":
             seconds = min(timeout, _milliseconds(value) / 1e3)
     client = scope.get("client")
     return Caller(client[0] if client else "", trace, key, entities, route, clock.elapsed() + seconds)
+
+
+def trace_of(traceparent: str) -> str:
+    """The trace's id in W3C's ``traceparent``; empty if it is none.
+
+    >>> trace_of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    '4bf92f3577b34da6a3ce929d0e0e4736'
+    """
+    parts = traceparent.split("-")
+    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else ""
 
 
 def _milliseconds(value: bytes) -> float:
@@ -177,8 +186,10 @@ def as_json(value: Any, status: int = 200) -> Response:
     return Response(status, orjson.dumps(value, option=_DUMPS))
 
 
-def as_error(error: TidemillError, status: int) -> Response:
-    """A response that says what was wrong."""
+def as_error(error: TidemillError, status: int, path: str) -> Response:
+    """A response that says what was wrong; in the Open Inference Protocol an error is a text."""
+    if path.startswith("/v2"):
+        return as_json({"error": str(error)}, status)
     return as_json({"error": {"type": type(error).__name__, "message": str(error)}}, status)
 
 

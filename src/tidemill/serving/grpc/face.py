@@ -1,0 +1,154 @@
+"""The gRPC server: inference, health and reflection at a port of their own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tidemill.core import clock
+from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, UsageError
+from tidemill.serving.endpoint import Caller, TooLateError
+from tidemill.serving.grpc.inference import METHODS, key_in
+from tidemill.serving.grpc.messages import POOL, SERVICE, message
+from tidemill.serving.options import ServerOptions
+from tidemill.serving.rest.keys import Keys
+from tidemill.serving.rest.wire import Refusal, trace_of
+from tidemill.serving.site import Site
+
+Answer = Callable[[Site, Any, Caller], Awaitable[Any]]
+_REFUSED = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED}
+_PROBES = ("ServerLive", "ServerReady", "ModelReady")
+_log = logging.getLogger("tidemill.serving")
+
+
+class GrpcFace:
+    """The gRPC face of a site.
+
+    Parameters
+    ----------
+    site
+        The models.
+    options
+        Address, limits, TLS and keys.
+    """
+
+    def __init__(self, site: Site, options: ServerOptions) -> None:
+        self._site, self._options = site, options
+        self._keys = Keys(options.keys, options.admin_keys)
+        self._server: aio.Server | None = None
+        self._health: Any = None
+
+    async def start(self) -> str:
+        """Take requests; returns what the ready line gets added.
+
+        Raises
+        ------
+        UsageError
+            When the port cannot be had.
+        """
+        options = self._options
+        server = self._server = aio.server(
+            maximum_concurrent_rpcs=options.requests,
+            options=[
+                ("grpc.max_receive_message_length", options.body_limit),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", int(self._site.shared)),
+            ],
+        )
+        handlers = {name: self._handler(name, answer, admin=admin) for name, answer, admin in METHODS}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server, POOL)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        port = self._bind(server, f"{host}:{options.grpc_port}")
+        await server.start()
+        return f" and grpc://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Take none any more, and answer those under way."""
+        if self._server is not None:
+            await self._health.enter_graceful_shutdown()
+            await self._server.stop(self._options.drain)
+
+    def _bind(self, server: aio.Server, address: str) -> int:
+        try:
+            if not self._options.certificate:
+                return int(server.add_insecure_port(address))
+            authority = self._options.client_authority
+            credentials = grpc.ssl_server_credentials(
+                [(Path(self._options.private_key).read_bytes(), Path(self._options.certificate).read_bytes())],
+                Path(authority).read_bytes() if authority else None,
+                require_client_auth=bool(authority),
+            )
+            return int(server.add_secure_port(address, credentials))
+        except RuntimeError as error:
+            hint = "Choose another --grpc-port, or 0 for a free one."
+            raise UsageError(f"cannot listen there: {error}", value=address, hint=hint) from error
+
+    def _handler(self, name: str, answer: Answer, *, admin: bool) -> grpc.RpcMethodHandler:
+        taken, given = message(f"{name}Request"), message(f"{name}Response")
+        is_probe = name in _PROBES
+
+        async def handle(request: Any, context: Any) -> Any:
+            try:
+                caller = self._caller(request, context, admin=admin, is_probe=is_probe)
+                return await answer(self._site, request, caller)
+            except Exception as error:
+                await _abort(context, error, name)
+
+        return grpc.unary_unary_rpc_method_handler(handle, taken.FromString, given.SerializeToString)
+
+    def _caller(self, request: Any, context: Any, *, admin: bool, is_probe: bool) -> Caller:
+        trace, sent = "", ""
+        for name, value in context.invocation_metadata() or ():
+            if name == "traceparent":
+                trace = trace_of(str(value))
+            elif name == "x-api-key":
+                sent = str(value).strip()
+            elif name == "authorization" and str(value)[:7].lower() == "bearer ":
+                sent = str(value)[7:].strip()
+        if self._keys.any and not is_probe:
+            self._keys.check_key(sent, admin=admin)
+        left = context.time_remaining()
+        patience = self._options.timeout if left is None else min(left, self._options.timeout)
+        return Caller(_client(context.peer()), trace, key_in(request), None, "grpc", clock.elapsed() + patience)
+
+
+async def _abort(context: Any, error: Exception, name: str) -> NoReturn:
+    """End a call with the status of an error."""
+    match error:
+        case Refusal():
+            code, said = _REFUSED.get(error.status, grpc.StatusCode.UNAVAILABLE), str(error.error)
+        case NotFoundError():
+            code, said = grpc.StatusCode.NOT_FOUND, str(error)
+        case InvalidRequestError() | UsageError():
+            code, said = grpc.StatusCode.INVALID_ARGUMENT, str(error)
+        case TooLateError():
+            code, said = grpc.StatusCode.DEADLINE_EXCEEDED, "the time of this request was over before its turn came"
+        case OutOfSpaceError():
+            code, said = grpc.StatusCode.UNAVAILABLE, str(error)
+        case _:
+            _log.error("a call of %s failed", name, exc_info=error)
+            code, said = grpc.StatusCode.INTERNAL, "The server failed; its log says why."
+    await context.abort(code, said)
+    raise AssertionError  # abort never returns
+
+
+def _client(peer: str) -> str:
+    """The address in what gRPC calls a peer: ``ipv4:127.0.0.1:4321``, ``ipv6:[::1]:4321``.
+
+    >>> _client("ipv4:127.0.0.1:4321"), _client("ipv6:%5B::1%5D:4321")
+    ('127.0.0.1', '::1')
+    """
+    address = peer.partition(":")[2].rpartition(":")[0]
+    return address.replace("%5B", "").replace("%5D", "").strip("[]")

@@ -1,0 +1,168 @@
+"""Answers of the Open Inference Protocol over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidemill.core import clock
+from tidemill.core.errors import InvalidRequestError
+from tidemill.serving.endpoint import Answered, Caller, score
+from tidemill.serving.grpc.messages import message
+from tidemill.serving.rest.open_inference import EXTENSIONS, VERSION, metadata, require_version
+from tidemill.serving.rest.repository_api import entries
+from tidemill.serving.site import Site
+from tidemill.serving.tensors import Spec, Tensor, checked, from_bytes, rows_of, tensors_of, to_bytes
+
+InferResponse = message("ModelInferResponse")
+
+#: Datatype to the field of its elements; FP16 and BF16 have none and come as bytes.
+_CONTENTS = {
+    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
+    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
+    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
+}  # fmt: skip
+
+
+async def server_live(site: Site, request: Any, caller: Caller) -> Any:
+    """Whether the server answers."""
+    del site, request, caller
+    return message("ServerLiveResponse")(live=True)
+
+
+async def server_ready(site: Site, request: Any, caller: Caller) -> Any:
+    """Whether the server takes requests."""
+    del request, caller
+    return message("ServerReadyResponse")(ready=site.ready)
+
+
+async def model_ready(site: Site, request: Any, caller: Caller) -> Any:
+    """Whether a model answers."""
+    del caller
+    require_version(site.endpoint(request.name), request.version)
+    return message("ModelReadyResponse")(ready=True)
+
+
+async def server_metadata(site: Site, request: Any, caller: Caller) -> Any:
+    """Name, version and extensions of the server."""
+    del site, request, caller
+    return message("ServerMetadataResponse")(name="tidemill", version=VERSION, extensions=EXTENSIONS)
+
+
+async def model_metadata(site: Site, request: Any, caller: Caller) -> Any:
+    """Name, versions and tensors of a model."""
+    del caller
+    endpoint = site.endpoint(request.name)
+    require_version(endpoint, request.version)
+    told = metadata(endpoint)
+    for tensor in (*told["inputs"], *told["outputs"]):
+        tensor.pop("parameters", None)
+    return message("ModelMetadataResponse")(**told)
+
+
+async def model_infer(site: Site, request: Any, caller: Caller) -> Any:
+    """Predict rows that come as tensors."""
+    started = clock.elapsed()
+    endpoint = site.endpoint(request.model_name)
+    if request.model_version:
+        require_version(endpoint, request.model_version)
+    tensors = _inputs(request)
+    answered = await score(endpoint, rows_of(tensors, endpoint.predictor.signature), caller)
+    meters = endpoint.meters(answered.variant)
+    if answered.answer.problems:  # the protocol has no place for the error of a single row
+        meters.took("grpc", 400, clock.elapsed() - started)
+        raise answered.answer.problems[0].to_error()
+    wanted = [output.name for output in request.outputs]
+    outputs = tensors_of(answered.variant.predictor.signature, answered.answer.predictions, wanted)
+    response = _response(request, answered, outputs)
+    meters.took("grpc", 200, clock.elapsed() - started)
+    return response
+
+
+async def repository_index(site: Site, request: Any, caller: Caller) -> Any:
+    """Every model with its versions and their states."""
+    del caller
+    return message("RepositoryIndexResponse")(models=entries(site.repository, only_ready=request.ready))
+
+
+async def repository_load(site: Site, request: Any, caller: Caller) -> Any:
+    """Serve a registered model's champion, or look at once whether its aliases have moved."""
+    del caller
+    await asyncio.to_thread(site.repository.load, request.model_name)
+    return message("RepositoryModelLoadResponse")()
+
+
+async def repository_unload(site: Site, request: Any, caller: Caller) -> Any:
+    """Serve a model no longer."""
+    del caller
+    await asyncio.to_thread(site.repository.unload, request.model_name)
+    return message("RepositoryModelUnloadResponse")()
+
+
+def key_in(request: Any) -> str | None:
+    """What the choice of a variant sticks to: the parameter ``key``, if the request has any."""
+    parameters: Mapping[str, Any] = getattr(request, "parameters", {})
+    return parameters["key"].string_param or None if "key" in parameters else None
+
+
+def _inputs(request: Any) -> list[Tensor]:
+    raw: Sequence[bytes] = request.raw_input_contents
+    if raw:
+        if len(raw) != len(request.inputs):
+            raise InvalidRequestError(
+                "raw_input_contents are not one for each input",
+                value=f"{len(raw)} for {len(request.inputs)}",
+                hint="Send the bytes of every input, or the contents of every input.",
+            )
+        return [
+            from_bytes(tensor.name, tensor.datatype, tuple(tensor.shape), data)
+            for tensor, data in zip(request.inputs, raw, strict=True)
+        ]
+    return [_from_contents(tensor) for tensor in request.inputs]
+
+
+def _from_contents(tensor: Any) -> Tensor:
+    field = _CONTENTS.get(tensor.datatype)
+    values: list[Any] = [] if field is None else list(getattr(tensor.contents, field))
+    if tensor.datatype == "BYTES":
+        try:
+            values = [value.decode() for value in values]
+        except UnicodeDecodeError as error:
+            raise InvalidRequestError(f"an element of tensor {tensor.name!r} is no UTF-8: {error}") from None
+    return checked(tensor.name, tensor.datatype, tuple(tensor.shape), values)
+
+
+def _response(request: Any, answered: Answered, outputs: list[tuple[Spec, Tensor]]) -> Any:
+    version = answered.variant.predictor.version
+    as_bytes = len(request.raw_input_contents) > 0
+    response = InferResponse(
+        model_name=request.model_name,
+        model_version="" if version is None else str(version),
+        id=request.id or answered.request_id,
+    )
+    response.parameters["request_id"].string_param = answered.request_id
+    for spec, tensor in outputs:
+        told = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        if spec.columns:
+            told.parameters["columns"].string_param = ",".join(spec.columns)
+        if as_bytes:
+            response.raw_output_contents.append(to_bytes(tensor))
+        else:
+            values = [str(value).encode() for value in tensor.values] if tensor.datatype == "BYTES" else tensor.values
+            getattr(told.contents, _CONTENTS[tensor.datatype]).extend(values)
+    return response
+
+
+#: Method, its request and response, who answers, whether it takes an admin key.
+METHODS = (
+    ("ServerLive", server_live, False),
+    ("ServerReady", server_ready, False),
+    ("ModelReady", model_ready, False),
+    ("ServerMetadata", server_metadata, False),
+    ("ModelMetadata", model_metadata, False),
+    ("ModelInfer", model_infer, False),
+    ("RepositoryIndex", repository_index, False),
+    ("RepositoryModelLoad", repository_load, True),
+    ("RepositoryModelUnload", repository_unload, True),
+)
