@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tidemill.core.errors import InvalidRequestError, SchemaError
 from tidemill.core.schema import Column, TableSchema
-from tidemill.training.encoding import encode_columns, encode_row, fit_encoding, matrix_names, row_encoder
+from tidemill.training.encoding import encode_columns, fit_encoding, matrix_names
+from tidemill.training.row_encoding import encode_row, row_encoder
 
 SCHEMA = TableSchema(
     (

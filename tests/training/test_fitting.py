@@ -18,9 +18,10 @@ from tidemill.core.errors import DataError, ModelError, SchemaError, UsageError
 from tidemill.data.operations import ClipLearned, FillLearned, MergeRare, NullOutside, plan
 from tidemill.data.split import by_share, split
 from tidemill.measures import count_like, roc_auc
-from tidemill.training.encoding import matrix_names, row_encoder
+from tidemill.training.encoding import matrix_names
 from tidemill.training.fitting import train
 from tidemill.training.prediction import predict
+from tidemill.training.row_encoding import row_encoder
 
 
 def boosted(params):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.data.repairs import apply_repairs, compile_repairs
-from tidemill.training.encoding import encode_columns, row_encoder
+from tidemill.training.encoding import encode_columns
+from tidemill.training.row_encoding import row_encoder
 
 Entries = Sequence[Mapping[str, Any]]
 Matrix = NDArray[np.float32]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidemill.training.baselines import baseline_scores, fit_baselines
-    from tidemill.training.encoding import encode_columns, encode_row, fit_encoding, row_encoder
+    from tidemill.training.encoding import encode_columns, fit_encoding
     from tidemill.training.fitting import train
     from tidemill.training.prediction import predict
+    from tidemill.training.row_encoding import encode_row, row_encoder
     from tidemill.training.space import choice, conditional, integers, uniform
     from tidemill.training.tuning import Study, Trial, tune
 
@@ -24,12 +25,12 @@ _HOMES = {
     "choice": "space",
     "conditional": "space",
     "encode_columns": "encoding",
-    "encode_row": "encoding",
+    "encode_row": "row_encoding",
     "fit_baselines": "baselines",
     "fit_encoding": "encoding",
     "integers": "space",
     "predict": "prediction",
-    "row_encoder": "encoding",
+    "row_encoder": "row_encoding",
     "train": "fitting",
     "tune": "tuning",
     "uniform": "space",

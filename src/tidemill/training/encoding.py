@@ -17,19 +17,18 @@ then is ``unseen``: None stands for NaN. Needs NumPy only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from itertools import repeat
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.core.errors import InvalidRequestError, SchemaError
+from tidemill.core.errors import SchemaError
 from tidemill.core.schema import Column, TableSchema
-from tidemill.training.texts import fit_rarity, text_columns, text_vector
-from tidemill.training.times import CYCLES, TIME_PARTS, is_missing, moment_of, moments_of, part_of, time_part
+from tidemill.training.texts import fit_rarity, text_columns
+from tidemill.training.times import CYCLES, TIME_PARTS, is_missing, moments_of, time_part
 
 Entry = Mapping[str, Any]
 Encoding = tuple[Entry, ...]
@@ -37,8 +36,6 @@ Values = NDArray[Any] | Sequence[Any]
 
 #: Categories beyond this many are encoded like unseen ones, rarest first.
 MAX_CATEGORIES = 1000
-#: Types of values that are numbers as they are, None being NaN.
-_PLAIN = frozenset((float, int, bool, type(None)))
 
 
 def fit_encoding(
@@ -155,44 +152,9 @@ def _encoded(entry: Entry, values: Values, shared: dict[str, NDArray[np.float64]
             shared[name] = text_columns(name, _as_list(values), entry["rarity"])
         return np.asarray(shared[name][:, entry["bucket"]])
     if kind == "duration":
-        return _durations(name, values)
+        return durations(name, values)
     numbers = _numbers(name, values)
     return logarithm(numbers.astype(np.float64)) if kind == "log" else numbers
-
-
-def encode_row(row: Mapping[str, Any], encoding: Encoding) -> NDArray[np.float32]:
-    """Encode one row; `row_encoder` does the same faster when many rows come one at a time.
-
-    >>> encode_row({"x": 2}, ({"name": "x", "column": "x", "kind": "number"},))
-    array([[2.]], dtype=float32)
-    """
-    return row_encoder(encoding)(row)
-
-
-def row_encoder(encoding: Encoding) -> Callable[[Mapping[str, Any]], NDArray[np.float32]]:
-    """Compile an encoding into a function from one row to a matrix of shape (1, len(encoding)).
-
-    The function raises `InvalidRequestError`, naming the column, when a column is missing or a value does not fit it.
-    """
-    plan = tuple((entry["column"], _value_encoder(entry)) for entry in encoding)
-    plain = all(entry["kind"] in {"number", "flag"} for entry in encoding) and len(plan) > 1
-    values_of = itemgetter(*(name for name, _ in plan)) if plain else None
-
-    def encode(row: Mapping[str, Any]) -> NDArray[np.float32]:
-        try:
-            if values_of is not None:
-                values = values_of(row)
-                if _PLAIN.issuperset(map(type, values)):  # NumPy takes these as `_number_encoder` does
-                    return np.array([values], dtype=np.float32)
-            return np.array([[convert(row[name]) for name, convert in plan]], dtype=np.float32)
-        except KeyError as error:
-            raise InvalidRequestError(
-                f"column {error.args[0]!r} is missing from the row",
-                value=sorted(row),
-                hint="Send every input of the model; null stands for an unknown value.",
-            ) from None
-
-    return encode
 
 
 def matrix_names(encoding: Encoding) -> tuple[str, ...]:
@@ -233,7 +195,7 @@ def rank_categories(name: str, values: Values, limit: int = MAX_CATEGORIES) -> l
     counts: Counter[str] = Counter()
     for value, count in Counter(_as_list(values)).items():
         if not is_missing(value):
-            counts[_text(name, value)] += count
+            counts[category_text(name, value)] += count
     return [text for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit]]
 
 
@@ -250,7 +212,8 @@ def _as_list(values: Values) -> list[Any]:
     return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
-def _text(name: str, value: Any) -> str:
+def category_text(name: str, value: Any) -> str:
+    """The text of a category that may have come as a number or a flag."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | np.integer | np.bool_):
@@ -261,15 +224,16 @@ def _text(name: str, value: Any) -> str:
 
 
 def _category_codes(name: str, values: Values, entry: Entry) -> NDArray[np.float64]:
-    unseen = _unseen(entry)
+    unseen = unseen_code(entry)
     codes: dict[Any, float] = {category: float(code) for code, category in enumerate(entry["categories"])}
     items = _as_list(values)
     for value in set(items) - codes.keys():
-        codes[value] = np.nan if is_missing(value) else codes.get(_text(name, value), unseen)
+        codes[value] = np.nan if is_missing(value) else codes.get(category_text(name, value), unseen)
     return np.fromiter(map(codes.get, items, repeat(np.nan)), dtype=np.float64, count=len(items))
 
 
-def _unseen(entry: Entry) -> float:
+def unseen_code(entry: Entry) -> float:
+    """The code of a category that was not seen in training."""
     unseen = entry.get("unseen")
     return float("nan") if unseen is None else float(unseen)
 
@@ -288,7 +252,7 @@ def _numbers(name: str, values: Values) -> NDArray[np.floating[Any]]:
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError):
-        index = next(i for i, value in enumerate(array) if not _is_number(value))
+        index = next(i for i, value in enumerate(array) if not is_number(value))
         raise _not_a_number(name, array[index], index) from None
 
 
@@ -303,7 +267,8 @@ def _as_array(values: Sequence[Any]) -> NDArray[Any]:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether NumPy takes it for a number; None is NaN."""
     try:
         float("nan" if value is None else value)
     except (TypeError, ValueError):
@@ -328,74 +293,10 @@ def logarithm(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
 
 
-def _durations(name: str, values: Values) -> NDArray[np.float64]:
+def durations(name: str, values: Values) -> NDArray[np.float64]:
     """Seconds; NaN where missing."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "m":
         in_us = values.astype("timedelta64[us]")
         return np.where(np.isnat(in_us), np.nan, in_us.astype(np.int64) / 1e6)
     seconds = [v.total_seconds() if isinstance(v, timedelta) else v for v in _as_list(values)]
     return _numbers(name, seconds).astype(np.float64)
-
-
-def _value_encoder(entry: Entry) -> Callable[[Any], float]:
-    """The same conversions for one value; for categories and plain numbers without building arrays."""
-    name, kind = entry["column"], entry["kind"]
-    if kind == "category":
-        return _category_encoder(name, entry)
-    if kind in {"number", "flag"}:
-        return _number_encoder(name)
-    if kind == "log":
-        number = _number_encoder(name)
-        return lambda value: float(logarithm(np.array([number(value)], dtype=np.float64))[0])
-
-    part = entry.get("part", "")
-
-    def convert(value: Any) -> float:
-        try:
-            if kind == "text":
-                return text_vector(name, value, entry["rarity"])[entry["bucket"]]
-            if kind == "duration":
-                return float(_durations(name, [value])[0])
-            return part_of(moment_of(name, value), part)
-        except SchemaError as error:
-            raise InvalidRequestError(error.what, value=error.value, hint=error.hint) from None
-
-    return convert
-
-
-def _category_encoder(name: str, entry: Entry) -> Callable[[Any], float]:
-    codes: dict[Any, float] = {category: float(code) for code, category in enumerate(entry["categories"])}
-    unseen = _unseen(entry)
-    missing = float("nan")
-
-    def convert(value: Any) -> float:
-        try:
-            code = codes.get(value)
-            if code is None:
-                code = missing if is_missing(value) else codes.get(_text(name, value), unseen)
-        except (SchemaError, TypeError):
-            raise InvalidRequestError(
-                f"column {name!r} takes categories as text", value=value, hint="Send it as a string."
-            ) from None
-        return code
-
-    return convert
-
-
-def _number_encoder(name: str) -> Callable[[Any], float]:
-    missing = float("nan")
-
-    def convert(value: Any) -> float:
-        if type(value) is float or type(value) is int:
-            return value
-        if value is None:
-            return missing
-        if isinstance(value, str | bytes) or not _is_number(value):
-            raise InvalidRequestError(
-                f"column {name!r} takes a number",
-                value=value,
-                hint="Send a number, true or false, or null for an unknown value.",
-            )
-        return float(value)
-
-    return convert
