@@ -32,6 +32,10 @@ class Signature:
         Ranking only: the column that names the query within which rows are ranked.
     last
         Forecasting only: the input that holds the last value that is known when the forecast is made.
+    referred
+        Binary only: between these two probabilities a person decides, for less than either error would cost.
+    interval
+        Models of a value only: the share of values that lie within a distance of the answer, and that distance.
     """
 
     inputs: TableSchema
@@ -41,6 +45,8 @@ class Signature:
     threshold: float = 0.5
     group: str = ""
     last: str = ""
+    referred: tuple[float, float] | None = None
+    interval: tuple[float, float] | None = None
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -63,6 +69,8 @@ class Signature:
             # Only where there is one: a model without is written as it always was.
             **({"group": self.group} if self.group else {}),
             **({"last": self.last} if self.last else {}),
+            **({"referred": list(self.referred)} if self.referred else {}),
+            **({"interval": list(self.interval)} if self.interval else {}),
         }
 
     @classmethod
@@ -76,6 +84,8 @@ class Signature:
             threshold=raw["threshold"],
             group=raw.get("group", ""),
             last=raw.get("last", ""),
+            referred=tuple(raw["referred"]) if "referred" in raw else None,
+            interval=tuple(raw["interval"]) if "interval" in raw else None,
         )
 
 

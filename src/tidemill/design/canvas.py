@@ -27,7 +27,7 @@ _PROSE = {
     "monitoring": "Monitoring",
 }
 _PREDICTION = ("task", "target", "entity", "at", "label_at")
-_COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
+_COSTS = ("false_positive", "false_negative", "true_positive", "true_negative", "referral")
 _TASKS: Mapping[str, Task] = {
     "binary": "binary",
     "binary classification": "binary",
@@ -65,16 +65,20 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What each kind of decision costs, in one unit of money or time; a gain is negative."""
+    """What each kind of decision costs, in one unit of money or time; a gain is negative.
+
+    `referral` is what it costs to have a person decide; None where nobody can.
+    """
 
     false_positive: float
     false_negative: float
     true_positive: float = 0.0
     true_negative: float = 0.0
+    referral: float | None = None
 
     def to_dict(self) -> dict[str, float]:
         """By name, as `train` and `evaluate` take them."""
-        return {name: getattr(self, name) for name in _COSTS}
+        return {name: value for name in _COSTS if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,4 +217,5 @@ def _costs(raw: Mapping[str, Any]) -> Costs | None:
     missing = [key for key in _COSTS[:2] if values[key] is None]
     if missing:
         raise ConfigError(f"{where} are incomplete", value=missing, hint="Say what each kind of error costs.")
-    return Costs(*(values[key] or 0.0 for key in _COSTS))
+    fp, fn, tp, tn = (values[key] or 0.0 for key in _COSTS[:4])
+    return Costs(fp, fn, tp, tn, values["referral"])

@@ -22,6 +22,7 @@ from tidemill.packaging.package import Package, model_of, open_folder
 from tidemill.packaging.preparation import compile_columns, compile_row
 from tidemill.packaging.validator import Policy, Problem, compile_validator
 from tidemill.serving.decisions import compile_decision
+from tidemill.serving.online import RequestFeatures
 
 #: From this many rows on, the engine that was faster for batches answers; loading it is not worth it for fewer.
 BATCH_ROWS = 256
@@ -67,6 +68,8 @@ class Predictor:
         Force an engine; by default the one that the package chose for single rows and the one for batches.
     allow
         Classes of your own that a model may be of, as ``"module:Class"``.
+    features
+        Who completes rows with the features that they do not bring, such as `tidemill.serving.online.OnlineViews`.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Predictor:
         alias: str | None = None,
         engine: EngineName | None = None,
         allow: Sequence[str] = (),
+        features: RequestFeatures | None = None,
     ) -> None:
         manifest = package.manifest
         self.model = package.name
@@ -93,6 +97,7 @@ class Predictor:
         self._batch: EngineName = engine or engines["batch"]
         self._takes_missing = bool(manifest.get("takes_missing", True))
         self._package = package
+        self._features: RequestFeatures | None = None
         self._allow = tuple(allow)
         self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online, allow)}
         self._validate = compile_validator(self.signature, policy, package.contract)
@@ -101,6 +106,7 @@ class Predictor:
         self._decide = compile_decision(self.signature)
         # The first request does not pay for what is made once, and a model that cannot answer is not served.
         tried = self.answer([self.example()])
+        self._features = features
         if tried.failures:
             raise ModelError(f"{package.name!r} cannot score its own example: {tried.problems[0].error}")
 
@@ -147,11 +153,20 @@ class Predictor:
         return self.answer(rows).predictions
 
     def answer(self, rows: Sequence[Any]) -> Answer:
-        """Answer rows and keep what a log needs; never raises for what is in a row."""
+        """Answer rows and keep what a log needs; never raises for what is in a row.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When features cannot be read that rows may not be without.
+        """
+        missing: Sequence[str] = ()
+        if self._features is not None:
+            rows, missing = self._features.complete(rows)
         if len(rows) == 1:
-            return self._answer_one(rows[0])
+            return self._answer_one(rows[0], missing)
         answer = Answer([{}] * len(rows), [None] * len(rows), [None] * len(rows))
-        warnings: list[list[str]] = [[] for _ in rows]
+        warnings: list[list[str]] = [[one] if one else [] for one in missing] or [[] for _ in rows]
         good: list[int] = []
         for place, row in enumerate(rows):
             typed = self._validate(row, place, warnings[place])
@@ -164,9 +179,13 @@ class Predictor:
             self._score(answer, good, warnings)
         return answer
 
-    def _answer_one(self, row: Any) -> Answer:
+    def encoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        """Typed rows (see `Answer.rows`) as the matrix that the engines take."""
+        return self._prepare_columns({name: [row[name] for row in rows] for name in self.columns})
+
+    def _answer_one(self, row: Any, missing: Sequence[str] = ()) -> Answer:
         """The path of a single row: the same as of many, without their bookkeeping."""
-        warnings: list[str] = []
+        warnings = [one for one in missing if one]
         typed = self._validate(row, 0, warnings)
         answer = Answer([{}], [None], [None])
         if isinstance(typed, Problem):
@@ -186,7 +205,7 @@ class Predictor:
     def _score(self, answer: Answer, good: list[int], warnings: list[list[str]]) -> None:
         rows = [answer.rows[place] or {} for place in good]
         try:
-            matrix = self._prepare_columns({name: [row[name] for row in rows] for name in self.columns})
+            matrix = self.encoded(rows)
             if not self._takes_missing:
                 matrix, good = self._without_holes(answer, matrix, good)
             scores = self._engine_for(len(good))(matrix).tolist() if good else []

@@ -94,10 +94,14 @@ def outputs_of(signature: Signature) -> list[Spec]:
         outputs.append(Spec("probability", "FP64", (-1,)))
     elif signature.task == "anomaly":
         outputs.append(Spec("score", "FP64", (-1,)))
+    if signature.task in {"binary", "anomaly"}:
+        outputs.append(Spec("decision", "BYTES", (-1,)))
+    if signature.interval is not None:
+        outputs.append(Spec("interval", "FP64", (-1, 2), ("low", "high")))
     if kind.scores != "one":
         name = "quantiles" if signature.task == "quantile" else "probabilities"
         outputs.append(Spec(name, "FP64", (-1, many), signature.classes))
-    return outputs
+    return outputs[:1] + [spec for spec in outputs[1:] if spec.name != signature.target]
 
 
 def rows_of(tensors: Sequence[Tensor], signature: Signature) -> list[dict[str, Any]]:
@@ -145,7 +149,7 @@ def tensors_of(
         spec = specs[name]
         data: list[Any] = [prediction[name] for prediction in predictions]
         if len(spec.shape) == 2:
-            data = [number for told in data for number in told.values()]
+            data = [told[column] for told in data for column in spec.columns]
         elif spec.datatype == "BYTES":
             data = [_text(value) for value in data]
         out.append((spec, Tensor(name, spec.datatype, (len(predictions), *spec.shape[1:]), data)))

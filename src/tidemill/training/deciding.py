@@ -15,10 +15,12 @@ from tidemill.core.tasks import TASKS
 from tidemill.training.calibration import Method, apply_calibration, calibration_rows, fit_calibration
 from tidemill.training.frameworks import Numbers
 from tidemill.training.preparing import Prepared
-from tidemill.training.threshold import Rule, cheapest_threshold, threshold_by
+from tidemill.training.threshold import Rule, cheapest_threshold, referred_between, threshold_by
 
 #: The share of rows that count as anomalies where neither the caller nor the estimator draws a line.
 STRANGE = 0.01
+#: The share of values that the interval of a model of values covers.
+COVERED = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +71,28 @@ def decide(
     threshold, chosen = _threshold(prepared, estimator, fitting.validation_truth[kept], told, rule, costs)
     if chosen:
         metadata["threshold"] = {"by": chosen, "rows": int(kept.sum())}
-    signature = replace(prepared.signature, threshold=threshold)
+    signature = replace(
+        prepared.signature,
+        threshold=threshold,
+        referred=referred_between(costs) if costs else None,
+        interval=_interval(prepared, fitting.validation_truth[kept], told),
+    )
     return Decided(signature, calibration, kept, told, facts, metadata)
+
+
+def _interval(prepared: Prepared, truth: Numbers, answers: Numbers) -> tuple[float, float] | None:
+    """How far answers are from the truth for `COVERED` of the rows (split conformal prediction; Vovk et al., 2005).
+
+    The rank is that of a set one larger, so that a new row is covered with at least that probability however wrong the
+    model is; with too few rows for that rank there is no interval.
+    """
+    if prepared.task not in {"regression", "forecasting"}:
+        return None
+    distances = np.sort(np.abs(np.asarray(truth, dtype=np.float64) - answers))
+    place = int(np.ceil((len(distances) + 1) * COVERED))
+    if place > len(distances) or not np.isfinite(distances[place - 1]):
+        return None
+    return COVERED, float(distances[place - 1])
 
 
 def _threshold(

@@ -17,6 +17,8 @@ Rule = float | Literal["f1", "youden"] | Mapping[str, float]
 
 #: What a decision of each kind may cost, in the keys of the canvas.
 COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
+#: What it costs to have a person decide.
+REFERRAL = "referral"
 _SHARES = ("precision", "recall", "flagged")
 
 
@@ -157,15 +159,44 @@ def _below(levels: Floats, place: int) -> float:
     return float(levels[place] + levels[place + 1]) / 2
 
 
+def referred_between(costs: Mapping[str, float]) -> tuple[float, float] | None:
+    """Between which probabilities a person decides for less than acting or declining would cost on average.
+
+    Parameters
+    ----------
+    costs
+        As for `cheapest_threshold`, and what a ``referral`` costs.
+
+    Returns
+    -------
+    tuple of float, or None
+        None where nobody can be asked, or asking never pays.
+
+    Examples
+    --------
+    >>> low, high = referred_between({"false_positive": 40, "false_negative": 250, "referral": 10})
+    >>> round(low, 2), round(high, 2)
+    (0.04, 0.75)
+    >>> referred_between({"false_positive": 40, "false_negative": 250, "referral": 100})
+    """
+    fp, fn, tp, tn = checked_costs(costs)
+    if REFERRAL not in costs or fn <= tn or fp <= tp:
+        return None
+    price = float(costs[REFERRAL])
+    low, high = (price - tn) / (fn - tn), (fp - price) / (fp - tp)
+    low, high = max(low, 0.0), min(high, 1.0)
+    return (low, high) if low < high else None
+
+
 def checked_costs(costs: Mapping[str, float]) -> tuple[float, float, float, float]:
     """The four costs in the order of `COSTS`; unknown keys and missing errors are errors.
 
     >>> checked_costs({"false_positive": 40, "false_negative": 250})
     (40.0, 250.0, 0.0, 0.0)
     """
-    unknown = sorted(set(costs) - set(COSTS))
+    unknown = sorted(set(costs) - {*COSTS, REFERRAL})
     if unknown:
-        raise UsageError("costs have unknown keys", value=unknown, hint=f"Known keys: {', '.join(COSTS)}.")
+        raise UsageError("costs have unknown keys", value=unknown, hint=f"Known keys: {', '.join((*COSTS, REFERRAL))}.")
     missing = [key for key in COSTS[:2] if key not in costs]
     if missing:
         raise UsageError("costs are incomplete", value=missing, hint="Say what each kind of error costs.")

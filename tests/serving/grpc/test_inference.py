@@ -111,7 +111,11 @@ def test_the_server_describes_itself(client: Any) -> None:
     assert "binary_tensor_data" in client.get_server_metadata().extensions
     told = client.get_model_metadata("flight-delay", as_json=True)
     assert [one["name"] for one in told["inputs"]] == list(ROWS[0])
-    assert {one["name"]: one["datatype"] for one in told["outputs"]} == {"late": "BYTES", "probability": "FP64"}
+    assert {one["name"]: one["datatype"] for one in told["outputs"]} == {
+        "late": "BYTES",
+        "probability": "FP64",
+        "decision": "BYTES",
+    }
     assert [one.state for one in client.get_model_repository_index().models] == ["READY"]
 
 

@@ -70,7 +70,7 @@ def test_rows_are_answered_with_model_version_and_request_id(client: Client, row
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     assert (body["model"], body["version"], len(body["predictions"])) == ("flight-delay", 3, 2)
-    assert set(body["predictions"][0]) == {"late", "probability"}
+    assert set(body["predictions"][0]) == {"late", "probability", "decision"}
     assert predictions(client.root).collect()["request_id"].to_list() == [body["request_id"]] * 2
 
 
@@ -167,7 +167,11 @@ def test_the_open_inference_protocol_answers_as_plain_json_does(client: Client, 
     assert (body["model_name"], body["model_version"], body["id"]) == ("flight-delay", "3", "mine")
     plain = client.rows(row).json()["predictions"][0]
     outputs = {tensor["name"]: tensor["data"] for tensor in body["outputs"]}
-    assert outputs == {"late": [str(plain["late"]).lower()] * 2, "probability": [plain["probability"]] * 2}
+    assert outputs == {
+        "late": [str(plain["late"]).lower()] * 2,
+        "probability": [plain["probability"]] * 2,
+        "decision": [plain["decision"]] * 2,
+    }
 
 
 @pytest.mark.parametrize(

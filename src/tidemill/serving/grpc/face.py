@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tidemill.core import clock
-from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, UsageError
+from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
 from tidemill.serving.endpoint import Caller, TooLateError
 from tidemill.serving.grpc.inference import METHODS, key_in
 from tidemill.serving.grpc.messages import POOL, SERVICE, message
@@ -135,7 +135,7 @@ async def _abort(context: Any, error: Exception, name: str) -> NoReturn:
             code, said = grpc.StatusCode.INVALID_ARGUMENT, str(error)
         case TooLateError():
             code, said = grpc.StatusCode.DEADLINE_EXCEEDED, "the time of this request was over before its turn came"
-        case OutOfSpaceError():
+        case OutOfSpaceError() | StoreUnavailableError():
             code, said = grpc.StatusCode.UNAVAILABLE, str(error)
         case _:
             _log.error("a call of %s failed", name, exc_info=error)

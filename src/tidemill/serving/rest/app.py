@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, UsageError
+from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
 from tidemill.serving.endpoint import TooLateError
 from tidemill.serving.metrics import under_way
 from tidemill.serving.options import ServerOptions
@@ -78,7 +78,7 @@ class App:
             return as_error(error, 404, path)
         except (InvalidRequestError, UsageError) as error:
             return as_error(error, 400, path)
-        except OutOfSpaceError as error:
+        except (OutOfSpaceError, StoreUnavailableError) as error:
             return as_error(error, 503, path)
         except Exception:
             _log.exception("a request to %s failed", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
 from tidemill.serving.endpoint import Answered, Endpoint, score
+from tidemill.serving.explaining import explain_answer
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.wire import Receive, Request, Response, Scope, as_json, caller_of, parse, read_body
 from tidemill.serving.site import Site
@@ -20,7 +22,7 @@ async def predict_named(site: Site, request: Request) -> Response:
 
 
 async def predict(endpoint: Endpoint, scope: Scope, receive: Receive, options: ServerOptions) -> Response:
-    """Answer ``{"rows": [{column: value, …}], "entities": […], "key": "…"}``.
+    """Answer ``{"rows": [{column: value, …}], "entities": […], "key": "…", "explain": true}``.
 
     The status is 200 when any row was answered, 422 when all were refused, 500 when the model could score none.
     """
@@ -36,18 +38,21 @@ async def predict(endpoint: Endpoint, scope: Scope, receive: Receive, options: S
         raise InvalidRequestError("the key is no text", value=key, hint="Send a string, or none.")
     caller = caller_of(scope, "predict", options.timeout, key=key, entities=entities)
     answered = await score(endpoint, rows, caller)
-    response = _response(endpoint, answered, len(rows))
+    predictions = answered.answer.predictions
+    if request.get("explain") is True:
+        predictions = await asyncio.to_thread(explain_answer, answered.variant.predictor, answered.answer)
+    response = _response(endpoint, answered, predictions)
     endpoint.meters(answered.variant).took("predict", response.status, clock.elapsed() - started)
     return response
 
 
-def _response(endpoint: Endpoint, answered: Answered, rows: int) -> Response:
-    answer = answered.answer
+def _response(endpoint: Endpoint, answered: Answered, predictions: list[dict[str, Any]]) -> Response:
+    answer, rows = answered.answer, len(predictions)
     body: dict[str, Any] = {
         "model": endpoint.name,
         "version": answered.variant.predictor.version,
         "request_id": answered.request_id,
-        "predictions": answer.predictions,
+        "predictions": predictions,
     }
     if len(answer.problems) < rows:
         return Response(200, orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY))

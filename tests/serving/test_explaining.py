@@ -1,0 +1,59 @@
+"""Whoever is told a prediction may ask why: the contributions sum up to it, and nobody else waits for them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from sample_models import trained
+
+import tidemill as tm
+from tidemill.core.errors import InvalidRequestError
+from tidemill.packaging.package import Package
+from tidemill.serving.explaining import MAX_ROWS, explain_answer
+from tidemill.serving.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def predictor(packaged: Package) -> Predictor:
+    return Predictor(packaged)
+
+
+def test_contributions_and_base_sum_up_to_the_answer(predictor: Predictor) -> None:
+    row = {**predictor.example(), "carrier": "UA", "temp": 31.5}
+    (told,) = explain_answer(predictor, predictor.answer([row]))
+    explanation = told["explanation"]
+    total = explanation["base"] + sum(one["contribution"] for one in explanation["contributions"])
+    assert explanation["scale"] == "log-odds"
+    assert 1 / (1 + math.exp(-total)) == pytest.approx(told["probability"], abs=1e-6)
+    sizes = [abs(one["contribution"]) for one in explanation["contributions"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert {one["column"]: one["value"] for one in explanation["contributions"]}["temp"] == 31.5
+
+
+def test_a_refused_row_has_an_error_and_no_explanation(predictor: Predictor) -> None:
+    good, bad = explain_answer(predictor, predictor.answer([predictor.example(), {"temp": "warm"}]))
+    assert "explanation" in good
+    assert set(bad) == {"error"}
+
+
+def test_a_library_that_does_not_tell_is_said(table: object) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    data = tm.split(table, tm.by_share(), "late", features=["distance", "heavy"])
+    model = tm.train(lambda params: LogisticRegression(max_iter=500), {}, data, name="plain", baselines=False)
+    predictor = Predictor(tm.package(model, data.validation))
+    (told,) = explain_answer(predictor, predictor.answer([predictor.example()]))
+    assert "LogisticRegression does not tell" in told["explanation"]["error"]
+
+
+def test_more_rows_than_can_be_explained_are_refused(predictor: Predictor) -> None:
+    with pytest.raises(InvalidRequestError, match="too many rows to explain"):
+        explain_answer(predictor, predictor.answer([predictor.example()] * (MAX_ROWS + 1)))
+
+
+def test_another_model_is_explained_by_itself(predictor: Predictor) -> None:
+    other = Predictor(tm.package(trained(seed=9)))
+    row = predictor.example()
+    one, two = (explain_answer(asked, asked.answer([row]))[0]["explanation"]["base"] for asked in (predictor, other))
+    assert one != two
