@@ -1,0 +1,133 @@
+"""What a request costs a server: CPU microseconds, with validation and a prediction log, beside other model servers.
+
+One model (gradient boosting, 100 trees, 20 columns), one row a request as JSON, 16 connections that wait for each
+answer. CPU time is that of the server's processes, so that the load generator's does not count. Tidemill validates every
+row and writes it to a log that survives kill -9 before its answer leaves; with ``durable`` it is on the disk, one fsync
+for many. No other server here keeps a log of predictions; each runs as its makers' first page says, with one worker.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measuring import BENCH, Figure, figure
+from benchmarks.peers import BENTOML, FASTAPI, LITSERVE, MLFLOW_SERVING, MLSERVER
+from benchmarks.serving import model, servers
+from benchmarks.serving.load import Load, cpu_seconds, measure, memory_mb
+
+HERE = Path(__file__).parent
+SECONDS, WARM_SECONDS, CONNECTIONS = 4.0, 1.0, 16
+PEERS = (FASTAPI, LITSERVE, MLFLOW_SERVING, MLSERVER, BENTOML)
+
+Start = Callable[[], AbstractContextManager[servers.Running]]
+
+
+def run(runs: int, peers: bool) -> list[Figure]:
+    """Medians over runs; every run starts each server anew."""
+    folder = BENCH / "serving-model"
+    if not (folder / "forest" / "model.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        model.make(folder)
+    with tempfile.TemporaryDirectory(prefix="tidemill-serving-") as scratch:
+        log = Path(scratch)
+        starts: dict[str, Start] = {
+            "bare ASGI, no checks, no log": lambda: servers.bare(folder),
+            "tidemill": lambda: servers.tidemill(folder, log / "plain"),
+            "tidemill durable": lambda: servers.tidemill(folder, log / "durable", "--durable"),
+            "tidemill 2 workers": lambda: servers.tidemill(folder, log / "two", "--workers", "2"),
+        }
+        if peers:
+            for one in PEERS:
+                one.install()
+                starts[f"{one.name} {one.version}"] = lambda one=one: servers.peer(one, folder)  # type: ignore[misc]
+        samples: dict[tuple[str, str], list[float]] = {}
+        for _ in range(runs):
+            for who, start in starts.items():
+                for what, value in _measured(start).items():
+                    samples.setdefault((who, what), []).append(value)
+            for who, what, value in (*_grpc(folder, log), *_forest(folder, log)):
+                samples.setdefault((who, what), []).append(value)
+    return [
+        figure(who, what, values, _unit(what), _TARGETS.get((who, what))) for (who, what), values in samples.items()
+    ]
+
+
+_TARGETS = {
+    ("tidemill", "one row over REST"): 130.0,
+    ("tidemill", "from start to the first answer"): 1.5,
+    ("tidemill", "memory"): 150.0,
+}
+
+
+def _unit(what: str) -> str:
+    return {"from start to the first answer": "s", "memory": "MB", "median of an answer": "ms wall"}.get(what, "µs CPU")
+
+
+def _measured(start: Start) -> dict[str, float]:
+    with start() as running:
+        measure(running.port, running.request, running.pids, connections=CONNECTIONS, seconds=WARM_SECONDS)
+        load = measure(running.port, running.request, running.pids, connections=CONNECTIONS, seconds=SECONDS)
+        _all_answered(load)
+        return {
+            "one row over REST": load.cpu_us,
+            "median of an answer": load.milliseconds(0.5),
+            "memory": memory_mb(running.pids),
+            "from start to the first answer": running.ready_after,
+        }
+
+
+def _all_answered(load: Load) -> None:
+    if set(load.statuses) != {200}:
+        raise servers.MeasurementError(f"not every request was answered: {load.statuses}")
+
+
+def _grpc(folder: Path, log: Path) -> list[tuple[str, str, float]]:
+    """One row over gRPC, as one tensor of bytes, beside a bare handler."""
+    name, port = model.NAME, servers.free_port()
+    out = []
+    with servers.tidemill(folder, log / "grpc", "--grpc-port", str(port)) as running:
+        out.append(("tidemill", "one row over gRPC", _grpc_cpu(port, name, folder, running.pids)))
+    port = servers.free_port()
+    command = [sys.executable, str(HERE / "grpc_bare.py"), str(folder / "model.onnx"), str(port)]
+    with subprocess.Popen(command, env={**servers.os.environ, "PYTHONPATH": str(HERE.parent.parent)}) as process:
+        try:
+            time.sleep(3)
+            out.append(("bare grpcio handler", "one row over gRPC", _grpc_cpu(port, name, folder, [process.pid])))
+        finally:
+            process.kill()
+    return out
+
+
+def _grpc_cpu(port: int, name: str, folder: Path, pids: list[int]) -> float:
+    command = [sys.executable, str(HERE / "grpc_load.py"), f"127.0.0.1:{port}", name, str(folder / "row.json")]
+    subprocess.run([*command, str(WARM_SECONDS)], check=True, capture_output=True)
+    before = cpu_seconds(pids)
+    done = subprocess.run([*command, str(SECONDS)], check=True, capture_output=True, text=True)
+    answered: int = servers.json.loads(done.stdout)["answered"]
+    return (cpu_seconds(pids) - before) / answered * 1e6
+
+
+def _forest(folder: Path, log: Path) -> list[tuple[str, str, float]]:
+    """A thousand rows in one request to a random forest, beside the library's own predict on the same rows."""
+    what = "1,000 rows of a forest"
+    with servers.tidemill(folder, log / "forest", rows=1000, package="forest") as running:
+        measure(running.port, running.request, running.pids, connections=1, seconds=WARM_SECONDS)
+        load = measure(running.port, running.request, running.pids, connections=1, seconds=SECONDS)
+        _all_answered(load)
+        served = load.cpu_us
+    forest = model.forest(folder)
+    matrix = np.tile(model.row(folder), (1000, 1))
+    samples = []
+    for _ in range(20):
+        before = time.process_time()
+        forest.predict_proba(matrix)
+        samples.append(time.process_time() - before)
+    return [("tidemill", what, served), ("scikit-learn in process", what, float(np.median(samples)) * 1e6)]
