@@ -135,10 +135,11 @@ MLFLOW_TRAINING = replace(
     durability="rows in SQLite (rollback journal, synchronous=FULL, its defaults), the model as files",
 )
 _SKLEARN = ("scikit-learn==1.9.1", "numpy==2.4.6")
+_NO_LOG = "no log of predictions"
 FASTAPI = Peer("fastapi", "0.165.0", ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", *_SKLEARN), _NO_LOG)
-LITSERVE = Peer("litserve", "0.2.19", ("litserve==0.2.19", *_SKLEARN), "no log of predictions")
+LITSERVE = Peer("litserve", "0.2.19", ("litserve==0.2.19", *_SKLEARN), _NO_LOG)
 BENTOML = Peer("bentoml", "1.4.39", ("bentoml==1.4.39", *_SKLEARN), _NO_LOG, {"BENTOML_DO_NOT_TRACK": "True"})
-MLSERVER = Peer("mlserver", "1.7.1", ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", *_SKLEARN), "no log of predictions")
+MLSERVER = Peer("mlserver", "1.7.1", ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", *_SKLEARN), _NO_LOG)
 MLFLOW_SERVING = replace(
     MLFLOW,
     name="mlflow-serving",
