@@ -3,7 +3,7 @@
 One model (gradient boosting, 100 trees, 20 columns), one row a request as JSON, 16 connections that wait for each
 answer. CPU time is that of the server's processes, so that the load generator's does not count. Tidemill validates
 every row and writes it to a log that survives kill -9 before its answer leaves; with ``durable`` it is on the disk, one
-fsync for many. No other server here keeps a log of predictions; each runs as its makers' first page says, with one worker.
+fsync for many. No other server here keeps a log of predictions; each runs as its makers' first page says, one worker.
 """
 
 from __future__ import annotations
