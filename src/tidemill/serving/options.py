@@ -45,6 +45,8 @@ class ServerOptions:
         PEM files of TLS; with the last one, clients must show a certificate of that authority.
     keys, admin_keys
         API keys; without any, everybody is answered. A key of the second kind may also load and unload models.
+    traces
+        Where spans of requests go, over OTLP and HTTP: ``http://collector:4318``; empty for nowhere.
     allow
         Classes of the user's own that models may be read into, as ``"module:Class"``.
     """
@@ -66,6 +68,7 @@ class ServerOptions:
     client_authority: str = ""
     keys: tuple[str, ...] = ()
     admin_keys: tuple[str, ...] = ()
+    traces: str = ""
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -83,6 +86,8 @@ class ServerOptions:
         for file in (self.certificate, self.private_key, self.client_authority):
             if file and not Path(file).is_file():
                 raise ConfigError("there is no such file", value=file, hint="Give the path of a PEM file.")
+        if self.traces and not self.traces.startswith(("http://", "https://")):
+            raise ConfigError("traces is no address", value=self.traces, hint="Write http://collector:4318.")
         if any(len(key) < _SHORTEST_KEY for key in (*self.keys, *self.admin_keys)):
             raise ConfigError("a key is too short to be secret", hint=f"Use {_SHORTEST_KEY} characters or more.")
 

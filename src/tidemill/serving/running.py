@@ -19,6 +19,7 @@ from tidemill.serving.options import ServerOptions, server_options
 from tidemill.serving.plans import plan_endpoints
 from tidemill.serving.repository import Follower, Repository
 from tidemill.serving.rest.app import App
+from tidemill.serving.tracing import open_tracer
 from tidemill.serving.workers import Work, supervise
 from tidemill.store import Store
 
@@ -103,6 +104,7 @@ def run_worker(
     try:
         repository.open()
         app = App(repository, options, shared=shared)
+        app.site.tracer = open_tracer(options.traces)
         titles = ", ".join(endpoint.title for endpoint in repository.endpoints.values())
         scheme = "https" if options.certificate else "http"
         url = f"{scheme}://{_shown_host(options.host)}:{listening.getsockname()[1]}"

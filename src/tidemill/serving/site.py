@@ -8,6 +8,7 @@ from tidemill.core.errors import NotFoundError
 from tidemill.serving.endpoint import Endpoint
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.repository import Repository
+from tidemill.serving.tracing import Tracer
 
 
 @dataclass(slots=True)
@@ -24,12 +25,15 @@ class Site:
         Whether new requests should come here: not before the models are open, nor while the server drains.
     shared
         Whether other processes listen at the same ports.
+    tracer
+        Who makes spans of requests, if anybody does.
     """
 
     repository: Repository
     options: ServerOptions
     ready: bool = True
     shared: bool = False
+    tracer: Tracer | None = None
 
     def endpoint(self, name: str) -> Endpoint:
         """The endpoint of a name.
@@ -45,3 +49,9 @@ class Site:
                 "no such model is served here", value=name, hint=f"Served: {', '.join(endpoints) or 'none'}."
             )
         return endpoints[name]
+
+    def close(self) -> None:
+        """Finish the logs, and send the last spans."""
+        self.repository.close()
+        if self.tracer is not None:
+            self.tracer.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from grpc import aio
@@ -21,6 +22,7 @@ from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.keys import Keys
 from tidemill.serving.rest.wire import Refusal, trace_of
 from tidemill.serving.site import Site
+from tidemill.serving.tracing import Span, Tracer
 
 Answer = Callable[[Site, Any, Caller], Awaitable[Any]]
 _REFUSED = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED}
@@ -100,11 +102,22 @@ class GrpcFace:
         is_probe = name in _PROBES
 
         async def handle(request: Any, context: Any) -> Any:
+            span = None if self._site.tracer is None or is_probe else _begin(self._site.tracer, name, context)
             try:
                 caller = self._caller(request, context, admin=admin, is_probe=is_probe)
-                return await answer(self._site, request, caller)
+                if span is not None:
+                    caller = replace(caller, trace=trace_of(span.traceparent))
+                response = await answer(self._site, request, caller)
             except Exception as error:
-                await _abort(context, error, name)
+                code, said = _status(error, name)
+                if span is not None:
+                    failed = code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
+                    span.end(failed=failed, attributes={"rpc.grpc.status_code": code.value[0]})
+                await context.abort(code, said)
+            else:
+                if span is not None:
+                    span.end(failed=False, attributes={"rpc.grpc.status_code": 0})
+                return response
 
         return grpc.unary_unary_rpc_method_handler(handle, taken.FromString, given.SerializeToString)
 
@@ -124,8 +137,19 @@ class GrpcFace:
         return Caller(_client(context.peer()), trace, key_in(request), None, "grpc", clock.elapsed() + patience)
 
 
-async def _abort(context: Any, error: Exception, name: str) -> NoReturn:
-    """End a call with the status of an error."""
+def _begin(tracer: Tracer, name: str, context: Any) -> Span:
+    brought = next((str(value) for key, value in context.invocation_metadata() or () if key == "traceparent"), "")
+    about = {
+        "rpc.system": "grpc",
+        "rpc.service": SERVICE,
+        "rpc.method": name,
+        "client.address": _client(context.peer()),
+    }
+    return tracer.begin(f"{SERVICE}/{name}", brought, about)
+
+
+def _status(error: Exception, name: str) -> tuple[Any, str]:
+    """The status that a call with an error ends with, and what is said."""
     match error:
         case Refusal():
             code, said = _REFUSED.get(error.status, grpc.StatusCode.UNAVAILABLE), str(error.error)
@@ -140,8 +164,7 @@ async def _abort(context: Any, error: Exception, name: str) -> NoReturn:
         case _:
             _log.error("a call of %s failed", name, exc_info=error)
             code, said = grpc.StatusCode.INTERNAL, "The server failed; its log says why."
-    await context.abort(code, said)
-    raise AssertionError  # abort never returns
+    return code, said
 
 
 def _client(peer: str) -> str:

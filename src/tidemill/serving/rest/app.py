@@ -14,13 +14,14 @@ from tidemill.serving.metrics import under_way
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.repository import Repository
 from tidemill.serving.rest.keys import Keys
-from tidemill.serving.rest.routes import ROUTES, find_route
+from tidemill.serving.rest.routes import ROUTES, find_route, find_template
 from tidemill.serving.rest.rows import predict
-from tidemill.serving.rest.wire import Receive, Refusal, Request, Response, Scope, Send, as_error, respond
+from tidemill.serving.rest.wire import Receive, Refusal, Request, Response, Scope, Send, as_error, header, respond
 from tidemill.serving.site import Site
 
 _BEFORE, _AFTER = "/v1/models/", "/predict"
 _FAILED = b'{"error":{"type":"InternalError","message":"The server failed; its log says why."}}'
+_PROBES = frozenset(route.path for route in ROUTES if route.is_probe)
 _log = logging.getLogger("tidemill.serving")
 
 
@@ -52,7 +53,8 @@ class App:
             return
         self._under_way += 1
         try:
-            response = await self._answer(scope, receive)
+            answer = self._answer if self.site.tracer is None else self._traced
+            response = await answer(scope, receive)
         except ConnectionResetError:
             return  # the client hung up: nobody is there to be answered
         finally:
@@ -84,6 +86,25 @@ class App:
             _log.exception("a request to %s failed", path)
             return Response(500, _FAILED)
 
+    async def _traced(self, scope: Scope, receive: Receive) -> Response:
+        """Answer within a span, to which the record in the prediction log then belongs too."""
+        if self.site.tracer is None or scope["path"] in _PROBES:
+            return await self._answer(scope, receive)
+        route = find_template(ROUTES, scope["method"], scope["path"])
+        client = scope.get("client") or ("",)
+        about = {"http.request.method": scope["method"], "url.path": scope["path"], "client.address": client[0]}
+        brought = header(scope, b"traceparent").decode("latin-1")
+        span = self.site.tracer.begin(f"{scope['method']} {route}".strip(), brought, about | {"http.route": route})
+        headers = [(name, value) for name, value in scope["headers"] if name != b"traceparent"]
+        status = 499  # the client hung up
+        try:
+            headers.append((b"traceparent", span.traceparent.encode()))
+            response = await self._answer({**scope, "headers": headers}, receive)
+            status = response.status
+            return response
+        finally:
+            span.end(failed=status >= 500, attributes={"http.response.status_code": status})
+
     async def _by_table(self, scope: Scope, receive: Receive) -> Response:
         route, given = find_route(ROUTES, scope["method"], scope["path"])
         if not route.is_probe:
@@ -106,7 +127,7 @@ class App:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 self.site.ready = False
-                self.site.repository.close()
+                self.site.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -83,6 +83,18 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, 
     raise Refusal(404, NotFoundError("there is nothing at this path", value=path, hint="See GET /v1/models."))
 
 
+def find_template(routes: Sequence[Route], method: str, path: str) -> str:
+    """The route of a request as it is written, for traces; empty if there is none.
+
+    >>> find_template(ROUTES, "POST", "/v1/models/flight-delay/predict")
+    '/v1/models/{name}/predict'
+    """
+    try:
+        return find_route(routes, method, path)[0].path
+    except Refusal:
+        return ""
+
+
 def _match(pattern: list[str], asked: list[str]) -> dict[str, str] | None:
     if len(pattern) != len(asked):
         return None
