@@ -81,7 +81,7 @@ def _digests(matrix: Matrix, truth: Numbers) -> Digests:
         cells = np.concatenate([matrix[rows], labels[rows]], axis=1, dtype=np.float32, casting="same_kind")
         cells[np.isnan(cells)] = np.nan
         cells += np.float32(0)  # a negative zero is a zero
-        out[rows] = (cells.view(np.uint32) * factors).sum(axis=1)
+        out[rows] = cells.view(np.uint32).astype(np.uint64) @ factors
     return _mixed(out)
 
 
