@@ -100,13 +100,14 @@ def test_an_archive_cannot_write_outside_its_folder() -> None:
         read_zip(write_zip({"../evil": b"x"}))
 
 
-def test_an_archive_is_packed_at_the_level_that_takes_least_time() -> None:
+@pytest.mark.parametrize("level", [1, 6])
+def test_an_archive_is_packed_at_the_level_that_is_asked_for(level: int) -> None:
     text = b"".join(b"threshold=%f\n" % number for number in DRAW.normal(size=5_000))
-    with zipfile.ZipFile(io.BytesIO(write_zip({"a": text}))) as archive:
+    with zipfile.ZipFile(io.BytesIO(write_zip({"a": text}, level=level))) as archive:
         packed = archive.getinfo("a").compress_size
-    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     assert packed == len(deflate.compress(text) + deflate.flush())
-    assert read_zip(write_zip({"a": text})) == {"a": text}
+    assert read_zip(write_zip({"a": text}, level=level)) == {"a": text}
 
 
 def _renamed(model: Any) -> None:

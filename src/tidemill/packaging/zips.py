@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from tidemill.core.errors import UnsafeModelError
 
 _MOMENT = (1980, 1, 1, 0, 0, 0)
-#: The first level packs a model of trees into a tenth more bytes than the usual sixth, in a fifth of the time.
-_LEVEL = 1
 _LIMIT = 8 << 30
 #: What unpacks to more than this must not be more than so many times as large as it is packed.
 _SMALL, _RATIO = 256 << 20, 100
 
 
-def write_zip(members: Mapping[str, bytes]) -> bytes:
+def write_zip(members: Mapping[str, bytes], *, level: int = 6) -> bytes:
     """An archive of the members.
+
+    Where the digest of an archive counts, its level must stay what it was. The first level packs a model of trees into
+    a tenth more bytes than the sixth, in a fifth of the time.
 
     >>> write_zip({"b": b"2", "a": b"1"}) == write_zip({"a": b"1", "b": b"2"})
     True
@@ -31,7 +32,7 @@ def write_zip(members: Mapping[str, bytes]) -> bytes:
             entry = zipfile.ZipInfo(name, _MOMENT)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, members[name], compresslevel=_LEVEL)  # the archive's own is not for entries
+            archive.writestr(entry, members[name], compresslevel=level)  # the archive's own is not for entries
     return out.getvalue()
 
 
