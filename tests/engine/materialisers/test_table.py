@@ -43,7 +43,10 @@ def test_a_table_that_stays_as_large_is_stored_without_being_compressed(artifact
     numbers = np.random.default_rng(0).normal(size=(3, 400_000))
     measured = pl.DataFrame({f"x{place}": row for place, row in enumerate(numbers)})
     rounded = measured.select(pl.all().round(1))
-    for frame, codec in ((measured, "UNCOMPRESSED"), (rounded, "ZSTD"), (measured.head(1000), "ZSTD")):
+    half = pl.concat([measured.head(100_000), rounded.select(pl.all() * 0.0)])
+    for frame, codec in (
+        (measured, "UNCOMPRESSED"), (rounded, "ZSTD"), (half, "ZSTD"), (measured.head(1000), "ZSTD"),
+    ):  # fmt: skip
         saved = save(frame, None, artifacts)
         assert pq.ParquetFile(artifacts.path(saved.blob)).metadata.row_group(0).column(0).compression == codec
         assert load(saved, pl.DataFrame, artifacts).equals(frame)
