@@ -38,6 +38,8 @@ def main() -> None:
     Path("tidemill.toml").write_text('[project]\nname = "bench"\n')
     done = train.run()
     whole = time.process_time()
+    if done.status != "succeeded":
+        raise SystemExit(done.error)
     with open_project_store(current_project()).metadata.reading() as tx:
         cpu = {execution.step: execution.cpu_seconds for execution in executions.of_run(tx, done.id)}
     steps = {name: cpu[name] for name in ("table", "split", "train", "package")}

@@ -172,6 +172,22 @@ def test_leaks_are_looked_for_each_time_and_can_be_forbidden():
         split(TABLE, by_share(), "late", forbid=["same_day"])
 
 
+def test_rows_are_the_same_only_if_they_are_in_every_column():
+    doubled = pl.DataFrame(
+        {
+            **{name: [0.5, float("nan")] * 50 for name in ("a", "b", "c")},
+            "id": [*range(50), *range(50, 0, -1)],
+            "late": [True] * 100,
+        }
+    )
+    parts = split(doubled, by_share(), "late")
+    train, later = set(parts.train.rows()), pl.concat([parts.validation, parts.test])
+    told = {("a" if a == a else None, identity) for a, _, _, identity, _ in train}
+    same = [row for row in later.rows() if ("a" if row[0] == row[0] else None, row[3]) in told]
+    assert 0 < len(same) < later.height
+    assert parts.spec.overlaps == {"same_row": len(same)}
+
+
 def test_what_is_no_method_or_no_column_of_times_is_named():
     with pytest.raises(UsageError, match=r"not a split method: 'random'.*by_share"):
         split(TABLE, "random", "late")

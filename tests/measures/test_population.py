@@ -29,6 +29,14 @@ def test_every_number_has_one_bin_and_the_reference_counts_itself(values, bins):
     assert len(profile["counts"]) == len(profile["edges"]) + 1 <= max(bins, 1)
 
 
+@given(numbers, st.integers(1, 8))
+def test_numbers_of_half_the_bytes_have_the_same_profile(values, bins):
+    array = as_array(values)
+    given_edges = {"edges": [0.1, 0.5]}
+    assert profile_numbers(array.astype(np.float32), bins) == profile_numbers(array, bins)
+    assert profile_numbers(array.astype(np.float32), **given_edges) == profile_numbers(array, **given_edges)
+
+
 def test_bins_hold_about_equally_many_rows_and_stay_fixed():
     profile = profile_numbers(np.arange(1000.0), bins=10)
     assert profile["counts"] == [100] * 10

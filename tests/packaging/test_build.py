@@ -16,6 +16,7 @@ from tidemill.core.errors import ModelError, SchemaError, UsageError
 from tidemill.core.model import Model
 from tidemill.packaging.build import package
 from tidemill.packaging.package import ONNX_FILE, Package
+from tidemill.packaging.parity import compare, measure
 from tidemill.training.prediction import encoded
 
 
@@ -34,6 +35,24 @@ def test_both_formats_answer_alike_and_both_are_timed(packaged: Package) -> None
     assert set(manifest["measured"]) == {"native", "onnx", "metrics"}
     assert 0 < packaged.metrics["latency_p50_ms"] <= packaged.metrics["latency_p99_ms"]
     assert packaged.metrics["size_mb"] > 0
+
+
+def test_how_often_was_timed_is_said_and_the_larger_batch_is_what_was_compared(
+    packaged: Package, model: Model, table: pl.DataFrame
+) -> None:
+    for figures in (packaged.manifest["measured"][name] for name in ("native", "onnx")):
+        assert set(figures["runs"]) == {"1", *figures["rows_per_s"]}
+        assert min(figures["runs"].values()) >= 1
+    many = package(model, pl.concat([table] * 5)).manifest
+    assert str(many["parity"]["rows"]) in many["measured"]["onnx"]["rows_per_s"]
+
+
+def test_answers_to_another_number_of_rows_are_not_taken_for_the_same(model: Model) -> None:
+    rows = np.zeros((10, len(model.encoding)), dtype=np.float32)
+    more = measure(lambda matrix: np.zeros(len(matrix) + 1), rows, [{}], lambda _: rows[:1])
+    right = measure(lambda matrix: np.zeros(len(matrix)), rows, [{}], lambda _: rows[:1])
+    assert compare(right.scores, right.scores, len(rows), model.signature)["verified"]
+    assert not compare(right.scores, more.scores, len(rows), model.signature)["verified"]
 
 
 def test_a_sample_is_not_needed(model: Model) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -95,6 +98,16 @@ def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
 def test_an_archive_cannot_write_outside_its_folder() -> None:
     with pytest.raises(UnsafeModelError, match="leaves its folder"):
         read_zip(write_zip({"../evil": b"x"}))
+
+
+@pytest.mark.parametrize("level", [1, 6])
+def test_an_archive_is_packed_at_the_level_that_is_asked_for(level: int) -> None:
+    text = b"".join(b"threshold=%f\n" % number for number in DRAW.normal(size=5_000))
+    with zipfile.ZipFile(io.BytesIO(write_zip({"a": text}, level=level))) as archive:
+        packed = archive.getinfo("a").compress_size
+    deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    assert packed == len(deflate.compress(text) + deflate.flush())
+    assert read_zip(write_zip({"a": text}, level=level)) == {"a": text}
 
 
 def _renamed(model: Any) -> None:

@@ -112,6 +112,13 @@ def test_a_text_that_was_cut_is_refused(text: bytes, data: st.DataObject) -> Non
         audit(text[: data.draw(cut)])
 
 
+def test_a_text_is_audited_though_the_one_that_it_was_made_from_was_read_before() -> None:
+    load({FILE: SETS})
+    load({FILE: SETS})
+    with pytest.raises(UnsafeModelError, match="the trees do not end"):
+        load({FILE: SETS.replace(b"end of trees", b"end of threes")})
+
+
 def test_sizes_that_point_into_the_middle_of_a_tree_are_refused() -> None:
     with pytest.raises(UnsafeModelError, match="tree 0 is not where"):
         audit(re.sub(rb"tree_sizes=.*", b"tree_sizes=1", SETS))

@@ -101,6 +101,12 @@ def test_rows_and_columns_never_disagree(rows):
     np.testing.assert_array_equal(np.concatenate([encode(row) for row in rows]), many)
 
 
+def test_many_rows_are_encoded_to_the_last():
+    columns = {"a": np.arange(10_000.0), "b": -np.arange(10_000.0)}
+    encoding = fit_encoding(columns, TableSchema((Column("a", "float64"), Column("b", "float64"))))
+    np.testing.assert_array_equal(encode_columns(columns, encoding), np.column_stack([columns["a"], columns["b"]]))
+
+
 def test_numpy_arrays_and_lists_give_the_same_matrix():
     encoding = fit_encoding(COLUMNS, SCHEMA)
     arrays = {

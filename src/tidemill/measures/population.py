@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,36 +49,41 @@ def profile_numbers(values: ArrayLike, bins: int = 20, *, edges: Iterable[float]
     [2, 2]
     """
     given = np.asarray(values)
-    array = given.astype(np.float64)
     # NaN comes last; from here on everything is looked up. Half as many bytes are sorted in half the time.
-    ordered = np.sort(given if given.dtype == np.float32 else array).astype(np.float64)
-    ordered = ordered[: np.searchsorted(ordered, np.nan)]
-    known = array[np.isfinite(array)]
+    numbers = given if given.dtype == np.float32 else given.astype(np.float64, copy=False)
+    ordered = np.sort(numbers)
+    ordered = ordered[: _place(ordered, np.nan)]
+    finite = ordered[_place(ordered, -np.inf, side="right") : _place(ordered, np.inf)]
+    known = (numbers if len(finite) == len(numbers) else numbers[np.isfinite(numbers)]).astype(np.float64, copy=False)
     if edges is not None:
         inner = np.asarray(list(edges), dtype=np.float64)
-    elif len(known):
-        finite = ordered[np.searchsorted(ordered, -np.inf, side="right") : np.searchsorted(ordered, np.inf)]
+    elif len(finite):
         places = np.ceil(np.linspace(0, 1, bins + 1)[1:-1] * (len(finite) - 1)).astype(np.int64)
-        inner = np.unique(finite[places])
+        # Of the type of what is searched, which would be copied otherwise; a negative zero is a zero.
+        inner = np.unique(finite[places]) + finite.dtype.type(0)
         inner = inner[inner > finite[0]]
     else:
         inner = np.empty(0)
     bounds = [0, *np.searchsorted(ordered, inner).tolist(), len(ordered)]
     out: dict[str, Any] = {
         "kind": "number",
-        "rows": len(array),
-        "missing": len(array) - len(ordered),
+        "rows": len(numbers),
+        "missing": len(numbers) - len(ordered),
         "edges": inner.tolist(),
         "counts": np.diff(bounds).tolist(),
     }
     if len(known):
         out |= {
-            "minimum": float(known.min()),
-            "maximum": float(known.max()),
+            "minimum": float(finite[0]) + 0.0,
+            "maximum": float(finite[-1]) + 0.0,
             "mean": float(known.mean()),
             "std": float(known.std()),
         }
     return out
+
+
+def _place(ordered: NDArray[Any], value: float, side: Literal["left", "right"] = "left") -> int:
+    return int(np.searchsorted(ordered, ordered.dtype.type(value), side=side))
 
 
 def profile_categories(values: Iterable[Any], top: int = 50) -> dict[str, Any]:

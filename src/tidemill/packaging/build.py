@@ -18,10 +18,10 @@ from tidemill.core.model import Model, require_model
 from tidemill.data.types import collected
 from tidemill.engine.step import step
 from tidemill.packaging.engines import Engine, onnx_engine
-from tidemill.packaging.formats import native_format, onnx_writer
+from tidemill.packaging.formats import native_format, onnx_form
 from tidemill.packaging.onnx_calibration import calibrated
 from tidemill.packaging.package import ONNX_FILE, Package, describe, file_table, plain
-from tidemill.packaging.parity import compare, hard_rows, measure, takes_missing
+from tidemill.packaging.parity import Timed, compare, hard_rows, measure, takes_missing
 from tidemill.packaging.preparation import compile_columns, compile_row
 from tidemill.packaging.samples import Columns, example_row, sample_rows
 from tidemill.packaging.validator import Problem, Validator, compile_validator
@@ -34,7 +34,7 @@ _TIMED_ROWS = 300
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What the engines are compared and timed on: rows as they are sent, and their matrix."""
+    """What the engines are compared and timed on: rows as they are sent, and a matrix of hard ones."""
 
     rows: list[dict[str, Any]]
     matrix: NDArray[np.float32]
@@ -81,12 +81,12 @@ def package(model: Model, sample: pl.DataFrame | None = None, formats: Sequence[
 
     columns = sample_rows(model.signature, None if sample is None else collected(sample))
     bench = _bench(model, columns, native)
-    measured: dict[str, Any] = {"native": _timed(model, native, bench)}
-    parity, onnx = {"verified": False, "reason": "not asked for"}, None
+    timed = _timed(model, native, bench)
+    measured: dict[str, Any] = {"native": timed.figures}
+    parity: dict[str, Any] = {"verified": False, "reason": "not asked for"}
     if "onnx" in formats:
-        parity, onnx = _verified(model, native, bench, files)
-    if onnx is not None:
-        measured["onnx"] = _timed(model, onnx, bench)
+        parity, figures = _verified(model, timed, bench, files)
+        measured |= {"onnx": figures} if figures else {}
     engines = _choose(measured, verified=bool(parity["verified"]))
     measured["metrics"] = _metrics(measured, engines, parity, files)
     manifest = {
@@ -117,7 +117,9 @@ def _bench(model: Model, columns: Columns, native: Engine) -> _Bench:
         )
     kept = [row for row, keep in zip(rows, list(whole), strict=True) if keep]
     valid = (row for row in kept[: 4 * _TIMED_ROWS] if not isinstance(validate(row, 0, []), Problem))
-    return _Bench(list(islice(valid, _TIMED_ROWS)), matrix[whole], missing, validate)
+    continuous = np.array([entry["kind"] not in ("category", "flag") for entry in model.encoding])
+    hard = hard_rows(matrix[whole], continuous, missing=missing)
+    return _Bench(list(islice(valid, _TIMED_ROWS)), hard, missing, validate)
 
 
 def _example(columns: Columns, bench: _Bench) -> dict[str, Any]:
@@ -128,33 +130,29 @@ def _example(columns: Columns, bench: _Bench) -> dict[str, Any]:
     return typical
 
 
-def _timed(model: Model, engine: Engine, bench: _Bench) -> dict[str, Any]:
+def _timed(model: Model, engine: Engine, bench: _Bench) -> Timed:
     """Time an engine the way that a server uses it."""
-    validate = compile_validator(model.signature, contract=model.contract)
     prepare = compile_row(model.cleaning, model.encoding)
 
     def ready(row: dict[str, Any]) -> NDArray[np.float32]:
-        typed = validate(row, 0, [])
+        typed = bench.validate(row, 0, [])
         return prepare(row if isinstance(typed, Problem) else typed)
 
     return measure(engine, bench.matrix, bench.rows, ready)
 
 
 def _verified(
-    model: Model, native: Engine, bench: _Bench, files: dict[str, bytes]
-) -> tuple[dict[str, Any], Engine | None]:
-    """Write ``model.onnx`` into `files` and compare it; a model without ONNX form says why."""
+    model: Model, native: Timed, bench: _Bench, files: dict[str, bytes]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write ``model.onnx`` into `files`, time it and compare it; a model without ONNX form says why."""
     try:
-        data = calibrated(
-            onnx_writer(model.framework).to_onnx(model.estimator, bench.matrix.shape[1]), model.calibration
-        )
+        data = onnx_form(model.framework, model.estimator, files, bench.matrix.shape[1])
+        data = calibrated(data, model.calibration)
     except ModelError as error:
-        return {"verified": False, "reason": str(error)}, None
-    onnx = onnx_engine(data, model.signature.task)
-    continuous = np.array([entry["kind"] not in ("category", "flag") for entry in model.encoding])
-    rows = hard_rows(bench.matrix, continuous, missing=bench.takes_missing)
+        return {"verified": False, "reason": str(error)}, {}
+    onnx = _timed(model, onnx_engine(data, model.signature.task), bench)
     files[ONNX_FILE] = data
-    return compare(native, onnx, rows, model.signature), onnx
+    return compare(native.scores, onnx.scores, len(bench.matrix), model.signature), onnx.figures
 
 
 def _choose(measured: Mapping[str, Any], *, verified: bool) -> dict[str, str]:

@@ -49,7 +49,7 @@ class ModelMaterialiser:
 
 
 def _save(package: Package, kind: str, materialiser: str, artifacts: ArtifactStore) -> Draft:
-    blob = artifacts.put(write_zip(package.members()))
+    blob = artifacts.put(write_zip(package.members(), level=1))  # known by the digest of its content
     return Draft(
         digest=package.digest,
         type=kind,

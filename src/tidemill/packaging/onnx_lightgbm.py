@@ -130,8 +130,8 @@ def _members(words: NDArray[np.uint32]) -> NDArray[np.float64]:
 
 
 def _integers(text: str) -> NDArray[np.int64]:
-    return np.array(text.split(), dtype=np.int64)
+    return np.fromstring(text, dtype=np.int64, sep=" ")
 
 
 def _floats(text: str) -> NDArray[np.float64]:
-    return np.array(text.split(), dtype=np.float64)
+    return np.fromstring(text, dtype=np.float64, sep=" ")

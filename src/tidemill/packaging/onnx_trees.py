@@ -141,7 +141,8 @@ def ensemble_graph(
         post_transform="NONE",
         base_values=list(base) or None,
     )
-    trees.attribute.extend(_attributes(table))
+    for attribute in _attributes(table):
+        trees.attribute.add(**attribute)
     nodes, initialisers, last = [trees], [], "raw"
     if scale != 1.0:
         initialisers.append(helper.make_tensor("scale", TensorProto.FLOAT, [1], [scale]))
@@ -162,8 +163,8 @@ def ensemble_graph(
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _attributes(table: TreeTable) -> Iterator[AttributeProto]:
-    """The lists of a table; ONNX's own helper looks at each of many thousand entries."""
+def _attributes(table: TreeTable) -> Iterator[dict[str, Any]]:
+    """The lists of a table as fields; ONNX's own helper looks at each of many thousand entries."""
     for name, whole in (
         ("nodes_treeids", table.tree),
         ("nodes_nodeids", table.node),
@@ -175,10 +176,11 @@ def _attributes(table: TreeTable) -> Iterator[AttributeProto]:
         ("target_nodeids", table.leaf_node),
         ("target_ids", table.target),
     ):
-        yield AttributeProto(name=name, type=AttributeProto.INTS, ints=whole)
+        yield {"name": name, "type": AttributeProto.INTS, "ints": whole}
     values = float32_at_most(np.array(table.threshold, dtype=np.float64)).tolist()
-    yield AttributeProto(name="nodes_values", type=AttributeProto.FLOATS, floats=values)
+    yield {"name": "nodes_values", "type": AttributeProto.FLOATS, "floats": values}
     weights = np.array(table.weight, dtype=np.float32).tolist()
-    yield AttributeProto(name="target_weights", type=AttributeProto.FLOATS, floats=weights)
+    yield {"name": "target_weights", "type": AttributeProto.FLOATS, "floats": weights}
     modes = {mode: mode.encode() for mode in set(table.mode)}
-    yield AttributeProto(name="nodes_modes", type=AttributeProto.STRINGS, strings=[modes[mode] for mode in table.mode])
+    strings = [modes[mode] for mode in table.mode]
+    yield {"name": "nodes_modes", "type": AttributeProto.STRINGS, "strings": strings}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,27 @@ from tidemill.packaging.engines import Engine
 #: Largest accepted difference of a probability, or of a value relative to the largest one: float32 sums differ by less.
 TOLERANCE = 1e-5
 _SINGLE_RUNS, _SINGLE_SECONDS = 300, 1.0
-#: A large model is asked for a large batch once: it takes long enough to be told from noise.
-_BATCHES, _BATCH_RUNS, _BATCH_SECONDS = (1_000, 4_000), 3, 0.05
+#: A large model is asked for a batch once: it takes long enough to be told from noise.
+_SMALL_BATCH, _LARGE_BATCH, _BATCH_RUNS, _BATCH_SECONDS = 1_000, 4_000, 3, 0.02
 
 Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """How fast an engine is, and its answers to the rows that it was timed on.
+
+    Parameters
+    ----------
+    figures
+        JSON-able: ``latency_p50_ms`` and ``latency_p99_ms`` of one row, ``rows_per_s`` of batches by their size, and
+        ``runs``: how many calls each comes from.
+    scores
+        One answer for each row.
+    """
+
+    figures: dict[str, Any]
+    scores: NDArray[np.floating[Any]]
 
 
 def hard_rows(matrix: Matrix, continuous: NDArray[np.bool_], *, missing: bool, seed: int = 0) -> Matrix:
@@ -53,8 +71,10 @@ def takes_missing(engine: Engine, matrix: Matrix) -> bool:
         return False
 
 
-def compare(native: Engine, onnx: Engine, matrix: Matrix, signature: Signature) -> dict[str, Any]:
-    """Score the rows with both engines.
+def compare(
+    native: NDArray[np.floating[Any]], onnx: NDArray[np.floating[Any]], rows: int, signature: Signature
+) -> dict[str, Any]:
+    """Hold the answers of both engines to the same rows against each other.
 
     Returns
     -------
@@ -62,18 +82,17 @@ def compare(native: Engine, onnx: Engine, matrix: Matrix, signature: Signature) 
         ``rows``, ``max_abs_difference``, ``decisions_differ`` (rows whose decision is another), ``tolerance``,
         ``verified``.
     """
-    expected = np.asarray(native(matrix), dtype=np.float64)
-    got = np.asarray(onnx(matrix), dtype=np.float64)
+    expected, got = np.asarray(native, dtype=np.float64), np.asarray(onnx, dtype=np.float64)
     if expected.shape != got.shape or not np.isfinite(got).all():
         reason = f"the ONNX form gives {got.shape} numbers, not all finite or not {expected.shape}"
-        return {"rows": len(matrix), "verified": False, "reason": reason}
+        return {"rows": rows, "verified": False, "reason": reason}
     largest = float(np.abs(expected - got).max(initial=0.0))
     tolerance = TOLERANCE
     if not TASKS[signature.task].classifies:
         tolerance *= max(1.0, float(np.abs(expected).max(initial=0.0)))
     changed = decisions(expected, signature) != decisions(got, signature)
-    differ = int(changed.reshape(len(matrix), -1).any(axis=1).sum())
-    out = {"rows": len(matrix), "max_abs_difference": largest, "decisions_differ": differ, "tolerance": tolerance}
+    differ = int(changed.reshape(rows, -1).any(axis=1).sum())
+    out = {"rows": rows, "max_abs_difference": largest, "decisions_differ": differ, "tolerance": tolerance}
     return {**out, "verified": largest <= tolerance, "reason": "" if largest <= tolerance else "above the tolerance"}
 
 
@@ -86,32 +105,38 @@ def decisions(scores: NDArray[np.float64], signature: Signature) -> NDArray[Any]
     return np.zeros(len(scores), dtype=np.int64)
 
 
-def measure(engine: Engine, matrix: Matrix, rows: Sequence[Any], prepare: Callable[[Any], Matrix]) -> dict[str, Any]:
-    """Milliseconds for one row, prepared and scored (p50, p99), and encoded rows per second for batches."""
+def measure(engine: Engine, matrix: Matrix, rows: Sequence[Any], prepare: Callable[[Any], Matrix]) -> Timed:
+    """Time an engine on single rows, prepared and scored, and on batches of encoded ones, the larger of all of them."""
     if not rows:
         raise ModelError(
             "no row of the sample is accepted by the model's own signature", hint="Give rows such as it was trained on."
         )
     for row in rows[:20]:
         engine(prepare(row))
-    seconds = _repeat(lambda index: engine(prepare(rows[index % len(rows)])), _SINGLE_RUNS, _SINGLE_SECONDS)
+    seconds = _repeat(lambda index: engine(prepare(rows[index % len(rows)])), _SINGLE_RUNS, _SINGLE_SECONDS)[0]
     p50, p99 = np.percentile(seconds, [50, 99]) * 1e3
-    throughput: dict[str, float] = {}
-    for size in _BATCHES:
-        batch = np.resize(matrix, (size, matrix.shape[1]))
-        best = min(_repeat(lambda _, batch=batch: engine(batch), _BATCH_RUNS, _BATCH_SECONDS))  # type: ignore[misc]
-        throughput[str(size)] = round(size / best, 1)
-    return {"latency_p50_ms": round(float(p50), 5), "latency_p99_ms": round(float(p99), 5), "rows_per_s": throughput}
+    speeds: dict[str, float] = {}
+    runs = {"1": len(seconds)}
+    scores = np.empty(0)
+    for size in (_SMALL_BATCH, max(_LARGE_BATCH, len(matrix))):
+        batch = matrix if size == len(matrix) else np.resize(matrix, (size, matrix.shape[1]))
+        seconds, scores = _repeat(lambda _, batch=batch: engine(batch), _BATCH_RUNS, _BATCH_SECONDS)  # type: ignore[misc]
+        speeds[str(size)], runs[str(size)] = round(size / min(seconds), 1), len(seconds)
+    latencies = {"latency_p50_ms": round(float(p50), 5), "latency_p99_ms": round(float(p99), 5)}
+    answered = np.shape(scores)[:1] == (size,)  # with another number of rows it cannot be verified
+    figures = {**latencies, "rows_per_s": speeds, "runs": runs}
+    return Timed(figures, scores[: len(matrix)] if answered else scores)
 
 
-def _repeat(call: Callable[[int], object], times: int, seconds: float) -> list[float]:
-    """Durations of up to `times` calls, fewer when they take longer than `seconds`."""
+def _repeat(call: Callable[[int], Any], times: int, seconds: float) -> tuple[list[float], Any]:
+    """Durations of up to `times` calls, fewer when they take longer than `seconds`, and the last one's answer."""
     out: list[float] = []
+    answer = None
     began = elapsed()
     for index in range(times):
         start = elapsed()
-        call(index)
+        answer = call(index)
         out.append(elapsed() - start)
         if elapsed() - began > seconds:
             break
-    return out
+    return out, answer

@@ -17,19 +17,22 @@ _LIMIT = 8 << 30
 _SMALL, _RATIO = 256 << 20, 100
 
 
-def write_zip(members: Mapping[str, bytes]) -> bytes:
+def write_zip(members: Mapping[str, bytes], *, level: int = 6) -> bytes:
     """An archive of the members.
+
+    Where the digest of an archive counts, its level must stay what it was. The first level packs a model of trees into
+    a tenth more bytes than the sixth, in a fifth of the time.
 
     >>> write_zip({"b": b"2", "a": b"1"}) == write_zip({"a": b"1", "b": b"2"})
     True
     """
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+    with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(members):
             entry = zipfile.ZipInfo(name, _MOMENT)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, members[name])
+            archive.writestr(entry, members[name], compresslevel=level)  # the archive's own is not for entries
     return out.getvalue()
 
 

@@ -36,6 +36,8 @@ Values = NDArray[Any] | Sequence[Any]
 
 #: Categories beyond this many are encoded like unseen ones, rarest first.
 MAX_CATEGORIES = 1000
+#: Rows whose columns are put beside each other together, so that they stay in the cache.
+_BLOCK = 4096
 
 
 def fit_encoding(
@@ -133,8 +135,10 @@ def encode_columns(columns: Mapping[str, Values], encoding: Encoding) -> NDArray
         raise SchemaError("columns have different lengths", value=lengths, hint="Give every column the same rows.")
     out = np.empty((len(arrays[0]) if arrays else 0, len(arrays)), dtype=np.float32)
     with np.errstate(over="ignore"):
-        for index, array in enumerate(arrays):
-            out[:, index] = array
+        for start in range(0, len(out), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            for index, array in enumerate(arrays):
+                out[rows, index] = array[rows]
     return out
 
 

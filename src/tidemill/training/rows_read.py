@@ -72,7 +72,7 @@ def _distinct(digests: Digests) -> Digests:
 
 def _digests(matrix: Matrix, truth: Numbers) -> Digests:
     """One number for each row: its cells' bits times a number of their column, summed and mixed."""
-    labels = truth.reshape(len(truth), -1) if len(truth) else np.empty((0, 1))
+    labels = truth.reshape(len(truth), -1).astype(np.float32) if len(truth) else np.empty((0, 1), dtype=np.float32)
     width = matrix.shape[1] + labels.shape[1]
     factors = _mixed(np.arange(1, width + 1, dtype=np.uint64) * _PRIME) | np.uint64(1)
     out = np.empty(len(truth), dtype=np.uint64)
@@ -81,7 +81,7 @@ def _digests(matrix: Matrix, truth: Numbers) -> Digests:
         cells = np.concatenate([matrix[rows], labels[rows]], axis=1, dtype=np.float32, casting="same_kind")
         cells[np.isnan(cells)] = np.nan
         cells += np.float32(0)  # a negative zero is a zero
-        out[rows] = (cells.view(np.uint32) * factors).sum(axis=1)
+        out[rows] = cells.view(np.uint32).astype(np.uint64) @ factors
     return _mixed(out)
 
 

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 
 import duckdb
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tidemill.core.errors import CorruptArtifactError, MaterialiserError
@@ -35,6 +37,19 @@ def run_python(code: str, *arguments: object) -> str:
 def test_contract(artifacts, check):
     frames = [FRAME, FRAME.head(0), FRAME.select("a"), pl.DataFrame(), pl.DataFrame(height=3)]
     check(TableMaterialiser(), frames, artifacts, lambda left, right: left.equals(right))
+
+
+def test_a_table_that_stays_as_large_is_stored_without_being_compressed(artifacts):
+    numbers = np.random.default_rng(0).normal(size=(3, 400_000))
+    measured = pl.DataFrame({f"x{place}": row for place, row in enumerate(numbers)})
+    rounded = measured.select(pl.all().round(1))
+    half = pl.concat([measured.head(100_000), rounded.select(pl.all() * 0.0)])
+    for frame, codec in (
+        (measured, "UNCOMPRESSED"), (rounded, "ZSTD"), (half, "ZSTD"), (measured.head(1000), "ZSTD"),
+    ):  # fmt: skip
+        saved = save(frame, None, artifacts)
+        assert pq.ParquetFile(artifacts.path(saved.blob)).metadata.row_group(0).column(0).compression == codec
+        assert load(saved, pl.DataFrame, artifacts).equals(frame)
 
 
 def test_what_is_known_without_loading(artifacts):

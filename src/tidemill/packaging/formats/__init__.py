@@ -61,7 +61,7 @@ class NativeFormat(Protocol):
 
 
 class OnnxWriter(Protocol):
-    """What a module that writes ONNX has."""
+    """What a module that writes ONNX has; one that begins with the native files also has a `from_files`."""
 
     def to_onnx(self, estimator: Any, features: int) -> bytes:
         """A model from ``rows`` [n, features] float32 to ``output``; `ModelError` if there is no exact form."""
@@ -87,6 +87,15 @@ def onnx_writer(framework: str) -> OnnxWriter:
     return cast("OnnxWriter", importlib.import_module(ONNX_WRITERS[framework]))
 
 
+def onnx_form(framework: str, estimator: Any, files: Mapping[str, bytes], features: int) -> bytes:
+    """The ONNX form of a model whose native files have been written, which some writers begin with."""
+    writer = onnx_writer(framework)
+    from_files = getattr(writer, "from_files", None)
+    if from_files is None:
+        return writer.to_onnx(estimator, features)
+    return cast("bytes", from_files(estimator, files, features))
+
+
 def only_file(files: Mapping[str, bytes], name: str) -> bytes:
     """The bytes of the one native file; anything else beside it is refused."""
     if set(files) != {name}:
@@ -94,4 +103,6 @@ def only_file(files: Mapping[str, bytes], name: str) -> bytes:
     return files[name]
 
 
-__all__ = ["FORMATS", "ONNX_WRITERS", "NativeFormat", "OnnxWriter", "native_format", "only_file", "onnx_writer"]
+__all__ = [
+    "FORMATS", "ONNX_WRITERS", "NativeFormat", "OnnxWriter", "native_format", "only_file", "onnx_form", "onnx_writer",
+]  # fmt: skip

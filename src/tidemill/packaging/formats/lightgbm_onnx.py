@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tidemill.core.errors import ModelError
@@ -11,10 +12,14 @@ from tidemill.packaging.onnx_lightgbm import lightgbm_to_onnx
 
 def to_onnx(estimator: Any, features: int) -> bytes:
     """The ONNX form of a booster that takes `features` columns."""
-    booster = booster_of(estimator)
-    trained = int(booster.num_feature())
+    return from_files(estimator, save(estimator), features)
+
+
+def from_files(estimator: Any, files: Mapping[str, bytes], features: int) -> bytes:
+    """The ONNX form of a booster whose text has been written."""
+    trained = int(booster_of(estimator).num_feature())
     if trained != features:
         raise ModelError(
             f"the model takes {trained} features and its encoding makes {features}", hint="Train the model again."
         )
-    return lightgbm_to_onnx(save(booster)[FILE].decode())
+    return lightgbm_to_onnx(files[FILE].decode())

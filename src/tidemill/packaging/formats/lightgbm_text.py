@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,9 @@ from tidemill.packaging.formats import only_file
 from tidemill.packaging.formats.lightgbm_audit import audit
 
 FILE = "model.lightgbm.txt"
+#: SHA-256 of the texts that this process has audited lately: a training audits the same one when it is packaged.
+_SOUND: OrderedDict[bytes, None] = OrderedDict()
+_REMEMBERED = 64
 
 
 def booster_of(estimator: Any) -> Any:
@@ -37,11 +42,21 @@ def load(files: Mapping[str, bytes]) -> Any:
         For what is not LightGBM's text, was cut, or has a tree that points out of itself.
     """
     text = only_file(files, FILE)
-    audit(text)
+    _audited(text)
     try:
         return lightgbm.Booster(model_str=text.decode("utf-8", errors="replace"))
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise UnsafeModelError(f"LightGBM cannot read its model: {error}", hint="Package the model again.") from error
+
+
+def _audited(text: bytes) -> None:
+    digest = hashlib.sha256(text).digest()
+    if digest in _SOUND:
+        return
+    audit(text)
+    _SOUND[digest] = None
+    while len(_SOUND) > _REMEMBERED:
+        _SOUND.popitem(last=False)
 
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
