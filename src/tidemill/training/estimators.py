@@ -11,7 +11,8 @@ import numpy as np
 
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
-from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations
+from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations, refuse_unread
+from tidemill.training.frameworks.generic import last_of
 from tidemill.training.seeding import loaded_sources, seeded
 
 Build = Callable[[dict[str, Any]], Any]
@@ -46,6 +47,8 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
     ------
     ModelError
         When it has no ``fit``, or nothing to ask it for predictions with.
+    UsageError
+        When it took a parameter that its library would not read.
     """
     if not callable(build) or isinstance(build, type):
         raise ModelError(
@@ -59,6 +62,7 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
     if loaded_sources() != known:  # build itself loaded what draws the weights, so that nobody had seeded it
         with seeded(seed):
             estimator = build(_Read(params))
+    refuse_unread(estimator)
     given = Given(params=dict(params), unread=frozenset(set(params) - asked.read), seed=seed, threads=threads)
     return framework_for(estimator).settle(estimator, given)
 
@@ -111,6 +115,40 @@ class _Read(dict[str, Any]):
         return other | self.copy()
 
 
+def _require_kind(estimator: Any, fitting: Fitting) -> None:
+    """Raise for a classifier where a number is asked, and for a regressor where a class is."""
+    tags = getattr(estimator, "__sklearn_tags__", None)
+    kind = None if tags is None else tags().estimator_type
+    classifies, name = TASKS[fitting.task].classifies, type(last_of(estimator)).__name__
+    if not classifies and kind == "classifier":
+        raise ModelError(
+            f"{name} is a classifier, and the answer of a {fitting.task} is a number",
+            hint=f"Return a regressor{_as_classes(fitting)}.",
+        )
+    if classifies and kind == "regressor":
+        raise ModelError(
+            f"{name} is a regressor, and the answer of a {fitting.task} question is the probability of a class",
+            hint=f"Return {_classifier_for(last_of(estimator))}, or say task='regression' if the target is a quantity.",
+        )
+
+
+#: Regressors whose classifier has another name.
+_CLASSIFIERS: Mapping[str, str] = {
+    **dict.fromkeys(("ElasticNet", "Lasso", "LinearRegression", "Ridge", "SGDRegressor"), "LogisticRegression"),
+    "SVR": "SVC(probability=True)",
+    "LinearSVR": "LinearSVC",
+}
+
+
+def _classifier_for(regressor: Any) -> str:
+    """What to take in the place of a regressor: its sibling of the same library, where there is one."""
+    name = type(regressor).__name__
+    sibling = name.removesuffix("Regressor") + "Classifier"
+    modules = [sys.modules.get(kind.__module__) for kind in type(regressor).__mro__]
+    has_sibling = name.endswith("Regressor") and any(hasattr(module, sibling) for module in modules)
+    return _CLASSIFIERS.get(name, sibling if has_sibling else "a classifier, with predict_proba()")
+
+
 def _as_classes(fitting: Fitting) -> str:
     """The other way out where the target may be meant as classes: a few whole numbers."""
     values = np.unique(fitting.truth)
@@ -125,14 +163,10 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     Raises
     ------
     ModelError
-        When the library refuses missing values; it names the columns that have them.
+        When the estimator is of another kind of question, or the library refuses missing values; it names the columns
+        that have them.
     """
-    tags = getattr(estimator, "__sklearn_tags__", None)
-    if not TASKS[fitting.task].classifies and tags is not None and tags().estimator_type == "classifier":
-        raise ModelError(
-            f"{type(estimator).__name__} is a classifier, and the answer of a {fitting.task} is a number",
-            hint=f"Return a regressor{_as_classes(fitting)}.",
-        )
+    _require_kind(estimator, fitting)
     try:
         return framework_for(estimator).fit(estimator, fitting)
     except ValueError as error:
