@@ -103,8 +103,9 @@ def _print(store: Store, view: RunView) -> None:
     for title, values in (("param", view.params), ("tag", view.tags)):
         if values:
             click.echo("\n" + table([title, "value"], list(values.items())))
-    if view.metrics:
-        click.echo("\n" + metrics_table(view.metrics))
+    metrics = {name: value for name, value in view.metrics.items() if not name.startswith("trial/")}
+    if metrics:  # those of trials are for `tidemill studies show`; the best of them stands under "tuning"
+        click.echo("\n" + metrics_table(metrics))
     made = [(name, a.record.type, a.record.metadata.get("rows"), a.record.id) for name, a in view.artifacts.items()]
     if made:
         click.echo("\n" + table(["artifact", "type", "rows", "id"], made, right=["rows"]))
