@@ -9,13 +9,17 @@ import lightgbm
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, QuantileRegressor
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, QuantileRegressor, Ridge
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 from task_cases import case
 
 import tidemill as tm
 from tidemill.core.errors import DataError, ModelError, SchemaError, UsageError
+from tidemill.project import load_project, use_project
 
 
 def rows(count=200, **columns):
@@ -257,3 +261,65 @@ def test_a_classifier_for_numbers_is_told_the_task_that_such_numbers_may_mean(ta
     with pytest.raises(ModelError) as raised:
         tm.train(trees, {}, parts(rows(y=pl.Series(target * 50))))
     assert raised.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("estimator", "classifier"),
+    [
+        (Ridge(), "LogisticRegression"),
+        (RandomForestRegressor(3), "RandomForestClassifier"),
+        (lightgbm.LGBMRegressor(n_estimators=3, n_jobs=1), "LGBMClassifier"),
+        (make_pipeline(SimpleImputer(), Ridge()), "LogisticRegression"),
+        (QuantileRegressor(), "a classifier, with predict_proba()"),
+    ],
+)
+@pytest.mark.parametrize("target", [[True, False], ["a", "b", "c"], [["a"], ["a", "b"], []]])
+def test_a_regressor_for_classes_is_told_the_classifier_to_take(estimator, classifier, target):
+    with pytest.raises(ModelError, match=r"is a regressor, and the answer of a \w+ question is the prob") as raised:
+        tm.train(lambda params: clone(estimator), {}, parts(rows(60, y=pl.Series((target * 60)[:60]))))
+    assert raised.value.hint.startswith(f"Return {classifier}, or say task='regression'")
+
+
+@pytest.mark.parametrize("threshold", [1.5, -0.1, 2])
+def test_a_threshold_that_no_probability_reaches_is_refused(threshold):
+    data = parts(rows(y=pl.col("x") > 0))
+    with pytest.raises(UsageError, match="the threshold of a probability lies between 0 and 1"):
+        tm.train(trees, {}, data, threshold=threshold)
+    assert tm.train(trees, {}, data, threshold=1).signature.threshold == 1
+
+
+def test_a_threshold_of_scores_that_are_no_probabilities_may_be_any_number():
+    class Distance:
+        def fit(self, matrix, truth):
+            return self
+
+        def predict(self, matrix):
+            return matrix[:, 0] * 100
+
+    model = tm.train(lambda params: Distance(), {}, parts(rows(y=pl.col("x") > 0)), threshold=1.5)
+    assert model.signature.threshold == 1.5
+
+
+CANVAS = """
+[project]
+name = "delay"
+
+[canvas]
+prediction = { task = "binary classification", target = "late" }
+"""
+
+
+def test_another_target_than_that_of_the_canvas_is_refused(tmp_path):
+    @tm.pipeline
+    def life() -> tm.Model:
+        return tm.train(trees, {}, parts(rows(y=pl.col("x") > 0)))
+
+    (tmp_path / "tidemill.toml").write_text(CANVAS)
+    data = parts(rows(y=pl.col("x") > 0))
+    message = r"to predict 'late', as the canvas has it, and the split is made for another target: 'y'\. Split with"
+    with use_project(load_project(tmp_path)):
+        with pytest.raises(UsageError, match=message):
+            tm.train(trees, {}, data)
+        assert tm.train(trees, {}, data, name="other").signature.target == "y"
+        assert tm.train(trees, {}, parts(rows(late=pl.col("x") > 0), "late")).signature.target == "late"
+        assert "is to predict 'late'" in str(life.run().error)
