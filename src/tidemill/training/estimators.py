@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import ModelError
+from tidemill.core.errors import ModelError, UsageError
 from tidemill.core.tasks import TASKS, Task
 from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations, refuse_unread
 from tidemill.training.frameworks.generic import last_of
@@ -67,12 +67,33 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
     return framework_for(estimator).settle(estimator, given)
 
 
+#: What is asked of a trial of Optuna -> how a space says it here.
+_SUGGESTED: Mapping[str, str] = {
+    "suggest_int": "tm.integers(2, 64)",
+    "suggest_float": "tm.uniform(0.01, 0.3, log=True)",
+    "suggest_uniform": "tm.uniform(0.01, 0.3)",
+    "suggest_loguniform": "tm.uniform(0.01, 0.3, log=True)",
+    "suggest_discrete_uniform": "tm.uniform(0.1, 0.9, step=0.1)",
+    "suggest_categorical": 'tm.choice(["gbdt", "dart"])',
+}
+
+
 class _Read(dict[str, Any]):
     """Parameters that know which of them were looked at; what takes them all together looks at all."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__(params)
         self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SUGGESTED:
+            example = f'tm.tune(build, {{"NAME": {_SUGGESTED[name]}}}, data)'
+            raise UsageError(
+                "build is given the parameters of one trial as a dict, not a trial of Optuna",
+                value=f"params.{name}",
+                hint=f'Say where to search beside it, {example}, and read params["NAME"] in build.',
+            )
+        raise AttributeError(f"the parameters are a dict, which has no attribute {name!r}")
 
     def __getitem__(self, name: str) -> Any:
         self.read.add(name)

@@ -92,7 +92,7 @@ def prepare(
     rows: int | None = None,
 ) -> Prepared:
     """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
-    _require_split(data)
+    require_split(data)
     _require_target(data, target)
     _require_names(group, weights, levels)
     train, validation = _parts(data, query_of(data, task, group), rows, seed)
@@ -134,9 +134,10 @@ def _require_names(group: Any, weights: Any, levels: Any) -> None:
         raise UsageError("levels are a list of shares", value=levels, hint="Write levels=(0.1, 0.5, 0.9).")
 
 
-def _require_split(data: object) -> None:
+def require_split(data: object, verb: str = "train") -> None:
+    """Raise for what is no split, as the verb that was given it."""
     if not isinstance(data, TrainingParts):
-        told = "train takes a split, so that a model is stopped and measured on rows that it does not learn from"
+        told = f"{verb} takes a split, so that models are stopped and measured on rows that they do not learn from"
         raise UsageError(told, value=type(data).__name__, hint="Make one with tm.split.")
 
 
