@@ -179,7 +179,7 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_line(small):
 
 
 def test_a_module_that_lacks_an_extra_says_which(small):
-    small.write(wrong="raise ModuleNotFoundError(\"No module named 'lightgbm'\")\n")
+    small.write(wrong="import tidemill\nraise ModuleNotFoundError(\"No module named 'lightgbm'\")\n")
     assert 'pip install "tidemill[ml]"' in small("run", expect=2).err
 
 
@@ -257,3 +257,10 @@ def test_what_to_do_about_a_failed_step_stands_before_ids_and_log(failing):
     error = failing.json("run", expect=4)["error"]
     assert error["message"].startswith("step 'broken' failed: DataError: no seventh: 6. Give it.\n  inputs:")
     assert "looking at 6 values" in error["details"]
+
+
+def test_what_depends_on_a_failed_step_is_skipped_in_few_words(failing):
+    text = (failing.folder / "pipeline.py").read_text(encoding="utf-8")
+    failing.write(pipeline=text.replace("return broken(made)", "return fine(broken(made))"))
+    (line,) = [line for line in failing("run", expect=1).out.splitlines() if "skipped:" in line]
+    assert line.endswith("skipped: step 'broken' failed")

@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, QuantileRegressor, Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 from task_cases import case
 
@@ -323,3 +324,58 @@ def test_another_target_than_that_of_the_canvas_is_refused(tmp_path):
         assert tm.train(trees, {}, data, name="other").signature.target == "y"
         assert tm.train(trees, {}, parts(rows(late=pl.col("x") > 0), "late")).signature.target == "late"
         assert "is to predict 'late'" in str(life.run().error)
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_labels_that_no_library_calculates_with_are_refused(part):
+    data = parts(rows(y=pl.col("x")))
+    far = getattr(data, part).with_columns(y=pl.when(pl.col("x") > 0).then(-1e308).otherwise(1e308))
+    with pytest.raises(DataError, match=r"the labels in 'y' are larger than libraries calculate with: -?1e\+308"):
+        tm.train(line, {}, replace(data, **{part: far}))
+
+
+def test_numbers_of_128_bits_are_told_what_to_become():
+    table = rows(y=pl.col("x") > 0).with_columns(far=pl.int_range(pl.len()).cast(pl.Int128))
+    with pytest.raises(
+        SchemaError, match=r"column 'far' is Int128, which.*Cast it: pl\.col\('far'\)\.cast\(pl\.Float64"
+    ):
+        tm.train(trees, {}, parts(table))
+
+
+class Moody:
+    def fit(self, matrix, truth):
+        raise ValueError("n_neighbors is 7, and there are 3 samples")
+
+    def predict(self, matrix):
+        return matrix[:, 0]
+
+
+class Forgetful(LinearRegression):
+    def predict(self, matrix):
+        raise TypeError("unsupported operand")
+
+
+def test_what_a_library_raises_is_told_with_the_estimator_and_the_data():
+    data = parts(rows(y=pl.col("x") * 2))
+    with pytest.raises(ModelError) as raised:
+        tm.train(lambda params: Moody(), {}, data)
+    expected = "Moody cannot be fitted on 140 rows of 2 columns: ValueError: n_neighbors is 7, and there are 3 samples."
+    assert str(raised.value).startswith(expected)
+    assert isinstance(raised.value.__cause__, ValueError)
+    with pytest.raises(ModelError, match=r"Forgetful cannot predict 30 rows of 2 columns: TypeError: unsupported"):
+        tm.train(lambda params: Forgetful(), {}, data)
+    with pytest.raises(ModelError, match=r"Ridge cannot be fitted on 140 rows of 2 columns: InvalidParameterError"):
+        tm.train(lambda params: Ridge(alpha=-1), {}, data)
+    with pytest.raises(ModelError, match=r"LGBMRegressor cannot be fitted on 140 rows of 2 columns: LightGBMError"):
+        tm.train(lambda params: lightgbm.LGBMRegressor(num_leaves=1), {}, data)
+
+
+def test_a_part_of_a_pipeline_that_fails_is_named():
+    class Shy(StandardScaler):
+        def fit(self, matrix, truth=None):
+            raise RuntimeError("not today")
+
+    with pytest.raises(
+        ModelError, match=r"Pipeline\(Shy, Ridge\) cannot be fitted on 140 rows of 2 columns: RuntimeError"
+    ):
+        tm.train(lambda params: make_pipeline(Shy(), Ridge()), {}, parts(rows(y=pl.col("x") * 2)))

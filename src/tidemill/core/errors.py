@@ -67,7 +67,8 @@ class TidemillError(Exception):
 
     def __str__(self) -> str:
         shown = "" if self.value is None else f": {shorten(self.value)}"
-        message = f"{self.what.rstrip('.')}{shown}."
+        message = f"{self.what.rstrip('.')}{shown}"
+        message += "" if message.endswith("?") else "."
         return "\n".join(part for part in (f"{message} {self.hint}".rstrip(), self.details) if part)
 
     def __reduce__(self) -> tuple[object, ...]:

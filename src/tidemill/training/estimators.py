@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import ModelError, UsageError
+from tidemill.core.errors import ModelError, TidemillError, UsageError, message_of
 from tidemill.core.tasks import TASKS, Task
 from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations, refuse_unread
 from tidemill.training.frameworks.generic import last_of
@@ -190,15 +190,44 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     _require_kind(estimator, fitting)
     try:
         return framework_for(estimator).fit(estimator, fitting)
-    except ValueError as error:
-        if "NaN" not in str(error):
+    except Exception as error:  # of a library, which knows nothing of the rows that it was given
+        if not _is_of_the_estimator(error):
             raise
         having = [name for index, name in enumerate(fitting.names) if np.isnan(fitting.matrix[:, index]).any()]
-        raise ModelError(
-            f"{type(estimator).__name__} does not take missing values",
-            value=having,
-            hint="Put an imputer before it in build (sklearn.impute.SimpleImputer), or repair these columns.",
-        ) from error
+        if having and isinstance(error, ValueError) and "NaN" in str(error):
+            raise ModelError(
+                f"{_name(estimator)} does not take missing values",
+                value=having,
+                hint="Put an imputer before it in build (sklearn.impute.SimpleImputer), or repair these columns.",
+            ) from error
+        raise _failed(estimator, "be fitted on", fitting.matrix, error) from error
+
+
+def _is_of_the_estimator(error: Exception) -> bool:
+    """Whether a library raised it about what it was given: not the machine, and not we to end a trial."""
+    is_ours = isinstance(error, TidemillError) or type(error).__module__.partition(".")[0] in ("tidemill", "optuna")
+    return not is_ours and not isinstance(error, MemoryError | OSError | ImportError)
+
+
+def _failed(estimator: Any, what: str, matrix: Matrix, error: Exception) -> ModelError:
+    """What could not be done, with which rows, and what the library says."""
+    rows, columns = matrix.shape
+    return ModelError(
+        f"{_name(estimator)} cannot {what} {rows:,} rows of {columns:,} columns: "
+        f"{type(error).__name__}: {message_of(error).strip()}",
+        hint="Correct the parameters that build sets, or the columns of the split.",
+    )
+
+
+def _name(estimator: Any) -> str:
+    """The class of an estimator, of a pipeline also those of its parts.
+
+    >>> from sklearn.linear_model import Ridge
+    >>> _name(Ridge())
+    'Ridge'
+    """
+    parts = [type(part).__name__ for _, part in getattr(estimator, "steps", None) or ()]
+    return f"{type(estimator).__name__}({', '.join(parts)})" if parts else type(estimator).__name__
 
 
 def scores_of(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
@@ -222,7 +251,12 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbe
     ModelError
         When a prediction is NaN, or the answers are not of the task's shape.
     """
-    scores = framework_for(estimator).scores(estimator, matrix, task, outputs)
+    try:
+        scores = framework_for(estimator).scores(estimator, matrix, task, outputs)
+    except Exception as error:
+        if not _is_of_the_estimator(error):
+            raise
+        raise _failed(estimator, "predict", matrix, error) from error
     if TASKS[task].scores == "one" and scores.ndim != 1:
         raise ModelError(
             f"{type(estimator).__name__} gives {scores.shape[1]} numbers a row where a {task} needs one",

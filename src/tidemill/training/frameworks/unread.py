@@ -27,7 +27,7 @@ def beyond_signature(estimator: Any) -> set[str]:
 
 def signature_names(kind: type) -> set[str]:
     """The parameters that a class and the classes that it extends name in their ``__init__``."""
-    own = [one.__init__ for one in kind.__mro__ if "__init__" in vars(one) and one is not object]
+    own = [vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one) and one is not object]
     return {name for init in own for name in inspect.signature(init).parameters} - {"self"}
 
 
