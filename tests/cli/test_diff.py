@@ -20,3 +20,17 @@ def test_the_difference_is_named_and_nothing_else(small):
 def test_a_run_that_is_not_there_is_not_found(small):
     small("run")
     small("diff", "latest", "zzz", expect=3)
+
+
+def test_the_latest_run_is_compared_with_the_one_before(small):
+    assert "there is no run of 'train' before" in [small("run"), small("diff", "latest", expect=3)][1].err
+    second = small.json("run", "--set", "count=5")["run"]
+    third = small.json("run", "--set", "count=6")["run"]
+    for arguments in (["latest"], [third], []):
+        found = small.json("diff", *arguments)
+        assert (found["a"], found["b"], found["params"][0]["a"]) == (second, third, "5")
+
+
+def test_a_run_is_not_compared_with_itself(small):
+    run = small.json("run")["run"]
+    assert "a run does not differ from itself" in small("diff", run, "latest", expect=2).err

@@ -43,7 +43,7 @@ def test_a_missing_package_names_the_extra_to_install(small):
 
 
 def test_what_is_broken_is_one_check_and_the_others_go_on(small):
-    small.write(wrong="1 / 0\n")
+    small.write(wrong="1 / 0  # of tidemill\n")
     done = small("doctor", expect=1)
     assert "✗ modules" in done.out
     assert "wrong.py, line 1: ZeroDivisionError" in done.out

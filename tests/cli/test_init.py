@@ -7,6 +7,8 @@ import tomllib
 import polars as pl
 import pytest
 
+from tidemill.design.canvas import QUESTIONS, canvas_of
+
 
 def rows(count, header, line):
     return "\n".join([header, *(line(i) for i in range(count))]) + "\n"
@@ -95,3 +97,11 @@ def test_the_project_made_from_a_table_trains_and_passes_its_gate(trained):
 def test_the_project_made_from_a_table_can_be_reproduced_though_its_contract_is_a_file(model):
     (model.folder / "contract.toml").unlink()
     assert "is reproduced" in model("reproduce", "cells@1").out
+
+
+def test_what_a_new_project_asks_is_known_to_be_no_answer(tidemill, cells):
+    tidemill("init", "--data", str(cells), "--target", "target")
+    written = tomllib.loads((tidemill.folder / "tidemill.toml").read_text(encoding="utf-8"))["canvas"]
+    found = canvas_of(written)
+    assert found.prose == {}
+    assert set(found.unanswered) == set(written) - {"prediction"} == set(QUESTIONS)

@@ -66,3 +66,16 @@ def test_a_rollback_goes_back_to_the_version_before(model):
     assert model.json("models", "show", "cells")["version"]["version"] == 2
     assert model.json("models", "rollback", "cells", "--reason", "worse on Mondays")["version"] == 1
     assert model.json("models", "show", "cells")["version"]["version"] == 1
+
+
+def test_a_module_that_cannot_be_imported_does_not_hide_what_is_recorded(model):
+    (model.folder / "pipeline.py").write_text("import tidemill as tm\nraise RuntimeError('half edited')\n")
+    for arguments in (
+        ["models", "list"],
+        ["models", "card", "cells@1"],
+        ["runs"],
+        ["show"],
+        ["show", "--html", "x.html"],
+    ):
+        model(*arguments)
+    assert "half edited" in model("run", "train", expect=2).err

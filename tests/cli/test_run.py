@@ -179,7 +179,7 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_line(small):
 
 
 def test_a_module_that_lacks_an_extra_says_which(small):
-    small.write(wrong="raise ModuleNotFoundError(\"No module named 'lightgbm'\")\n")
+    small.write(wrong="import tidemill\nraise ModuleNotFoundError(\"No module named 'lightgbm'\")\n")
     assert 'pip install "tidemill[ml]"' in small("run", expect=2).err
 
 
@@ -244,3 +244,23 @@ def test_a_promise_that_cannot_hold_is_said_before_anything_runs(small):
     done = small("run", expect=2)
     assert "packaging" in done.err
     assert "✓" not in done.out
+
+
+def test_what_to_do_about_a_failed_step_stands_before_ids_and_log(failing):
+    text = (failing.folder / "pipeline.py").read_text(encoding="utf-8")
+    text = text.replace('ValueError("the seventh is missing")', 'DataError("no seventh", value=6, hint="Give it.")')
+    failing.write(pipeline=f"from tidemill.core.errors import DataError\n{text}")
+    lines = failing("run", expect=4).err.splitlines()
+    assert lines[:2] == ["error step 'broken' failed: DataError: no seventh: 6.", "  Give it."]
+    assert "artifact" in lines[2]
+    assert lines[-1].strip() == "looking at 6 values"
+    error = failing.json("run", expect=4)["error"]
+    assert error["message"].startswith("step 'broken' failed: DataError: no seventh: 6. Give it.\n  inputs:")
+    assert "looking at 6 values" in error["details"]
+
+
+def test_what_depends_on_a_failed_step_is_skipped_in_few_words(failing):
+    text = (failing.folder / "pipeline.py").read_text(encoding="utf-8")
+    failing.write(pipeline=text.replace("return broken(made)", "return fine(broken(made))"))
+    (line,) = [line for line in failing("run", expect=1).out.splitlines() if "skipped:" in line]
+    assert line.endswith("skipped: step 'broken' failed")

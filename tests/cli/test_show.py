@@ -58,5 +58,5 @@ def test_html_is_one_page(small):
 def test_metrics_stand_in_one_table_with_a_column_for_each_moment(trained):
     lines = trained("show").out.splitlines()
     (header,) = [line for line in lines if line.startswith("metric")]
-    assert header.split()[1:] == ["evaluation", "test", "tuning", "validation"]
+    assert header.split()[1:] == ["evaluation", "test", "tuning", "validation"]  # of tuning the best, no "trial"
     assert max(map(len, lines)) <= 100

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from tidemill.core import errors
-from tidemill.core.errors import MissingExtraError, StoreError, TidemillError, shorten
+from tidemill.core.errors import MissingExtraError, StoreError, TidemillError, UsageError, shorten
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, TidemillError)]
 
@@ -64,3 +64,8 @@ def test_exit_codes_are_those_of_the_documentation():
     assert codes["GateError"] == 6
     assert codes["StoreError"] == 7
     assert codes["CancelledError"] == 130
+
+
+def test_a_message_that_ends_with_a_question_ends_there():
+    assert str(UsageError("all trials failed; the first said: Did you mean 'x'?", hint="Try.")).endswith("'x'? Try.")
+    assert str(UsageError("no such step", value="a?")).endswith("'a?'.")

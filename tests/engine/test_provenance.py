@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tidemill.engine import provenance
 from tidemill.engine.provenance import commit, sources
 
 SHA = "3f9a12bc77d04e5f6a7b8c9d0e1f2a3b4c5d6e7f"
@@ -38,7 +39,20 @@ def test_the_commit_of_a_second_work_tree(tmp_path):
 
 
 def test_a_run_keeps_what_its_code_is_told_and_no_secret(tmp_path):
-    kept = ("contract.toml", "pipeline.py", "secrets.py", "tidemill.toml")
-    for name in (*kept, ".secrets.toml", "secrets.toml", "orders.csv"):
+    kept = ("contract.toml", "pipeline.py", "secrets.py", "tidemill.toml", "late.sql", "limits.yaml", "words.txt")
+    kept += ("ports.json", "prices.yml")
+    secret = (".secrets.toml", "secrets.toml", "token.json", "Passwords.txt", "client_secret.json", ".env.json")
+    for name in (*kept, *secret, "orders.csv"):
         (tmp_path / name).write_text(name)
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "robot.json").write_text('{"private_key": "abc"}')
+    (tmp_path / "rows.json").write_text("[" + "1, " * 30_000 + "1]")
     assert sources(tmp_path) == {name: name for name in kept}
+
+
+def test_code_is_kept_before_what_it_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "_MOST_BYTES", 150)
+    for name in ("a.json", "b.txt", "pipeline.py"):
+        (tmp_path / name).write_text("x" * 60)
+    assert list(sources(tmp_path)) == ["pipeline.py", "a.json"]

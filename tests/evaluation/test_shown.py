@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 import tidemill as tm
 from tidemill.data.results_text import screen
+from tidemill.registry.card_sections import comparisons as card_comparisons
+from tidemill.server.report.evaluation_parts import comparisons
 
 QUICK = {"importance": False, "bootstrap": 20}
 
@@ -56,3 +59,16 @@ def test_records_of_models_are_short_in_a_notebook_and_in_a_log(found, model, fl
 def test_what_is_not_defined_is_printed_with_its_reason(model, flights):
     found = tm.evaluate(model, flights.validation.filter("late"), discover=False, **QUICK)
     assert "only one class is present" in str(found)
+
+
+def test_a_comparison_is_told_in_the_same_words_everywhere(found):
+    one = next(one for one in found.comparisons if not one.by)
+    unknown = replace(one, difference=replace(one.difference, low=None, high=None), better=None)
+    told = [replace(one, better=True), replace(one, better=False), replace(one, better=None), unknown]
+    words = ["better", "worse", "no clear difference", "not tested"]
+    assert [each.verdict for each in told] == words
+    for each, word in zip(told, words, strict=True):
+        only = replace(found, comparisons=(each,))
+        assert f"{word}\n" in screen(only, width=160)
+        assert word in comparisons(only.comparisons)
+        assert word in str(card_comparisons(SimpleNamespace(report=only)).tables[0].rows[0])

@@ -71,7 +71,9 @@ def test_the_life_of_a_model_is_cached_and_follows_the_canvas(run):
     assert evaluation.costs.costs["false_negative"] == 9
     noted = run.metrics(first)
     assert noted["roc_auc", "evaluation", 0] == evaluation.metrics["roc_auc"].value
-    assert {("roc_auc", "validation", 0), ("roc_auc", "tuning", 1), ("roc_auc", "test", 0)} <= set(noted)
+    assert {("roc_auc", "validation", 0), ("roc_auc", "trial", 1), ("roc_auc", "test", 0)} <= set(noted)
+    tried = [value for (name, context, _), value in noted.items() if (name, context) == ("roc_auc", "trial")]
+    assert noted["roc_auc", "tuning", 0] == max(tried), "of a study its best trial is told, not its last"
     again = run(9)
     assert set(statuses(again).values()) == {"cached"}
     assert again.result == first.result

@@ -97,6 +97,35 @@ def test_measures_of_many_classes_equal_scikit_learn(rows):
 
 
 @FEW
+@given(st.lists(st.tuples(st.integers(0, 2), *[st.integers(1, 9)] * 3), min_size=1), st.integers(0, 100))
+def test_each_class_against_the_others_equals_scikit_learn(rows, seed):
+    labels = np.array([row[0] for row in rows])
+    scores = np.array([row[1:] for row in rows], dtype=float)
+    scores /= scores.sum(axis=1, keepdims=True)
+    weights = np.random.default_rng(seed).integers(1, 4, len(labels)).astype(float)
+    present = sorted(set(labels.tolist()))
+    for options, theirs in (({}, {}), ({"weights": weights}, {"sample_weight": weights})):
+        found = measures.roc_auc_ovr(labels, scores, **options)
+        if len(present) == 3:
+            assert found == pytest.approx(sk.roc_auc_score(labels, scores, multi_class="ovr", **theirs))
+        elif len(present) == 2:  # scikit-learn refuses these rows; a class that is absent has no curve
+            areas = [sk.roc_auc_score(labels == code, scores[:, code], **theirs) for code in present]
+            assert found == pytest.approx(np.mean(areas))
+        else:
+            assert math.isnan(found)
+
+
+def test_the_area_of_many_classes_has_an_interval_and_a_reason_where_there_is_none():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 400)
+    scores = generator.dirichlet(np.ones(3), 400) + 0.4 * np.eye(3)[labels]
+    found = measures.estimate(labels, scores, ("roc_auc_ovr",), "multiclass")["roc_auc_ovr"]
+    assert found.low < found.value < found.high
+    one = measures.estimate(np.zeros(9), scores[:9], ("roc_auc_ovr",), "multiclass")["roc_auc_ovr"]
+    assert (one.value, one.reason) == (None, "only one class is present")
+
+
+@FEW
 @given(labelled, st.sampled_from([0.05, 0.1, 0.5, 1.0]), st.integers(0, 100))
 def test_the_top_share_does_not_depend_on_the_order_of_rows(rows, share, seed):
     labels, scores = arrays(rows)

@@ -195,3 +195,17 @@ def test_labels_are_watched_in_the_log(tagged: tuple[Model, pl.DataFrame]) -> No
         request_id=pl.lit("r"), status=pl.lit("answered"), probabilities=pl.Series(scores.tolist())
     )
     assert drift(model.profile, logged).labels == drift(model, fresh).labels
+
+
+def test_a_report_prints_what_drifted_and_not_every_bin() -> None:
+    report = drift_between(window(1).with_columns(gone=1), window(2, shift=0.8))
+    lines = str(report).splitlines()
+    assert lines[0] == "2 of 5 columns drifted: 1,000 rows against 1,000 of the reference"
+    (row,) = [line for line in lines if line.startswith("speed")]
+    assert "drifted" in row
+    assert "the mean went from" in row
+    assert "not in the window: gone" in lines
+    assert not [line for line in lines if line.startswith("carrier")]
+    assert repr(report) == "DriftReport(2 of 5 columns drifted, 1,000 rows against 1,000)"
+    assert "its distribution changed" in report._repr_html_()
+    assert str(drift_between(window(1), window(2))).startswith("0 of 4 columns drifted: ")

@@ -21,13 +21,22 @@ def forget_modules(monkeypatch):
 
 
 def test_every_module_beside_the_file_is_imported_but_tests_and_private_ones(tmp_path):
-    (tmp_path / "flows.py").write_text("import helpers_of_flows\nVALUE = helpers_of_flows.ONE\n")
-    (tmp_path / "helpers_of_flows.py").write_text("ONE = 1\n")
-    (tmp_path / "test_flows.py").write_text("raise RuntimeError\n")
-    (tmp_path / "_scratch.py").write_text("raise RuntimeError\n")
+    (tmp_path / "flows.py").write_text("import tidemill\nimport helpers_of_flows\nVALUE = helpers_of_flows.ONE\n")
+    (tmp_path / "helpers_of_flows.py").write_text("ONE = 1  # tidemill steps use it\n")
+    (tmp_path / "test_flows.py").write_text("import tidemill\nraise RuntimeError\n")
+    (tmp_path / "_scratch.py").write_text("import tidemill\nraise RuntimeError\n")
     modules = import_modules(load_project(tmp_path))
     assert [module.__name__ for module in modules] == ["flows", "helpers_of_flows"]
     assert modules[0].VALUE == 1
+
+
+def test_a_script_that_has_nothing_to_do_with_tidemill_is_not_run(tmp_path):
+    (tmp_path / "flows_beside.py").write_text("import tidemill as tm\n")
+    (tmp_path / "plot_it.py").write_text("import pathlib\npathlib.Path(__file__).unlink()\n")
+    (tmp_path / "half_written.py").write_text("def f(:\n")
+    (tmp_path / "in_latin.py").write_bytes("# -*- coding: latin-1 -*-\nNAME = 'Grün'\n".encode("latin-1"))
+    assert [module.__name__ for module in import_modules(load_project(tmp_path))] == ["flows_beside"]
+    assert (tmp_path / "plot_it.py").exists()
 
 
 def test_the_named_modules_are_imported_and_no_others(tmp_path):
@@ -38,9 +47,9 @@ def test_the_named_modules_are_imported_and_no_others(tmp_path):
 
 
 def test_a_broken_module_is_shown_with_its_line_and_the_others_are_imported(tmp_path):
-    (tmp_path / "broken_a.py").write_text("x = 1\ny = x / 0\n")
-    (tmp_path / "broken_b.py").write_text("def f(:\n")
-    (tmp_path / "whole_c.py").write_text("VALUE = 3\n")
+    (tmp_path / "broken_a.py").write_text("import tidemill\ny = 1 / 0\n")
+    (tmp_path / "broken_b.py").write_text("def f(:  # tidemill\n")
+    (tmp_path / "whole_c.py").write_text("VALUE = 3  # tidemill\n")
     with pytest.raises(ConfigError) as caught:
         import_modules(load_project(tmp_path))
     assert "broken_a.py, line 2: ZeroDivisionError" in str(caught.value)
@@ -53,7 +62,7 @@ def test_two_projects_may_have_modules_of_the_same_name(tmp_path):
     for name in ("one", "two"):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "same_name.py").write_text(f"NAME = {name!r}\n")
+        (folder / "same_name.py").write_text(f"import tidemill\nNAME = {name!r}\n")
         found.append(import_modules(load_project(folder))[0].NAME)
     assert found == ["one", "two"]
 
@@ -71,7 +80,9 @@ def test_helpers_of_another_project_are_not_used_by_this_one(tmp_path):
         (folder / "same_pkg").mkdir(parents=True)
         (folder / "same_pkg" / "__init__.py").write_text("")
         (folder / "same_pkg" / "conf.py").write_text(f"NAME = {name!r}\n")
-        (folder / "a_same_flow.py").write_text("from same_helper import NAME\nfrom same_pkg.conf import NAME as N\n")
+        (folder / "a_same_flow.py").write_text(
+            "import tidemill\nfrom same_helper import NAME\nfrom same_pkg.conf import NAME as N\n"
+        )
         (folder / "same_helper.py").write_text(f"NAME = {name!r}\n")
         module = import_modules(load_project(folder))[0]
         found.append((module.NAME, module.N))
@@ -89,7 +100,7 @@ def test_every_module_of_a_named_package_is_imported_from_src_too(tmp_path):
 
 
 def test_a_module_that_exits_is_a_broken_module(tmp_path):
-    (tmp_path / "exits_mill.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "exits_mill.py").write_text("import sys, tidemill\nsys.exit(3)\n")
     with pytest.raises(ConfigError, match=r"exits_mill\.py, line 2: SystemExit: 3"):
         import_modules(load_project(tmp_path))
 

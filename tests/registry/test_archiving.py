@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -369,3 +371,27 @@ def test_a_damaged_blob_of_the_store_is_healed_by_a_restore(archived: Path, othe
         load_package(other, made)
     restore_version(other, archived)
     assert load_package(other, made).name == "late"
+
+
+def test_a_full_disk_is_told_with_what_the_archive_takes(trained: Project, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(trained.root), str(tmp_path / "late.tma")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.startswith("the disk or its quota is full: the archive of late@1 takes "), done.stderr
+    assert "MiB are free" in done.stdout
+    assert "--without-data" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from tidemill.core.errors import OutOfSpaceError
+from tidemill.project import load_project, open_project_store
+from tidemill.registry.archiving import archive_version
+store = open_project_store(load_project(Path(sys.argv[1])))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # a quota, without being root
+try:
+    archive_version(store, "late@1", Path(sys.argv[2]))
+except OutOfSpaceError as error:
+    print(error)
+"""

@@ -11,6 +11,7 @@ import pytest
 
 from tidemill.core.records import ModelVersion
 from tidemill.design import requirements_of
+from tidemill.design.canvas import QUESTIONS
 from tidemill.project import Project, open_project_store
 from tidemill.registry import promote_version
 from tidemill.registry.approval import approve_version
@@ -46,6 +47,18 @@ def test_what_was_not_recorded_is_said_to_be_not_recorded(store: Store, version:
     assert "Nobody's approval" in cells(card, "History")
     assert "0.7" in cells(card, "Metrics")
     assert "ann" in card.lead
+
+
+def test_a_question_of_the_template_is_no_answer(store: Store, version: Make) -> None:
+    version(auc=0.7)
+    asked = dict(QUESTIONS)
+    purpose = cells(model_card("flight-delay@1", store=store, canvas=asked), "Purpose and intended use")
+    assert purpose.startswith("Intended use: not answered in the canvas.")
+    assert "decisions not answered" in purpose
+    assert "?" not in purpose
+    half = {**asked, "decisions": "Call a second hand"}
+    purpose = cells(model_card("flight-delay@1", store=store, canvas=half), "Purpose and intended use")
+    assert "As the project's canvas says. decisions Call a second hand value proposition not answered" in purpose
 
 
 def test_the_card_of_a_run_has_its_data_numbers_and_limits(trained: Project) -> None:

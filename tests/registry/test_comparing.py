@@ -51,3 +51,5 @@ def test_what_a_version_was_made_from_is_compared(trained: Project) -> None:
     assert [(one.name, one.a, one.b) for one in other.params] == [("n_estimators", 5, 6)]
     assert other.data == ()
     assert [one.name for one in other.about] == ["run"]
+    assert other.examined == ""
+    assert found.examined == "they were examined on other test rows: 60 and 57"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,15 @@ def test_what_is_not_a_package_cannot_be_loaded(store: Store, packaged: Package)
     object.__setattr__(version, "package", "0" * 26)
     with pytest.raises(ModelError, match="not a package"):
         load_package(store, version)
+
+
+def test_a_version_prints_its_name_gate_and_numbers_and_not_its_whole_record(version):
+    made = version(auc=0.7, actor="ann")
+    assert repr(made) == "ModelVersion('flight-delay@1', 'registered', gate without requirements)"
+    lines = str(made).splitlines()
+    assert lines[0].startswith("flight-delay@1: registered, registered by ann at 2")
+    assert [line.split() for line in lines if "roc_auc" in line] == [["test.roc_auc", "0.7"]]
+    promises = [{"name": "ranking", "moment": "test", "status": "failed"}]
+    assert "gate not passed: ranking at test" in str(replace(made, gate={"passed": False, "promises": promises}))
+    many = replace(made, metrics={f"m{place}": 1.0 for place in range(25)})
+    assert "  and 5 more: .metrics has them" in str(many).splitlines()

@@ -22,11 +22,15 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
 WIDTHS = {"desk": 1280, "phone": 390}
-#: Writes into the page how wide it is, and whether a label of a chart lies outside the window.
+#: Writes into the page how wide it is, whether a label of a chart lies outside the window, and how wide its narrowest
+#: sentence in a table is.
 MEASURE = """<script>addEventListener('load', () => {
   const out = document.createElement('pre'), seen = document.documentElement;
   const cut = [...document.querySelectorAll('svg text')].filter(t => t.getBoundingClientRect().left < 0).length;
-  out.id = 'measured'; out.textContent = [seen.scrollWidth, seen.clientWidth, cut].join(' '); document.body.append(out);
+  const told = [...document.querySelectorAll('td:not(:has(*))')].filter(t => t.textContent.length > 30);
+  const least = Math.floor(Math.min(999, ...told.map(t => t.getBoundingClientRect().width)));
+  out.id = 'measured'; out.textContent = [seen.scrollWidth, seen.clientWidth, cut, least].join(' ');
+  document.body.append(out);
 })</script>"""
 
 
@@ -44,7 +48,8 @@ def chromium(profile: Path, *arguments: str) -> str:
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
     table = pl.DataFrame({f"a_column_with_a_long_name_{n}": [float(i % (n + 2)) for i in range(60)] for n in range(12)})
-    promise = {"name": "r", "statement": "Ranks well", "moment": "test", "bound": "roc_auc ≥ 0.65", "value": 0.7}
+    promise = {"name": "r", "statement": "Ranks the late ones clearly better than last month's average does"}
+    promise |= {"moment": "test", "bound": "roc_auc ≥ 0.65", "value": 0.7}
     promise |= {"low": 0.69, "high": 0.71, "margin": 0.05, "status": "passed"}
     version = ModelVersion("01v", "tide", 1, 0, "01r", None, "01p", gate={"passed": True, "promises": [promise]})
     names = ("read", "explore", "a_step_with_a_rather_long_name_indeed", "register_model")
@@ -85,10 +90,11 @@ def test_the_page_fits_its_screen_and_is_not_blank(kind, tmp_path, screen, reque
     )
     options = ["--allow-file-access-from-files", "--virtual-time-budget=4000", "--window-size=1400,1700", "--dump-dom"]
     dom = chromium(tmp_path / "b", *options, frame.as_uri())
-    wide, visible, cut = map(int, dom.partition("<title>")[2].partition("</title>")[0].split())
+    wide, visible, cut, least = map(int, dom.partition("<title>")[2].partition("</title>")[0].split())
     assert visible == WIDTHS[screen]
     assert wide <= visible
     assert cut == 0
+    assert least >= 190, "a promise wraps word by word"
 
 
 def look_at(picture: Path) -> tuple[int, int, set[bytes]]:

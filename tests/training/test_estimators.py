@@ -9,7 +9,9 @@ import random
 import numpy as np
 import pytest
 
-from tidemill.training.estimators import _Read
+import tidemill
+from tidemill.core.errors import UsageError
+from tidemill.training.estimators import _SUGGESTED, _Read
 from tidemill.training.seeding import seeded
 
 
@@ -47,6 +49,19 @@ def test_a_parameter_that_was_not_looked_at_is_known():
     params = _Read({"a": 1, "b": 2})
     assert params["a"] == 1
     assert params.read == {"a"}
+
+
+def test_a_build_of_optuna_is_told_how_a_space_is_written_here():
+    with pytest.raises(UsageError, match=r"not a trial of Optuna: 'params\.suggest_int'") as raised:
+        _Read({"a": 1}).suggest_int("a", 2, 64)
+    assert 'tm.tune(build, {"NAME": tm.integers(2, 64)}, data)' in raised.value.hint
+    with pytest.raises(AttributeError, match="the parameters are a dict, which has no attribute 'a'"):
+        _ = _Read({"a": 1}).a
+
+
+@pytest.mark.parametrize("example", sorted(set(_SUGGESTED.values())))
+def test_each_way_to_search_that_is_named_is_one(example):
+    assert type(eval(example, {"tm": tidemill})).__module__ == "tidemill.training.space"
 
 
 def drawn():

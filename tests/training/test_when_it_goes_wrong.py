@@ -9,13 +9,18 @@ import lightgbm
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, QuantileRegressor
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, QuantileRegressor, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 from task_cases import case
 
 import tidemill as tm
 from tidemill.core.errors import DataError, ModelError, SchemaError, UsageError
+from tidemill.project import load_project, use_project
 
 
 def rows(count=200, **columns):
@@ -257,3 +262,120 @@ def test_a_classifier_for_numbers_is_told_the_task_that_such_numbers_may_mean(ta
     with pytest.raises(ModelError) as raised:
         tm.train(trees, {}, parts(rows(y=pl.Series(target * 50))))
     assert raised.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("estimator", "classifier"),
+    [
+        (Ridge(), "LogisticRegression"),
+        (RandomForestRegressor(3), "RandomForestClassifier"),
+        (lightgbm.LGBMRegressor(n_estimators=3, n_jobs=1), "LGBMClassifier"),
+        (make_pipeline(SimpleImputer(), Ridge()), "LogisticRegression"),
+        (QuantileRegressor(), "a classifier, with predict_proba()"),
+    ],
+)
+@pytest.mark.parametrize("target", [[True, False], ["a", "b", "c"], [["a"], ["a", "b"], []]])
+def test_a_regressor_for_classes_is_told_the_classifier_to_take(estimator, classifier, target):
+    with pytest.raises(ModelError, match=r"is a regressor, and the answer of a \w+ question is the prob") as raised:
+        tm.train(lambda params: clone(estimator), {}, parts(rows(60, y=pl.Series((target * 60)[:60]))))
+    assert raised.value.hint.startswith(f"Return {classifier}, or say task='regression'")
+
+
+@pytest.mark.parametrize("threshold", [1.5, -0.1, 2])
+def test_a_threshold_that_no_probability_reaches_is_refused(threshold):
+    data = parts(rows(y=pl.col("x") > 0))
+    with pytest.raises(UsageError, match="the threshold of a probability lies between 0 and 1"):
+        tm.train(trees, {}, data, threshold=threshold)
+    assert tm.train(trees, {}, data, threshold=1).signature.threshold == 1
+
+
+def test_a_threshold_of_scores_that_are_no_probabilities_may_be_any_number():
+    class Distance:
+        def fit(self, matrix, truth):
+            return self
+
+        def predict(self, matrix):
+            return matrix[:, 0] * 100
+
+    model = tm.train(lambda params: Distance(), {}, parts(rows(y=pl.col("x") > 0)), threshold=1.5)
+    assert model.signature.threshold == 1.5
+
+
+CANVAS = """
+[project]
+name = "delay"
+
+[canvas]
+prediction = { task = "binary classification", target = "late" }
+"""
+
+
+def test_another_target_than_that_of_the_canvas_is_refused(tmp_path):
+    @tm.pipeline
+    def life() -> tm.Model:
+        return tm.train(trees, {}, parts(rows(y=pl.col("x") > 0)))
+
+    (tmp_path / "tidemill.toml").write_text(CANVAS)
+    data = parts(rows(y=pl.col("x") > 0))
+    message = r"to predict 'late', as the canvas has it, and the split is made for another target: 'y'\. Split with"
+    with use_project(load_project(tmp_path)):
+        with pytest.raises(UsageError, match=message):
+            tm.train(trees, {}, data)
+        assert tm.train(trees, {}, data, name="other").signature.target == "y"
+        assert tm.train(trees, {}, parts(rows(late=pl.col("x") > 0), "late")).signature.target == "late"
+        assert "is to predict 'late'" in str(life.run().error)
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_labels_that_no_library_calculates_with_are_refused(part):
+    data = parts(rows(y=pl.col("x")))
+    far = getattr(data, part).with_columns(y=pl.when(pl.col("x") > 0).then(-1e308).otherwise(1e308))
+    with pytest.raises(DataError, match=r"the labels in 'y' are larger than libraries calculate with: -?1e\+308"):
+        tm.train(line, {}, replace(data, **{part: far}))
+
+
+def test_numbers_of_128_bits_are_told_what_to_become():
+    table = rows(y=pl.col("x") > 0).with_columns(far=pl.int_range(pl.len()).cast(pl.Int128))
+    with pytest.raises(
+        SchemaError, match=r"column 'far' is Int128, which.*Cast it: pl\.col\('far'\)\.cast\(pl\.Float64"
+    ):
+        tm.train(trees, {}, parts(table))
+
+
+class Moody:
+    def fit(self, matrix, truth):
+        raise ValueError("n_neighbors is 7, and there are 3 samples")
+
+    def predict(self, matrix):
+        return matrix[:, 0]
+
+
+class Forgetful(LinearRegression):
+    def predict(self, matrix):
+        raise TypeError("unsupported operand")
+
+
+def test_what_a_library_raises_is_told_with_the_estimator_and_the_data():
+    data = parts(rows(y=pl.col("x") * 2))
+    with pytest.raises(ModelError) as raised:
+        tm.train(lambda params: Moody(), {}, data)
+    expected = "Moody cannot be fitted on 140 rows of 2 columns: ValueError: n_neighbors is 7, and there are 3 samples."
+    assert str(raised.value).startswith(expected)
+    assert isinstance(raised.value.__cause__, ValueError)
+    with pytest.raises(ModelError, match=r"Forgetful cannot predict 30 rows of 2 columns: TypeError: unsupported"):
+        tm.train(lambda params: Forgetful(), {}, data)
+    with pytest.raises(ModelError, match=r"Ridge cannot be fitted on 140 rows of 2 columns: InvalidParameterError"):
+        tm.train(lambda params: Ridge(alpha=-1), {}, data)
+    with pytest.raises(ModelError, match=r"LGBMRegressor cannot be fitted on 140 rows of 2 columns: LightGBMError"):
+        tm.train(lambda params: lightgbm.LGBMRegressor(num_leaves=1), {}, data)
+
+
+def test_a_part_of_a_pipeline_that_fails_is_named():
+    class Shy(StandardScaler):
+        def fit(self, matrix, truth=None):
+            raise RuntimeError("not today")
+
+    with pytest.raises(
+        ModelError, match=r"Pipeline\(Shy, Ridge\) cannot be fitted on 140 rows of 2 columns: RuntimeError"
+    ):
+        tm.train(lambda params: make_pipeline(Shy(), Ridge()), {}, parts(rows(y=pl.col("x") * 2)))

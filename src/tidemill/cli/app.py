@@ -159,7 +159,7 @@ def _fail(error: Exception, *, as_json: bool, debug: bool) -> NoReturn:
 
 
 def screen_of(error: TidemillError) -> str:
-    """The error as people read it: what happened and the value; then what to do, on a line of its own.
+    """The error as people read it: what happened and the value; below it what to do, then what else is known.
 
     >>> from tidemill.core.errors import UsageError
     >>> print(screen_of(UsageError("no such step", value="fti", hint="Did you mean 'fit'?")))
@@ -169,7 +169,8 @@ def screen_of(error: TidemillError) -> str:
     value = "" if error.value is None else f": {shorten(error.value)}"
     notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
     hint = f"\n  {error.hint}" if error.hint else ""
-    return f"{error.what}{value}{notes}{hint}"
+    details = f"\n{error.details}" if error.details else ""
+    return f"{error.what}{value}{hint}{details}{notes}"
 
 
 def explained(error: Exception) -> Exception:

@@ -95,6 +95,7 @@ def as_error(error: BaseException, exit_code: int, *, shown: str = "") -> dict[s
     details: dict[str, Any] = {"type": type(error).__name__, "message": shown or str(error)}
     if isinstance(error, TidemillError):
         details |= {"what": error.what, "value": jsonable(error.value), "hint": error.hint}
+        details |= {"details": error.details} if error.details else {}
     return {"status": "error", "error": details, "exit_code": exit_code}
 
 

@@ -41,7 +41,7 @@ def find_pipeline(project: Project, name: str | None) -> Pipeline[Any, Any]:
     if name is None and len(found) == 1:
         return next(iter(found.values()))
     if not found:
-        hint = "Write one with @tm.pipeline in a module there, or start a project: tidemill init"
+        hint = "Write one with @tm.pipeline in a module there that imports tidemill, or start a project: tidemill init"
         raise NotFoundError("there is no pipeline in this folder", value=str(project.root), hint=hint)
     known = ", ".join(sorted(found))
     if name is None:

@@ -87,6 +87,8 @@ def _step_line(event: RunEvent) -> str:
 
 
 def _why(event: RunEvent) -> str:
-    """How a step ended, without saying twice that it failed."""
+    """How a step ended, without saying twice that it failed, or at each step after it why."""
     first = event.message.partition("\n")[0].removeprefix(f"{event.status}: ")
+    if event.status == "skipped" and " failed: " in first:
+        return f"skipped: {first.partition(' failed: ')[0]} failed"
     return f"{event.status}: {first.removeprefix(f'step {event.node!r} failed: ')}" if first else event.status

@@ -102,6 +102,7 @@ def _baselines(summary: RunSummary) -> list[dict[str, Any]]:
             "low": entry.difference.low,
             "high": entry.difference.high,
             "better": entry.better,
+            "verdict": entry.verdict,
         }
         for report in _evaluations(summary)
         for entry in report.comparisons
@@ -222,10 +223,9 @@ def _beside(entry: dict[str, Any]) -> str:
     if None in known:
         return f"{entry['baseline']} at {entry['moment']}: {entry['metric']} not comparable"
     value, difference, low, high = known
-    verdict = {True: "better", False: "worse", None: "no clear difference"}[entry["better"]]
     return (
         f"{entry['baseline']} at {entry['moment']}: {entry['metric']} {value:.4f}, the model {difference:+.4f} "
-        f"[{low:+.4f}, {high:+.4f}], {verdict}"
+        f"[{low:+.4f}, {high:+.4f}], {entry['verdict']}"
     )
 
 

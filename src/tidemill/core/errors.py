@@ -56,6 +56,8 @@ class TidemillError(Exception):
 
     #: Exit code of the command line for this family.
     exit_code = 1
+    #: What else is known, in lines of their own below the hint.
+    details = ""
 
     def __init__(self, what: str, *, value: object = None, hint: str = "") -> None:
         self.what = what
@@ -65,8 +67,9 @@ class TidemillError(Exception):
 
     def __str__(self) -> str:
         shown = "" if self.value is None else f": {shorten(self.value)}"
-        message = f"{self.what.rstrip('.')}{shown}."
-        return f"{message} {self.hint}".rstrip()
+        message = f"{self.what.rstrip('.')}{shown}"
+        message += "" if message.endswith("?") else "."
+        return "\n".join(part for part in (f"{message} {self.hint}".rstrip(), self.details) if part)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.what, self.value, self.hint, self.__dict__))

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tidemill.core.clock import from_us
+
 RunStatus = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
 StepStatus = Literal["running", "succeeded", "cached", "failed", "skipped", "cancelled", "interrupted"]
 Direction = Literal["input", "output"]
@@ -17,6 +19,8 @@ ContextKind = Literal["project", "pipeline", "release", "study", "contract"]
 
 #: Values up to this many bytes of JSON live in the metadata store; larger ones are blobs.
 INLINE_LIMIT = 64 * 1024
+#: So many metrics are printed of a model version.
+_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class RegisteredModel:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelVersion:
     """An entry in the registry: a packaged model and the record of how it earned its place.
 
@@ -194,6 +198,30 @@ class ModelVersion:
     archived: bool = False
     owner: str = ""
     registered_by: str = ""
+
+    def __repr__(self) -> str:
+        return f"ModelVersion({f'{self.model}@{self.version}'!r}, {self.stage!r}, gate {self._gate_word()})"
+
+    def __str__(self) -> str:
+        name, when = f"{self.model}@{self.version}", f"{from_us(self.created_at):%Y-%m-%d %H:%M} UTC"
+        by = f" by {self.registered_by}" if self.registered_by else ""
+        lines = [
+            f"{name}: {self.stage}, registered{by} at {when}, run {self.run_id or '-'}",
+            f"gate {self._gate_word()}",
+        ]
+        width = max(map(len, self.metrics), default=0)
+        lines += [f"  {metric:<{width}}  {value:.4g}" for metric, value in sorted(self.metrics.items())[:_LINES]]
+        if len(self.metrics) > _LINES:
+            lines.append(f"  and {len(self.metrics) - _LINES} more: .metrics has them")
+        return "\n".join([*lines, f"→ tidemill models card {name} tells the rest, .gate is its record"])
+
+    def _gate_word(self) -> str:
+        """What the gate said so far."""
+        if "passed" not in self.gate:
+            return "not run"
+        promises = self.gate.get("promises", ())
+        broken = [f"{one['name']} at {one['moment']}" for one in promises if one["status"] != "passed"]
+        return f"not passed: {', '.join(broken)}" if broken else "passed" if promises else "without requirements"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 #: class -> "module:function" of its text, and of its HTML for a notebook; rooms above this one are named, not imported.
 _RESULTS = (
     "ValidationReport", "Validated", "CleaningReport", "Cleaned", "JoinReport", "Enriched", "FuzzyEnriched", "Splits",
-    "Evaluation", "Examination",
+    "Evaluation", "Examination", "DriftReport",
 )  # fmt: skip
 _TEXT = {
     "Exploration": "tidemill.data.exploration_text:screen",

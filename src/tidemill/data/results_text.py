@@ -25,6 +25,7 @@ SHOWN: dict[str, Callable[[Any], Shown]] = {
 }
 #: The same of later rooms, as "module:function": they are named here, and loaded when one is shown.
 _LATER = {
+    "DriftReport": "tidemill.monitoring.shown:drift",
     "Evaluation": "tidemill.evaluation.shown:evaluation",
     "Examination": "tidemill.evaluation.shown:examination",
 }

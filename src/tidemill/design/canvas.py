@@ -26,6 +26,11 @@ _PROSE = {
     "building_models": "Building models",
     "monitoring": "Monitoring",
 }
+#: What `tidemill init` asks in the place of an answer.
+QUESTIONS: Mapping[str, str] = {
+    "value_proposition": "Who is helped, and how?",
+    "decisions": "What is done with a prediction?",
+}
 _PREDICTION = ("task", "target", "entity", "at", "label_at")
 _COSTS = ("false_positive", "false_negative", "true_positive", "true_negative", "referral")
 _TASKS: Mapping[str, Task] = {
@@ -95,12 +100,15 @@ class Canvas:
         The other blocks by key, those that are said.
     protected
         Attributes of people whose groups every evaluation compares.
+    unanswered
+        The keys of blocks where the question of `tidemill init` still stands; they are in no `prose`.
     """
 
     prediction: Prediction = Prediction()
     costs: Costs | None = None
     prose: Mapping[str, str] = field(default_factory=dict)
     protected: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +136,14 @@ def canvas_of(raw: Mapping[str, Any]) -> Canvas:
     250.0
     """
     strict.known_keys(raw, (*_PROSE, "prediction", "costs", "protected"), "[canvas]")
-    prose = {key: strict.text(raw, key, "[canvas]") for key in _PROSE if key in raw}
+    prose = {key: strict.text(raw, key, "[canvas]").strip() for key in _PROSE if key in raw}
+    unanswered = tuple(key for key, text in prose.items() if text == QUESTIONS.get(key))
     return Canvas(
         prediction=_prediction(strict.table(raw, "prediction", "[canvas]")),
         costs=_costs(strict.table(raw, "costs", "[canvas]")),
-        prose={key: value for key, value in prose.items() if value.strip()},
+        prose={key: text for key, text in prose.items() if text and key not in unanswered},
         protected=_protected(raw.get("protected", [])),
+        unanswered=unanswered,
     )
 
 

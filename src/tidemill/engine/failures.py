@@ -30,13 +30,13 @@ def failure_of(
 ) -> RunError:
     """The exception that a failed step raises where its value is needed.
 
-    Its message says which step, what was raised, from which input artifacts, and how its log ended; ``__cause__`` is
-    the exception of the step, where it was raised in this process.
+    Its message says which step, what was raised and what to do, and then from which input artifacts, and how its log
+    ended; ``__cause__`` is the exception of the step, where it was raised in this process.
     """
     cause = failure.exception
     message = str(cause).removesuffix(cause.hint).rstrip() if isinstance(cause, TidemillError) else failure.message
     raised = f"{failure.type}: {message}" if message else failure.type
-    lines = [f"step {node!r} failed: {raised}"]
+    lines = []
     inputs = [f"{name} = {describe(artifact)}" for name, artifact in uses]
     if inputs:
         lines.append("  inputs: " + "; ".join(inputs))
@@ -45,7 +45,8 @@ def failure_of(
         lines.append("  its log ended with:")
         lines += [f"    {line}" for line in tail]
     hint = cause.hint if isinstance(cause, TidemillError) else f"See the whole log: tidemill show {run_id}"
-    error = _KINDS[failure.kind]("\n".join(lines), hint=hint)
+    error = _KINDS[failure.kind](f"step {node!r} failed: {raised}", hint=hint)
+    error.details = "\n".join(lines)
     error.__cause__ = cause
     if isinstance(cause, TidemillError):
         error.exit_code = cause.exit_code

@@ -17,7 +17,23 @@ from tidemill.core.digests import digest_value
 _STATED = (".lock", "requirements.txt", "environment.yml")
 #: Files beside any loaded module of the project: code, and what code is told, such as ``contract.toml``.
 _OWN = (".py", ".toml")
+#: Other files beside them that code may read, such as queries and word lists; larger ones are data.
+_READ = (".json", ".sql", ".txt", ".yaml", ".yml")
+_SMALL = 64 * 1024
 _MOST_BYTES = 4_000_000
+#: In a name, or in the text of what is no code: not for the readers of a record.
+_SECRETS = (
+    "secret",
+    "credential",
+    "passw",
+    "token",
+    "api_key",
+    "apikey",
+    "api-key",
+    "service-account",
+    "service_account",
+)
+_SECRET_TEXTS = ("PRIVATE KEY-----", '"private_key"')
 
 
 @functools.cache
@@ -57,17 +73,20 @@ def packages() -> Mapping[str, str]:
 
 
 def sources(root: Path) -> dict[str, str]:
-    """The text of a project's Python files that are loaded, of those and the TOML beside them, and of what it needs.
+    """The text of a project's Python files that are loaded, of what lies beside them, and of what the project needs.
 
-    By path below `root`. What is installed, hidden, called a secret (``secrets.toml``) or more than 4 MB in all is
-    left out.
+    By path below `root`. Beside them are Python, TOML, and JSON, SQL, text and YAML up to 64 KiB each. What is
+    installed, hidden or called a secret (``secrets.toml``, ``token.json``) is left out, and what is more than 4 MB in
+    all, code last.
     """
     texts: dict[str, str] = {}
     room = _MOST_BYTES
-    for path in sorted(set(_files(root))):
+    for path in sorted(set(_files(root)), key=lambda path: (path.suffix not in _OWN, path)):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
+            continue
+        if path.suffix in _READ and any(mark in text for mark in _SECRET_TEXTS):
             continue
         room -= len(text)
         if room < 0:
@@ -83,13 +102,18 @@ def _files(root: Path) -> Iterator[Path]:
     for folder in {root, *(path.parent for path in own)}:
         for entry in folder.iterdir():
             is_kept = entry.suffix in _OWN or (folder == root and entry.name.endswith(_STATED))
-            if is_kept and (entry.suffix == ".py" or not _is_secret(entry.name)):
+            if (is_kept or _is_told(entry)) and (entry.suffix == ".py" or not _is_secret(entry.name)):
                 yield entry
+
+
+def _is_told(file: Path) -> bool:
+    """Whether a file is small text that code may read."""
+    return file.suffix in _READ and file.is_file() and file.stat().st_size <= _SMALL
 
 
 def _is_secret(name: str) -> bool:
     """Whether a file may hold what the readers of a record should not see."""
-    return name.startswith(".") or "secret" in name.lower()
+    return name.startswith(".") or any(word in name.lower() for word in _SECRETS)
 
 
 def _is_own(path: str) -> bool:

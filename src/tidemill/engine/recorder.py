@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.core.clock import now_us
+from tidemill.core.errors import TidemillError, message_of
 from tidemill.core.ids import new_id
 from tidemill.core.records import INLINE_LIMIT, Artifact, Execution, Run, StepStatus
 from tidemill.engine.caching import Cache, Hit
@@ -105,7 +106,7 @@ class Recorder:
     def failed(self, node: Node, result: StepResult) -> None:
         """The last attempt failed."""
         self._end(node, "failed", result)
-        self.tell("step_finished", node, status="failed", seconds=result.seconds, message=str(node.error))
+        self.tell("step_finished", node, status="failed", seconds=result.seconds, message=_told(node.error))
 
     def will_retry(self, node: Node, result: StepResult, pause: float) -> None:
         """An attempt failed, and there will be another after a pause in seconds."""
@@ -269,9 +270,16 @@ def _error_text(error: StepFailure) -> str:
 
 
 def _first_line(error: Exception | None) -> str:
-    return str(error).splitlines()[0] if error is not None and str(error) else "a step that it needs failed"
+    return _told(error).partition("\n")[0] or "a step that it needs failed"
 
 
 def _rows(artifacts: Iterable[Artifact]) -> int | None:
     counts = [int(artifact.metadata["rows"]) for artifact in artifacts if "rows" in artifact.metadata]
     return sum(counts) if counts else None
+
+
+def _told(error: Exception | None) -> str:
+    """What is told of an error while a run goes on: what happened on the first line, what to do below it."""
+    if not isinstance(error, TidemillError):
+        return "" if error is None else message_of(error)
+    return "\n".join(filter(None, [error.what, error.hint, error.details]))

@@ -68,6 +68,13 @@ class Comparison:
     by: str = ""
     at: str = ""
 
+    @property
+    def verdict(self) -> str:
+        """What people read of it: better, worse, no clear difference, or that there was nothing to tell it by."""
+        if self.difference.low is None:
+            return "not tested"
+        return {True: "better", False: "worse", None: "no clear difference"}[self.better]
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:

@@ -55,8 +55,7 @@ def _listings(found: Evaluation) -> list[Listing]:
 
 
 def _compared(one: Comparison) -> tuple[str, ...]:
-    verdict = {True: "better", False: "worse", None: "no clear difference"}[one.better]
-    return one.other, one.metric, _number(one.value), _number(one.other_value), _spread(one.difference), verdict
+    return one.other, one.metric, _number(one.value), _number(one.other_value), _spread(one.difference), one.verdict
 
 
 def _weak(found: Evaluation) -> list[str]:

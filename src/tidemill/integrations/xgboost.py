@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.packaging.formats import only_file
-from tidemill.training.frameworks import generic
+from tidemill.training.frameworks import generic, unread
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
 
 try:
@@ -39,6 +40,45 @@ def settle(estimator: Any, given: Given) -> Any:
     if estimator.get_params().get("verbosity") is None:
         estimator.set_params(verbosity=0)
     return estimator
+
+
+def refuse_unread(estimator: Any) -> None:
+    """Refuse a name that XGBoost would drop without a word: it is quiet here.
+
+    Raises
+    ------
+    UsageError
+        It names the nearest parameter.
+    """
+    if not isinstance(estimator, xgboost.XGBModel):
+        return
+    strange = unread.beyond_signature(estimator) - {"kwargs"}
+    known = _configured(estimator) if strange else set()
+    if known:
+        booster = estimator.get_params().get("booster") or "gbtree"
+        reads = f"The booster {booster!r} reads none of that name with this objective."
+        unread.refuse(estimator, strange - known, known, reads)
+
+
+def _configured(estimator: Any) -> set[str]:
+    """The names that XGBoost has a value for with the booster and objective of an estimator; none if it cannot say."""
+    given = {name: value for name, value in estimator.get_xgb_params().items() if value is not None}
+    if callable(given.get("objective")):
+        del given["objective"]
+    rows = xgboost.DMatrix(np.zeros((2, 1)), label=[0, 1], nthread=1)
+    try:
+        found = xgboost.train({**given, "verbosity": 0, "n_jobs": 1}, rows, num_boost_round=0)
+        return set(_keys(json.loads(found.save_config())))
+    except (xgboost.core.XGBoostError, ValueError, TypeError):  # a value that cannot be: fitting says so
+        return set()
+
+
+def _keys(config: Any) -> Iterator[str]:
+    for name, value in config.items() if isinstance(config, dict) else ():
+        yield name
+        yield from _keys(value)
+    for value in config if isinstance(config, list) else ():
+        yield from _keys(value)
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:

@@ -40,6 +40,7 @@ from tidemill.measures.multilabel import (
     subset_accuracy,
 )
 from tidemill.measures.multiplicity import benjamini_hochberg
+from tidemill.measures.one_vs_rest import roc_auc_ovr
 from tidemill.measures.paired import PairedTest, mcnemar, paired_test
 from tidemill.measures.population import count_like, profile_categories, profile_numbers
 from tidemill.measures.quantiles import coverage, crossing, mean_pinball
@@ -118,6 +119,7 @@ __all__ = [
     "reciprocal_ranks",
     "rmse",
     "roc_auc",
+    "roc_auc_ovr",
     "roc_curve",
     "smape",
     "subset_accuracy",

@@ -17,6 +17,7 @@ from tidemill.measures.calibration import prepare_ece
 from tidemill.measures.classification import brier_rows, class_log_loss_rows, confusion, log_loss_rows
 from tidemill.measures.inputs import Floats, classes, numbers
 from tidemill.measures.metric import Metric, Prepare, divided, gain, loss, mean_of, on_parts, query_mean, row_mean
+from tidemill.measures.one_vs_rest import prepare_roc_auc_ovr
 from tidemill.measures.ranking import (
     average_precision_of,
     average_precision_of_masses,
@@ -240,6 +241,7 @@ _TABLE: tuple[Metric, ...] = (
     on_parts(gain("accuracy", "multiclass", "probability", row_mean(_class_hits))),
     on_parts(loss("log_loss", "multiclass", "probability", row_mean(class_log_loss_rows))),
     gain("macro_f1", "multiclass", "probability", _class_f1),
+    on_parts(gain("roc_auc_ovr", "multiclass", "score", prepare_roc_auc_ovr, _ONE_CLASS)),
     on_parts(
         gain("macro_average_precision", "multilabel", "score", multilabel.prepare_macro_average_precision, _NO_LABEL)
     ),

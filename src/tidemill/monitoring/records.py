@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tidemill.data.faces import as_html, as_text
+
 
 @dataclass(frozen=True, slots=True)
 class DriftRule:
@@ -85,7 +87,7 @@ class ColumnDrift:
     current_counts: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DriftReport:
     """Every column of a window against the reference.
 
@@ -112,6 +114,17 @@ class DriftReport:
     absent: tuple[str, ...]
     rule: DriftRule
     labels: tuple[ColumnDrift, ...] = ()
+
+    def __repr__(self) -> str:
+        total = len(self.columns) + len(self.absent)
+        rows = f"{self.rows_current:,} rows against {self.rows_reference:,}"
+        return f"DriftReport({len(self.drifted)} of {total} columns drifted, {rows})"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def drifted(self) -> tuple[str, ...]:

@@ -17,10 +17,11 @@ _SKIPPED = ("_", "test_", "conftest", "setup", "noxfile")
 
 
 def import_modules(project: Project) -> list[ModuleType]:
-    """Import the modules that the project names, or every ``*.py`` beside ``tidemill.toml``.
+    """Import the modules that the project names, or every ``*.py`` beside ``tidemill.toml`` that mentions tidemill.
 
-    The project's folder (and ``src`` in it, if there is one) is put first on ``sys.path``, so that its modules find
-    each other. Of a package that is named, every module is imported.
+    A file that does not can hold no step, pipeline or model test: a script that lies there is not run, and may be
+    broken. The project's folder (and ``src`` in it, if there is one) is put first on ``sys.path``, so that its modules
+    find each other. Of a package that is named, every module is imported.
 
     Raises
     ------
@@ -29,11 +30,12 @@ def import_modules(project: Project) -> list[ModuleType]:
     """
     find_modules(project)
     named = project.settings["modules"].value
-    names = list(named) if named else [path.stem for path in sorted(project.root.glob("*.py")) if _is_part(path)]
+    beside = [path for path in sorted(project.root.glob("*.py")) if _is_part(path)]
+    for name in named or [path.stem for path in beside]:
+        _refuse_shadowing(name, project.root)
     modules: list[ModuleType] = []
     failures: list[str] = []
-    for name in names:
-        _refuse_shadowing(name, project.root)
+    for name in named or [path.stem for path in beside if b"tidemill" in path.read_bytes()]:
         modules += _imported(name, project.root, failures)
     if failures:
         raise ConfigError(

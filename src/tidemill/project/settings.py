@@ -63,7 +63,7 @@ SETTINGS: dict[str, Kind] = {
     "name": Kind(str, None, "The project's name; the folder's by default."),
     "store": Kind(str, "sqlite:///.tidemill/store.db", "URL of the metadata store."),
     "artifacts": Kind(str, ".tidemill/artifacts", "Folder or URL of the artifact store."),
-    "modules": Kind(list, None, "Python modules and packages to import; by default every *.py beside tidemill.toml."),
+    "modules": Kind(list, None, "What to import; by default each *.py beside tidemill.toml that mentions tidemill."),
     "threads": Kind(int, 0, "Inline steps that may run at the same time; 0 chooses."),
     "source_cache": Kind(
         str,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tidemill.core.errors import UsageError
+from tidemill.core.errors import OutOfSpaceError, UsageError
 from tidemill.core.records import ModelVersion
 from tidemill.registry import archive_file
 from tidemill.registry.history import model_history
@@ -19,6 +21,7 @@ from tidemill.store import Store, migrations, models, transfer
 
 #: Artifacts of these types are small and say what was done: they stay when the data is left out.
 _KEPT = ("package", "model", "record", "json")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def archive_version(store: Store, version: ModelVersion | str | Reference, path:
         When the file is there already.
     CorruptArtifactError
         When a blob of the store is missing or damaged.
+    OutOfSpaceError
+        When the disk or the quota is full; nothing is left of the file.
     """
     if path.exists():
         raise UsageError("there is a file already", value=str(path), hint="Choose another name, or remove it.")
@@ -82,13 +87,29 @@ def archive_version(store: Store, version: ModelVersion | str | Reference, path:
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    blobs = {digest: store.artifacts.path(digest) for digest in digests}
     try:
-        blobs = {digest: store.artifacts.path(digest) for digest in digests}
         digest = archive_file.write(temporary, head, list(_lines(rows)), blobs)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise _full(path, f"{found.model}@{found.version}", blobs, data=data) from error
     finally:
         temporary.unlink(missing_ok=True)
     return Archive(path, digest, found.model, found.version, len(digests), len(left_out), path.stat().st_size)
+
+
+def _full(path: Path, name: str, blobs: Mapping[str, Path], *, data: bool) -> OutOfSpaceError:
+    """How much the archive needs, and how to do with less."""
+    need = sum(blob.stat().st_size for blob in blobs.values()) / 2**20
+    free = shutil.disk_usage(path.parent).free / 2**20
+    less = ", or leave tables and other large artifacts out: --without-data" if data else ""
+    return OutOfSpaceError(
+        f"the disk or its quota is full: the archive of {name} takes {need:,.1f} MiB, and {free:,.1f} MiB are free",
+        value=str(path.parent),
+        hint=f"Write it to another disk{less}. Nothing of it was kept.",
+    )
 
 
 def _leave_out(rows: Mapping[str, list[dict[str, Any]]]) -> set[str]:

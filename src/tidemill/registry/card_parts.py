@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+NOT_ANSWERED = "not answered"
 NOT_MEASURED = "not measured"
 NOT_RECORDED = "not recorded"
 

@@ -11,7 +11,16 @@ from tidemill.evaluation import Contributions, Evaluation
 from tidemill.measures.registry import metric
 from tidemill.registry.card_data import data
 from tidemill.registry.card_facts import CardFacts
-from tidemill.registry.card_parts import NOT_MEASURED, NOT_RECORDED, CardSection, CardTable, known, spread, table
+from tidemill.registry.card_parts import (
+    NOT_ANSWERED,
+    NOT_MEASURED,
+    NOT_RECORDED,
+    CardSection,
+    CardTable,
+    known,
+    spread,
+    table,
+)
 from tidemill.registry.gates import recorded_measurements
 
 _MOST = 15
@@ -39,7 +48,8 @@ def about(facts: CardFacts) -> CardSection:
 def purpose(facts: CardFacts) -> CardSection:
     """What it is for and what is decided with it, in the words of the canvas."""
     canvas, signature = facts.canvas, facts.package.signature
-    prose = {key.replace("_", " "): text for key, text in canvas.prose.items()}
+    said_of = {**canvas.prose, **dict.fromkeys(canvas.unanswered, NOT_ANSWERED)}
+    prose = {key.replace("_", " "): text for key, text in said_of.items()}
     prediction = canvas.prediction
     rows = known(
         [
@@ -52,7 +62,9 @@ def purpose(facts: CardFacts) -> CardSection:
     )
     if canvas.costs is not None:
         rows += [(f"cost of a {name.replace('_', ' ')}", cost) for name, cost in canvas.costs.to_dict().items()]
-    said = "As the project's canvas says." if prose else f"Intended use: {NOT_RECORDED}; the project has no canvas."
+    said = f"Intended use: {NOT_RECORDED}; the project has no canvas."
+    if prose:
+        said = "As the project's canvas says." if canvas.prose else f"Intended use: {NOT_ANSWERED} in the canvas."
     return CardSection("Purpose and intended use", (said,), table(["", "value"], rows))
 
 
@@ -87,12 +99,11 @@ def _independence(facts: CardFacts) -> tuple[str, ...]:
 
 def comparisons(facts: CardFacts) -> CardSection:
     """Against its baselines, and against another model where there was one."""
-    words = {True: "better", False: "worse", None: "no difference beyond the interval"}
     report = facts.report
     if report is not None and report.comparisons:
         rows = [
             (one.other, one.kind, one.metric, one.value, one.other_value,
-             spread(one.difference.low, one.difference.high), words[one.better])
+             spread(one.difference.low, one.difference.high), one.verdict)
             for one in report.comparisons
             if not one.by
         ]  # fmt: skip

@@ -13,7 +13,7 @@ from tidemill.packaging.package import Package
 from tidemill.project import current_project, open_project_store
 from tidemill.registry.gates import recorded_measurements
 from tidemill.registry.names import Reference
-from tidemill.registry.origins import Origins, origins_of
+from tidemill.registry.origins import Origins, TableUsed, origins_of
 from tidemill.registry.versions import load_package, version_in
 from tidemill.store import Store
 from tidemill.tracking import Difference
@@ -53,6 +53,9 @@ class VersionComparison:
         Their names.
     metrics
         Every number.
+    examined
+        What keeps the numbers of the two tests from being compared: that they are of other rows, or may be; empty if
+        they are of the same table, or nothing is known of it.
     gate
         Promises that came out differently.
     added, gone
@@ -76,6 +79,7 @@ class VersionComparison:
     environment: tuple[Difference, ...]
     package: tuple[Difference, ...]
     about: tuple[Difference, ...]
+    examined: str = ""
 
 
 def compare_versions(
@@ -118,7 +122,24 @@ def compare_versions(
         environment=differences(*(_environment(*pair) for pair in zip(packages, origins, strict=True))),
         package=differences(*map(_package, packages)),
         about=differences(_about(left), _about(right)),
+        examined=_examined(*(one.examined for one in origins)),
     )
+
+
+def _examined(a: TableUsed | None, b: TableUsed | None) -> str:
+    """Why the tests of two versions may not be of the same rows.
+
+    >>> _examined(TableUsed("test", "3f", 60, 4), TableUsed("test", "9a", 80, 4))
+    'they were examined on other test rows: 60 and 80'
+    >>> _examined(TableUsed("test", "3f", 60, 4), TableUsed("test", "9a", 60, 3))
+    'they were examined on tables of other columns (4 and 3), perhaps of other rows'
+    """
+    if a is None or b is None or a.digest == b.digest:
+        return ""
+    if a.rows == b.rows and a.columns != b.columns:
+        return f"they were examined on tables of other columns ({a.columns} and {b.columns}), perhaps of other rows"
+    count = f"{a.rows:,} and {b.rows:,}" if a.rows is not None and b.rows is not None else "how many is not known"
+    return f"they were examined on other test rows: {count}"
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], *, only_shared: str = "") -> tuple[Difference, ...]:

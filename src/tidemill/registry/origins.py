@@ -54,6 +54,8 @@ class Origins:
         The commit of the run that trained it, and the digest of the code of the step that did.
     records
         Reports and other records of the steps behind it, the first first.
+    examined
+        The table of the last independent test.
     """
 
     run: Run | None = None
@@ -62,6 +64,7 @@ class Origins:
     commit: str = ""
     code: str = ""
     records: tuple[Any, ...] = field(default=(), repr=False)
+    examined: TableUsed | None = None
 
     def last(self, kind: type[R]) -> R | None:
         """The last record of a class; None if there is none."""
@@ -79,10 +82,12 @@ def origins_of(store: Store, version: ModelVersion) -> Origins:
         sources = tuple(_source(tx, node, nodes) for node in calls if node.details.get("step") == "read")
         tables = tuple(_tables(tx, trained)) if trained is not None else ()
         code = executions.get(tx, trained.id).code if trained is not None else ""
+        tests = [table for node in calls if node.details.get("step") == "examine" for table in _tables(tx, node)]
         found = list(_plain(tx, [*(node.id for node in reversed(calls)), version.execution_id]))
     commits = [node.details.get("commit", "") for node in ([trained] if trained else [])]
     commits += [run.commit] if run else []
-    return Origins(run, sources, tables, next(filter(None, commits), ""), code, tuple(_loaded(found, store)))
+    records, commit = tuple(_loaded(found, store)), next(filter(None, commits), "")
+    return Origins(run, sources, tables, commit, code, records, tests[0] if tests else None)
 
 
 def _nodes(store: Store, version: ModelVersion) -> Iterator[TraceNode]:

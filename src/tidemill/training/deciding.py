@@ -13,6 +13,7 @@ from tidemill.core.errors import UsageError
 from tidemill.core.model import Signature
 from tidemill.core.tasks import TASKS
 from tidemill.training.calibration import Method, apply_calibration, calibration_rows, fit_calibration
+from tidemill.training.estimators import scores_of
 from tidemill.training.frameworks import Numbers
 from tidemill.training.preparing import Prepared
 from tidemill.training.threshold import Rule, cheapest_threshold, referred_between, threshold_by
@@ -50,11 +51,13 @@ class Decided:
 
 
 def decide(
-    prepared: Prepared, estimator: Any, scores: Numbers, *, calibrate: Method | None, rule: Rule | None,
+    prepared: Prepared, estimator: Any, *, calibrate: Method | None, rule: Rule | None,
     costs: Mapping[str, float] | None,
 ) -> Decided:  # fmt: skip
-    """Calibrate and choose the threshold, each on validation rows of its own."""
-    fitting, rows = prepared.fitting, len(scores)
+    """Calibrate and choose the threshold of a fitted estimator, each on validation rows of its own."""
+    fitting = prepared.fitting
+    scores = scores_of(estimator, fitting.validation, prepared.task, fitting.outputs)
+    rows = len(scores)
     kept, calibration, metadata = np.ones(rows, dtype=bool), dict[str, Any](), dict[str, Any]()
     if calibrate is not None:
         used = calibration_rows(rows, fitting.seed)
@@ -114,9 +117,18 @@ def _threshold(
             raise UsageError(f"a {task} model decides nothing by a threshold", value=rule, hint="Leave threshold out.")
         if task == "multilabel" and not isinstance(rule, int | float):
             raise UsageError("the threshold of several labels is a number", value=rule, hint="Write threshold=0.4.")
+        if task != "anomaly":
+            _require_share(rule, scores)
         return threshold_by(rule, truth, scores), dict(rule) if isinstance(rule, Mapping) else rule
     if task != "anomaly":
         return 0.5, None
     if hasattr(estimator, "offset_"):
         return 0.0, "the estimator"
     return threshold_by({"flagged": STRANGE}, truth, scores), {"flagged": STRANGE}
+
+
+def _require_share(rule: Rule, scores: Numbers) -> None:
+    """Raise for a number that no probability reaches, or that every one does."""
+    unit = not scores.size or bool(scores.min() >= 0 and scores.max() <= 1)
+    if unit and isinstance(rule, int | float) and not isinstance(rule, bool) and not 0 <= rule <= 1:
+        raise UsageError("the threshold of a probability lies between 0 and 1", value=rule, hint="Write threshold=0.4.")

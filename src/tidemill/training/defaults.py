@@ -8,7 +8,7 @@ from tidemill.design.canvas import Canvas, canvas_of
 from tidemill.engine.context import current
 from tidemill.project import current_project
 
-_FILLED = ("name", "costs", "task", "fairness")
+_FILLED = ("name", "target", "costs", "task", "fairness")
 
 
 def from_project(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -16,7 +16,8 @@ def from_project(arguments: dict[str, Any]) -> dict[str, Any]:
 
     This happens before the key of a step is made, so that a changed canvas runs the step again. Inside a step nothing
     is filled in: what that step's key does not know must not change its result. Costs are of binary decisions, and
-    empty ones (``{}``) mean none; a `threshold` that is given stands in their place.
+    empty ones (``{}``) mean none; a `threshold` that is given stands in their place. The ``target`` is that of the
+    project's own model: one that is called otherwise may predict something else.
     """
     names = tuple(name for name in _FILLED if name != "costs" or arguments.get("threshold") is None)
     return _filled(arguments, names)
@@ -44,6 +45,8 @@ def _filled(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
     canvas = canvas_of(project.canvas)
     if "name" in wanted:
         filled["name"] = project.name
+    if "target" in wanted and canvas.prediction.target and filled.get("name") == project.name:
+        filled["target"] = canvas.prediction.target
     if "costs" in wanted and canvas.costs is not None and _is_binary(arguments, canvas):
         filled["costs"] = canvas.costs.to_dict()
     if "fairness" in wanted:

@@ -184,10 +184,15 @@ def kind_of(column: Column) -> str:
         return "time"
     if column.type.startswith("duration["):
         return "duration"
+    named, cast = column.type.removeprefix("object[").removesuffix("]"), f"pl.col({column.name!r}).cast(pl.Float64)"
+    is_number = named in ("Int128", "UInt128", "Float16")  # of Polars alone
     raise SchemaError(
-        f"column {column.name!r} is {column.type}, which no model takes as an input",
-        hint="Turn it into numbers, text, flags or times first, or leave it out of the features.",
+        f"column {column.name!r} is {named if is_number else column.type}, which no model takes as an input",
+        hint=f"{f'Cast it: {cast}' if is_number else _INSTEAD}, or leave it out of the features.",
     )
+
+
+_INSTEAD = "Turn it into numbers, text, flags or times first"
 
 
 def rank_categories(name: str, values: Values, limit: int = MAX_CATEGORIES) -> list[str]:

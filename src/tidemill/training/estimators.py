@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import ModelError
+from tidemill.core.errors import ModelError, TidemillError, UsageError, message_of
 from tidemill.core.tasks import TASKS, Task
-from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations
+from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations, refuse_unread
+from tidemill.training.frameworks.generic import last_of
 from tidemill.training.seeding import loaded_sources, seeded
 
 Build = Callable[[dict[str, Any]], Any]
@@ -46,6 +47,8 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
     ------
     ModelError
         When it has no ``fit``, or nothing to ask it for predictions with.
+    UsageError
+        When it took a parameter that its library would not read.
     """
     if not callable(build) or isinstance(build, type):
         raise ModelError(
@@ -59,8 +62,20 @@ def built(build: Build, params: Mapping[str, Any], *, seed: int, threads: int) -
     if loaded_sources() != known:  # build itself loaded what draws the weights, so that nobody had seeded it
         with seeded(seed):
             estimator = build(_Read(params))
+    refuse_unread(estimator)
     given = Given(params=dict(params), unread=frozenset(set(params) - asked.read), seed=seed, threads=threads)
     return framework_for(estimator).settle(estimator, given)
+
+
+#: What is asked of a trial of Optuna -> how a space says it here.
+_SUGGESTED: Mapping[str, str] = {
+    "suggest_int": "tm.integers(2, 64)",
+    "suggest_float": "tm.uniform(0.01, 0.3, log=True)",
+    "suggest_uniform": "tm.uniform(0.01, 0.3)",
+    "suggest_loguniform": "tm.uniform(0.01, 0.3, log=True)",
+    "suggest_discrete_uniform": "tm.uniform(0.1, 0.9, step=0.1)",
+    "suggest_categorical": 'tm.choice(["gbdt", "dart"])',
+}
 
 
 class _Read(dict[str, Any]):
@@ -69,6 +84,16 @@ class _Read(dict[str, Any]):
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__(params)
         self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SUGGESTED:
+            example = f'tm.tune(build, {{"NAME": {_SUGGESTED[name]}}}, data)'
+            raise UsageError(
+                "build is given the parameters of one trial as a dict, not a trial of Optuna",
+                value=f"params.{name}",
+                hint=f'Say where to search beside it, {example}, and read params["NAME"] in build.',
+            )
+        raise AttributeError(f"the parameters are a dict, which has no attribute {name!r}")
 
     def __getitem__(self, name: str) -> Any:
         self.read.add(name)
@@ -111,6 +136,40 @@ class _Read(dict[str, Any]):
         return other | self.copy()
 
 
+def _require_kind(estimator: Any, fitting: Fitting) -> None:
+    """Raise for a classifier where a number is asked, and for a regressor where a class is."""
+    tags = getattr(estimator, "__sklearn_tags__", None)
+    kind = None if tags is None else tags().estimator_type
+    classifies, name = TASKS[fitting.task].classifies, type(last_of(estimator)).__name__
+    if not classifies and kind == "classifier":
+        raise ModelError(
+            f"{name} is a classifier, and the answer of a {fitting.task} is a number",
+            hint=f"Return a regressor{_as_classes(fitting)}.",
+        )
+    if classifies and kind == "regressor":
+        raise ModelError(
+            f"{name} is a regressor, and the answer of a {fitting.task} question is the probability of a class",
+            hint=f"Return {_classifier_for(last_of(estimator))}, or say task='regression' if the target is a quantity.",
+        )
+
+
+#: Regressors whose classifier has another name.
+_CLASSIFIERS: Mapping[str, str] = {
+    **dict.fromkeys(("ElasticNet", "Lasso", "LinearRegression", "Ridge", "SGDRegressor"), "LogisticRegression"),
+    "SVR": "SVC(probability=True)",
+    "LinearSVR": "LinearSVC",
+}
+
+
+def _classifier_for(regressor: Any) -> str:
+    """What to take in the place of a regressor: its sibling of the same library, where there is one."""
+    name = type(regressor).__name__
+    sibling = name.removesuffix("Regressor") + "Classifier"
+    modules = [sys.modules.get(kind.__module__) for kind in type(regressor).__mro__]
+    has_sibling = name.endswith("Regressor") and any(hasattr(module, sibling) for module in modules)
+    return _CLASSIFIERS.get(name, sibling if has_sibling else "a classifier, with predict_proba()")
+
+
 def _as_classes(fitting: Fitting) -> str:
     """The other way out where the target may be meant as classes: a few whole numbers."""
     values = np.unique(fitting.truth)
@@ -125,25 +184,50 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     Raises
     ------
     ModelError
-        When the library refuses missing values; it names the columns that have them.
+        When the estimator is of another kind of question, or the library refuses missing values; it names the columns
+        that have them.
     """
-    tags = getattr(estimator, "__sklearn_tags__", None)
-    if not TASKS[fitting.task].classifies and tags is not None and tags().estimator_type == "classifier":
-        raise ModelError(
-            f"{type(estimator).__name__} is a classifier, and the answer of a {fitting.task} is a number",
-            hint=f"Return a regressor{_as_classes(fitting)}.",
-        )
+    _require_kind(estimator, fitting)
     try:
         return framework_for(estimator).fit(estimator, fitting)
-    except ValueError as error:
-        if "NaN" not in str(error):
+    except Exception as error:  # of a library, which knows nothing of the rows that it was given
+        if not _is_of_the_estimator(error):
             raise
         having = [name for index, name in enumerate(fitting.names) if np.isnan(fitting.matrix[:, index]).any()]
-        raise ModelError(
-            f"{type(estimator).__name__} does not take missing values",
-            value=having,
-            hint="Put an imputer before it in build (sklearn.impute.SimpleImputer), or repair these columns.",
-        ) from error
+        if having and isinstance(error, ValueError) and "NaN" in str(error):
+            raise ModelError(
+                f"{_name(estimator)} does not take missing values",
+                value=having,
+                hint="Put an imputer before it in build (sklearn.impute.SimpleImputer), or repair these columns.",
+            ) from error
+        raise _failed(estimator, "be fitted on", fitting.matrix, error) from error
+
+
+def _is_of_the_estimator(error: Exception) -> bool:
+    """Whether a library raised it about what it was given: not the machine, and not we to end a trial."""
+    is_ours = isinstance(error, TidemillError) or type(error).__module__.partition(".")[0] in ("tidemill", "optuna")
+    return not is_ours and not isinstance(error, MemoryError | OSError | ImportError)
+
+
+def _failed(estimator: Any, what: str, matrix: Matrix, error: Exception) -> ModelError:
+    """What could not be done, with which rows, and what the library says."""
+    rows, columns = matrix.shape
+    return ModelError(
+        f"{_name(estimator)} cannot {what} {rows:,} rows of {columns:,} columns: "
+        f"{type(error).__name__}: {message_of(error).strip()}",
+        hint="Correct the parameters that build sets, or the columns of the split.",
+    )
+
+
+def _name(estimator: Any) -> str:
+    """The class of an estimator, of a pipeline also those of its parts.
+
+    >>> from sklearn.linear_model import Ridge
+    >>> _name(Ridge())
+    'Ridge'
+    """
+    parts = [type(part).__name__ for _, part in getattr(estimator, "steps", None) or ()]
+    return f"{type(estimator).__name__}({', '.join(parts)})" if parts else type(estimator).__name__
 
 
 def scores_of(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
@@ -167,7 +251,12 @@ def scores_of(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbe
     ModelError
         When a prediction is NaN, or the answers are not of the task's shape.
     """
-    scores = framework_for(estimator).scores(estimator, matrix, task, outputs)
+    try:
+        scores = framework_for(estimator).scores(estimator, matrix, task, outputs)
+    except Exception as error:
+        if not _is_of_the_estimator(error):
+            raise
+        raise _failed(estimator, "predict", matrix, error) from error
     if TASKS[task].scores == "one" and scores.ndim != 1:
         raise ModelError(
             f"{type(estimator).__name__} gives {scores.shape[1]} numbers a row where a {task} needs one",

@@ -20,7 +20,7 @@ from tidemill.training.baselines import baseline_scores, fit_baselines
 from tidemill.training.calibration import Method
 from tidemill.training.deciding import Decided, decide
 from tidemill.training.defaults import from_project
-from tidemill.training.estimators import Build, best_iteration, library_versions, scores_of
+from tidemill.training.estimators import Build, best_iteration, library_versions
 from tidemill.training.fitted import fit_estimator
 from tidemill.training.frameworks import Numbers, framework_name
 from tidemill.training.noting import note_metrics
@@ -42,6 +42,7 @@ def train(
     data: TrainingParts,
     *,
     name: str | None = None,
+    target: str | None = None,
     task: Task | None = None,
     group: str = "",
     levels: Sequence[float] = (),
@@ -76,6 +77,9 @@ def train(
     name
         What the registry will call the model; if left out, the project's name, and without a project or inside
         another step the name of the target.
+    target
+        What the split must predict, or training is refused. If left out, the target of the project's canvas where the
+        model has the project's name, but not inside another step.
     task
         ``"binary"``, ``"multiclass"``, ``"multilabel"``, ``"regression"``, ``"quantile"``, ``"ranking"``,
         ``"forecasting"`` or ``"anomaly"``; by default what the canvas says, else what the target's type calls for: a
@@ -132,6 +136,8 @@ def train(
         a query is in two parts.
     ModelError
         When the estimator cannot be fitted, or predicts NaN.
+    UsageError
+        When the split has another target than it must, or the estimator took a parameter that nothing reads.
 
     Notes
     -----
@@ -155,14 +161,13 @@ def train(
     """
     started = elapsed()
     prepared = prepare(
-        data, task=task, group=group, levels=levels, class_weight=class_weight, weights=weights, cleaning=cleaning,
-        recipe=recipe, seed=seed, threads=threads, early_stopping=early_stopping,
+        data, target=target, task=task, group=group, levels=levels, class_weight=class_weight, weights=weights,
+        cleaning=cleaning, recipe=recipe, seed=seed, threads=threads, early_stopping=early_stopping,
     )  # fmt: skip
     asked = request_contract(contract, data.train, data.spec.features) if contract else data.spec.contract
     say(prepared.suspicions)
     estimator = fit_estimator(build, params, prepared.fitting, class_weight)
-    scores = scores_of(estimator, prepared.fitting.validation, prepared.task, prepared.fitting.outputs)
-    decided = decide(prepared, estimator, scores, calibrate=calibrate, rule=threshold, costs=costs)
+    decided = decide(prepared, estimator, calibrate=calibrate, rule=threshold, costs=costs)
     note_metrics(metrics := defined(measured(decided.facts, decided.scores, decided.signature)), "validation")
     compared = list(_baselines(prepared, decided)) if baselines else []
     recorded = {"split": data.spec.digest, **_recorded(prepared, decided, estimator), "baselines": compared}

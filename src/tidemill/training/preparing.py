@@ -78,6 +78,7 @@ class Prepared:
 def prepare(
     data: TrainingParts,
     *,
+    target: str | None = None,
     task: Task | None = None,
     group: str = "",
     levels: Sequence[float] = (),
@@ -91,13 +92,14 @@ def prepare(
     rows: int | None = None,
 ) -> Prepared:
     """Learn repairs, schema and encoding from the training rows and encode both parts; `rows` limits training rows."""
-    _require_split(data)
+    require_split(data)
+    _require_target(data, target)
     _require_names(group, weights, levels)
     train, validation = _parts(data, query_of(data, task, group), rows, seed)
     plan = recipe_of(recipe)
     signature = _question(data, train, task, group, levels, {weights}, plan)
-    target, kind, classes = signature.target, signature.task, signature.classes
-    _check_variety(truth := target_values(train, target, kind, classes, "training"), target, kind)
+    kind, classes = signature.task, signature.classes
+    _check_variety(truth := target_values(train, signature.target, kind, classes, "training"), signature.target, kind)
     asked = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
     operations = (*asked, *(plan.operations if plan else ()))
     columns = columns_of(train, signature.inputs.names)
@@ -120,7 +122,7 @@ def prepare(
         levels=signature.levels,
         **_held(validation, signature, encoding, repairs, "validation"),
     )
-    strange = tuple(suspicions(fitting.matrix, encoding, truth, kind, classes, target))
+    strange = tuple(suspicions(fitting.matrix, encoding, truth, kind, classes, signature.target))
     return Prepared(signature, encoding, repairs, columns, fitting, strange)
 
 
@@ -132,10 +134,21 @@ def _require_names(group: Any, weights: Any, levels: Any) -> None:
         raise UsageError("levels are a list of shares", value=levels, hint="Write levels=(0.1, 0.5, 0.9).")
 
 
-def _require_split(data: object) -> None:
+def require_split(data: object, verb: str = "train") -> None:
+    """Raise for what is no split, as the verb that was given it."""
     if not isinstance(data, TrainingParts):
-        told = "train takes a split, so that a model is stopped and measured on rows that it does not learn from"
+        told = f"{verb} takes a split, so that models are stopped and measured on rows that they do not learn from"
         raise UsageError(told, value=type(data).__name__, hint="Make one with tm.split.")
+
+
+def _require_target(data: TrainingParts, wanted: str | None) -> None:
+    """Raise for a split for another target than the one that is wanted; nothing is wanted where it is None."""
+    if wanted is not None and wanted != data.spec.target and data.spec.target in data.train.columns:
+        raise UsageError(
+            f"the model is to predict {wanted!r}, as the canvas has it, and the split is made for another target",
+            value=data.spec.target,
+            hint=f"Split with target={wanted!r}, correct the target in [canvas], or give another model its own name=.",
+        )
 
 
 def held_against(prepared: Prepared, frame: pl.DataFrame, part: str) -> Fitting:

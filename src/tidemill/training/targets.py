@@ -16,6 +16,8 @@ from tidemill.data.types import physical_type, require_columns
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 #: Classes that are all numbers are codes up to so many, beyond it quantities that somebody kept as text.
 _CODES = 20
+#: The largest number of 32 bits: what boosted trees and networks keep targets in.
+_LARGEST = 3.4e38
 _LABELS_HINT = "Give each row a list of labels, such as pl.col('tags').str.split('|')."
 
 
@@ -107,6 +109,12 @@ def target_values(
         )
     if not np.isfinite(values).all():
         raise DataError(f"the labels in {target!r} are not finite", hint="Leave out or repair these rows.")
+    if len(values) and abs(values).max() > _LARGEST:
+        raise DataError(
+            f"the labels in {target!r} are larger than libraries calculate with",
+            value=float(values[abs(values).argmax()]),
+            hint="Leave such rows out if the number stands for a missing one; else predict its logarithm.",
+        )
     if task == "ranking" and len(values) and values.min() < 0:
         raise DataError(f"a grade in {target!r} is negative", value=values.min(), hint="Grade what is irrelevant 0.")
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ import click
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import duration, emit, moment, number, relative, size, table
 from tidemill.cli.pipelines import modules_of
-from tidemill.core.errors import NotFoundError
+from tidemill.core.errors import ConfigError, NotFoundError
 from tidemill.core.records import Artifact, Execution
 from tidemill.project import use_project
 from tidemill.store import Store, executions, lineage
@@ -30,7 +31,8 @@ def command(setup: Setup, run: str, step: str | None, html: Path | None) -> None
     with use_project(project), setup.store() as store:
         view = find_run(run, store=store)
         if html is not None:
-            modules_of(project)
+            with suppress(ConfigError):  # a value may be of a class of the project; a broken module hides only that
+                modules_of(project)
             building = importlib.import_module("tidemill.server.report")
             summaries = importlib.import_module("tidemill.server.summary")
             building.write_report(summaries.summarise(store, view.id), html)
@@ -103,8 +105,9 @@ def _print(store: Store, view: RunView) -> None:
     for title, values in (("param", view.params), ("tag", view.tags)):
         if values:
             click.echo("\n" + table([title, "value"], list(values.items())))
-    if view.metrics:
-        click.echo("\n" + metrics_table(view.metrics))
+    metrics = {name: value for name, value in view.metrics.items() if not name.startswith("trial/")}
+    if metrics:  # those of trials are for `tidemill studies show`; the best of them stands under "tuning"
+        click.echo("\n" + metrics_table(metrics))
     made = [(name, a.record.type, a.record.metadata.get("rows"), a.record.id) for name, a in view.artifacts.items()]
     if made:
         click.echo("\n" + table(["artifact", "type", "rows", "id"], made, right=["rows"]))

@@ -88,10 +88,8 @@ def comparisons(found: Sequence[Comparison]) -> str:
 
 
 def _verdict(entry: Comparison) -> Html:
-    if entry.difference.low is None:
-        return tag("not tested", "warn")
-    words = {True: ("better", "good"), False: ("worse", "bad"), None: ("no clear difference", "plain")}
-    return tag(*words[entry.better])
+    looks = {"better": "good", "worse": "bad", "not tested": "warn"}
+    return tag(entry.verdict, looks.get(entry.verdict, "plain"))
 
 
 def groups(found: Fairness) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from tidemill.server.report.charts import Spec, to_svg
 
+#: Text of more characters than this may wrap on a phone.
+_SENTENCE = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -86,7 +89,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, numeric: 
     right = set(numeric)
     head = "".join(f"<th{_align(h in right)}>{escape(h)}</th>" for h in headers)
     body = "".join(
-        "<tr>" + "".join(f"<td{_align(h in right)}>{cell(c)}</td>" for h, c in zip(headers, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{_align(h in right, c)}>{cell(c)}</td>" for h, c in zip(headers, row, strict=True))
+        + "</tr>"
         for row in rows
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -132,5 +137,8 @@ def row(*parts: str) -> str:
     return f'<div class="row">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
 
 
-def _align(is_right: object) -> str:
-    return " class=n" if is_right else ""
+def _align(is_right: object, value: object = "") -> str:
+    """Numbers are flushed right; a sentence gets room, so that it does not wrap word by word on a narrow page."""
+    if is_right:
+        return " class=n"
+    return " class=t" if isinstance(value, str) and len(value) > _SENTENCE else ""

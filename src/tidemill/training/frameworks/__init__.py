@@ -35,8 +35,8 @@ _GENERIC = "tidemill.training.frameworks.generic"
 class Framework(Protocol):
     """What a module of this folder has.
 
-    It may have ``iterations(estimator)`` and ``joint(estimator, task)`` besides: `iterations` and `joint` here say what
-    they answer, and what holds without.
+    It may have ``iterations(estimator)``, ``joint(estimator, task)`` and ``refuse_unread(estimator)`` besides:
+    `iterations`, `joint` and `refuse_unread` here say what they answer, and what holds without.
     """
 
     def settle(self, estimator: Any, given: Given) -> Any:
@@ -88,6 +88,20 @@ def framework_for(estimator: Any) -> Framework:
     return cast("Framework", importlib.import_module(FRAMEWORKS.get(framework_name(estimator), _GENERIC)))
 
 
+def refuse_unread(estimator: Any) -> None:
+    """Raise a `UsageError` for a parameter that an estimator or a part of it took and its library would not read.
+
+    Only libraries that take any name are asked; the others refuse a wrong one themselves.
+    """
+    if isinstance(estimator, type) or not callable(getattr(estimator, "get_params", None)):
+        return
+    for part in (estimator, *estimator.get_params(deep=True).values()):
+        whole = not isinstance(part, type) and callable(getattr(part, "get_params", None))
+        asked = getattr(framework_for(part), "refuse_unread", None) if whole else None
+        if asked is not None:
+            asked(part)
+
+
 def iterations(estimator: Any) -> int | None:
     """How many rounds or epochs early stopping kept; None where its library knows of none."""
     asked = getattr(framework_for(estimator), "iterations", None)
@@ -102,5 +116,5 @@ def joint(estimator: Any, task: Task) -> bool:
 
 __all__ = [
     "FRAMEWORKS", "Fitting", "Framework", "Given", "Matrix", "Numbers", "framework_for", "framework_name", "iterations",
-    "joint",
+    "joint", "refuse_unread",
 ]  # fmt: skip

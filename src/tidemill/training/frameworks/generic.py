@@ -106,13 +106,19 @@ def _weighted_as_it_takes(estimator: Any, fitting: Fitting) -> dict[str, Any]:
     if not given:
         return given
     steps = getattr(estimator, "steps", None)  # a pipeline of scikit-learn hands them to its last step
-    last = steps[-1][1] if steps else estimator
+    last = last_of(estimator)
     if "sample_weight" not in inspect.signature(last.fit).parameters:
         raise ModelError(
             f"{type(last).__name__}.fit() takes no sample_weight, so classes or rows cannot be weighted",
             hint="Leave the weights out, or use an estimator that takes them.",
         )
     return {f"{steps[-1][0]}__sample_weight": fitting.weights} if steps else given
+
+
+def last_of(estimator: Any) -> Any:
+    """What answers: the last step of a pipeline of scikit-learn, otherwise the estimator."""
+    steps = getattr(estimator, "steps", None)
+    return steps[-1][1] if steps else estimator
 
 
 def _reports(estimator: Any) -> bool:

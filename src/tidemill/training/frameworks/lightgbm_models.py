@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 import lightgbm
@@ -10,11 +11,11 @@ import numpy as np
 
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import Task
-from tidemill.training.frameworks import generic
+from tidemill.training.frameworks import generic, unread
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
 from tidemill.training.frameworks.generic import iterations
 
-__all__ = ["contributions", "fit", "iterations", "scores", "settle"]
+__all__ = ["contributions", "fit", "iterations", "refuse_unread", "scores", "settle"]
 
 #: Without these LightGBM times two algorithms against each other, and prints while it works.
 _QUIET = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
@@ -27,6 +28,29 @@ def settle(estimator: Any, given: Given) -> Any:
         params = estimator.get_params()
         estimator.set_params(**{name: value for name, value in _QUIET.items() if name not in params})
     return estimator
+
+
+def refuse_unread(estimator: Any) -> None:
+    """Refuse a name that LightGBM would drop without a word: it is quiet here.
+
+    Raises
+    ------
+    UsageError
+        It names the nearest parameter or alias.
+    """
+    known = _native_names()
+    if known and isinstance(estimator, lightgbm.LGBMModel):
+        unread.refuse(estimator, unread.beyond_signature(estimator) - known, known)
+
+
+@cache
+def _native_names() -> frozenset[str]:
+    """LightGBM's parameters and their aliases; none where this version does not tell them, and then all pass."""
+    try:
+        told = lightgbm.basic._ConfigAliases._get_all_param_aliases()  # noqa: SLF001 (no public name tells them)
+    except AttributeError:
+        return frozenset()
+    return frozenset(told) | {alias for aliases in told.values() for alias in aliases}
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:

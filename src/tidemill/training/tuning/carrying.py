@@ -19,6 +19,7 @@ from tidemill.measures.intervals import Estimate
 from tidemill.project import current_project
 from tidemill.training.estimators import Build
 from tidemill.training.frameworks import Fitting
+from tidemill.training.noting import note_metrics
 from tidemill.training.preparing import Prepared, prepare, query_of
 from tidemill.training.recipes import Recipe, recipe_of
 from tidemill.training.space import Conditional, Range, Space
@@ -161,7 +162,9 @@ def carry_out(
             if judge is not None and study.ended != "interrupted":
                 study = replace(study, outer=judge())
             closing.study = study
-    return closing.study
+    if is_kept:  # after those of the trials, so that the last value of a metric is that of the best
+        note_metrics(next(trial.values for trial in study.trials if trial.params is study.best), "tuning")
+    return study
 
 
 def rows_of(plan: Plan, data: TrainingParts) -> tuple[Prepared, list[Fitting]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidemill.core.errors import UsageError
-from tidemill.data.split import TrainingParts
+from tidemill.training.preparing import require_split
 from tidemill.training.space import has_ranges
 
 
@@ -22,12 +22,7 @@ def check_question(build: Any, space: Any, data: Any, metric: Any, name: Any) ->
         raise UsageError("a search space is a dict", value=space, hint='Write {"rate": uniform(0.01, 0.3)}.')
     if not has_ranges(space):
         raise UsageError("the search space has no ranges", value=dict(space), hint="Use uniform, integers or choice.")
-    if not isinstance(data, TrainingParts):
-        raise UsageError(
-            "tune takes a split, so that trials are scored on rows of their own",
-            value=type(data).__name__,
-            hint="Make one with tm.split.",
-        )
+    require_split(data, "tune")
     names = [metric] if isinstance(metric, str | None) else metric
     if not isinstance(names, list | tuple) or not all(isinstance(one, str | None) for one in names):
         raise UsageError("a metric is a name, or a list of names", value=metric, hint='Write metric="roc_auc".')

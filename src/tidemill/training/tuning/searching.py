@@ -197,7 +197,7 @@ class Search:
             run_id=one.run_id,
         )
         self.trials.append(trial)
-        note_metrics({**trial.values, "seconds": trial.seconds}, "tuning", step=trial.number)
+        note_metrics({**trial.values, "seconds": trial.seconds}, "trial", step=trial.number)
         if self.told is not None:
             self.told(trial)
 

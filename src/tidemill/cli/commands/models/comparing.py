@@ -40,6 +40,9 @@ def _screen(found: VersionComparison, *, full: bool) -> str:
     if shown:
         headers = ["metric", found.a, found.b, "difference", "intervals"]
         parts.append(table(headers, [_metric(one) for one in shown], right=["difference"]))
+    if found.examined:
+        again = "To compare on the same rows: evaluate(model, data, against=other)."
+        parts.append(f"{found.examined}.\n{again}")
     left_out = len(found.metrics) - len(shown)
     if left_out:
         parts.append(f"{left_out} metrics were measured on one of them only: --full")
