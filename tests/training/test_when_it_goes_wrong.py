@@ -383,7 +383,8 @@ def test_a_part_of_a_pipeline_that_fails_is_named():
 
 def test_steps_of_another_library_are_no_pipeline_of_scikit_learn():
     class Flow(Moody):
-        steps = {"scale": 1, "line": 2}  # as River has them
+        def __init__(self):
+            self.steps = {"scale": 1, "line": 2}  # as River has them
 
         def fit(self, matrix, truth):
             return self
