@@ -379,3 +379,15 @@ def test_a_part_of_a_pipeline_that_fails_is_named():
         ModelError, match=r"Pipeline\(Shy, Ridge\) cannot be fitted on 140 rows of 2 columns: RuntimeError"
     ):
         tm.train(lambda params: make_pipeline(Shy(), Ridge()), {}, parts(rows(y=pl.col("x") * 2)))
+
+
+def test_steps_of_another_library_are_no_pipeline_of_scikit_learn():
+    class Flow(Moody):
+        def __init__(self):
+            self.steps = {"scale": 1, "line": 2}  # as River has them
+
+        def fit(self, matrix, truth):
+            return self
+
+    data = parts(rows(y=pl.col("x") * 2))
+    assert tm.train(lambda params: Flow(), {}, data).signature.task == "regression"

@@ -12,7 +12,7 @@ import numpy as np
 from tidemill.core.errors import ModelError, TidemillError, UsageError, message_of
 from tidemill.core.tasks import TASKS, Task
 from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations, refuse_unread
-from tidemill.training.frameworks.generic import last_of
+from tidemill.training.frameworks.generic import last_of, steps_of
 from tidemill.training.seeding import loaded_sources, seeded
 
 Build = Callable[[dict[str, Any]], Any]
@@ -226,7 +226,7 @@ def _name(estimator: Any) -> str:
     >>> _name(Ridge())
     'Ridge'
     """
-    parts = [type(part).__name__ for _, part in getattr(estimator, "steps", None) or ()]
+    parts = [type(part).__name__ for _, part in steps_of(estimator)]
     return f"{type(estimator).__name__}({', '.join(parts)})" if parts else type(estimator).__name__
 
 

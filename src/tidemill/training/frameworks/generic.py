@@ -105,7 +105,7 @@ def _weighted_as_it_takes(estimator: Any, fitting: Fitting) -> dict[str, Any]:
     given = weighted(fitting)
     if not given:
         return given
-    steps = getattr(estimator, "steps", None)  # a pipeline of scikit-learn hands them to its last step
+    steps = steps_of(estimator)  # a pipeline of scikit-learn hands them to its last step
     last = last_of(estimator)
     if "sample_weight" not in inspect.signature(last.fit).parameters:
         raise ModelError(
@@ -117,8 +117,14 @@ def _weighted_as_it_takes(estimator: Any, fitting: Fitting) -> dict[str, Any]:
 
 def last_of(estimator: Any) -> Any:
     """What answers: the last step of a pipeline of scikit-learn, otherwise the estimator."""
-    steps = getattr(estimator, "steps", None)
+    steps = steps_of(estimator)
     return steps[-1][1] if steps else estimator
+
+
+def steps_of(estimator: Any) -> list[tuple[str, Any]]:
+    """The named parts of a pipeline of scikit-learn; those of other libraries have steps of other types."""
+    steps = getattr(estimator, "steps", None)
+    return steps if isinstance(steps, list) else []
 
 
 def _reports(estimator: Any) -> bool:
