@@ -139,7 +139,7 @@ def test_a_loss_that_is_no_number_says_when():
 
 def test_what_the_loop_does_not_read_is_refused():
     with pytest.raises(UsageError, match="neither build nor the training loop reads"):
-        trained({"checkpoint_seconds": 3})
+        trained({"schedule": "cosine"})
 
 
 def test_a_model_that_runs_code_or_is_of_ones_own_class_cannot_be_packaged():
