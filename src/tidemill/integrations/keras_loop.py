@@ -125,7 +125,7 @@ class _State(keras.callbacks.Callback):  # type: ignore[misc]  # for mypy, Keras
     def packed(self) -> bytes:
         """All of it as an archive of arrays."""
         plain = {"epoch": self.epoch, "best": [self.best_epoch, self.best], "history": self.history}
-        arrays = {_PLAIN: np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)}
+        arrays: dict[str, Any] = {_PLAIN: np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)}
         variables = (self.estimator.variables, self.estimator.optimizer.variables)
         for name, group in zip(_GROUPS, (*map(_values, variables), self.best_weights), strict=True):
             arrays |= {f"{name}{place}": value for place, value in enumerate(group)}
