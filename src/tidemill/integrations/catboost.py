@@ -155,8 +155,9 @@ def load(files: Mapping[str, bytes]) -> Any:
         raise UnsafeModelError("this is not a model of CatBoost", value=data[:40], hint="Package the model again.")
     try:
         return catboost.CatBoost().load_model(blob=data)
-    except catboost.CatBoostError as error:
-        raise UnsafeModelError(f"CatBoost cannot read {FILE}: {error}", hint="Package the model again.") from error
+    except (catboost.CatBoostError, ValueError, KeyError, TypeError, AttributeError) as error:  # it reads text of the file
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UnsafeModelError(f"CatBoost cannot read {FILE}: {said}", hint="Package the model again.") from error
 
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
