@@ -155,7 +155,7 @@ def load(files: Mapping[str, bytes]) -> Any:
         raise UnsafeModelError("this is not a model of CatBoost", value=data[:40], hint="Package the model again.")
     try:
         return catboost.CatBoost().load_model(blob=data)
-    except (catboost.CatBoostError, ValueError, KeyError, TypeError, AttributeError) as error:  # it reads text of the file
+    except (catboost.CatBoostError, ValueError, KeyError, TypeError, AttributeError) as error:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UnsafeModelError(f"CatBoost cannot read {FILE}: {said}", hint="Package the model again.") from error
 
