@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
+from tidemill.integrations.catboost_audit import audit
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
@@ -153,6 +154,7 @@ def load(files: Mapping[str, bytes]) -> Any:
     data = only_file(files, FILE)
     if not data.startswith(_MAGIC):
         raise UnsafeModelError("this is not a model of CatBoost", value=data[:40], hint="Package the model again.")
+    audit(data)
     try:
         return catboost.CatBoost().load_model(blob=data)
     except (catboost.CatBoostError, ValueError, KeyError, TypeError, AttributeError) as error:
