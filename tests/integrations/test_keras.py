@@ -197,6 +197,21 @@ def test_weights_that_point_to_another_file_are_refused(files, tmp_path):
         load(forged(files, **{"model.weights.h5": out.getvalue()}))
 
 
+def test_weights_that_were_bitten_are_refused_or_read(files):
+    from tidemill.integrations.keras_file import load
+
+    whole, refused = read_zip(files["model.keras"])["model.weights.h5"], 0
+    for seed in range(60):
+        draw, weights = np.random.default_rng(seed), bytearray(whole)
+        for _ in range(6):
+            weights[draw.integers(len(weights))] = draw.choice([0, 255, 127])
+        try:
+            load(forged(files, **{"model.weights.h5": bytes(weights)}))
+        except UnsafeModelError:
+            refused += 1
+    assert refused > 10
+
+
 @pytest.mark.parametrize("data", [b"", b"\x80\x04.", write_zip({}), write_zip({"config.json": b"{}", "x": b""})])
 def test_bytes_of_another_kind_are_refused(data):
     from tidemill.integrations.keras_file import load
