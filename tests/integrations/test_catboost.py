@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bitten import check_survives
 from elsewhere import check_travels
 from made_up import made_up
 from pruned import check_pruned, searched
@@ -137,3 +138,16 @@ def test_what_each_input_adds_sums_to_its_score(kind, build):
     }[kind]
     np.testing.assert_allclose(told, answers, rtol=1e-4, atol=1e-4)
     assert found.method == "catboost"
+
+
+@pytest.mark.parametrize("policy", ["SymmetricTree", "Lossguide"])
+def test_what_became_of_a_file_never_ends_the_process(policy, tmp_path):
+    from tidemill.integrations.catboost import FILE, save
+
+    draw = np.random.default_rng(0)
+    rows = draw.normal(size=(300, 4)).astype(np.float32)
+    model = catboost.CatBoostClassifier(
+        iterations=5, depth=3, grow_policy=policy, verbose=False, allow_writing_files=False
+    )
+    model.fit(rows, (rows[:, 0] > 0).astype(int))
+    check_survives("catboost", save(model)[FILE], tmp_path, times=250)

@@ -139,7 +139,7 @@ def test_a_loss_that_is_no_number_says_when():
 
 def test_what_the_loop_does_not_read_is_refused():
     with pytest.raises(UsageError, match="neither build nor the training loop reads"):
-        trained({"checkpoint_seconds": 3})
+        trained({"schedule": "cosine"})
 
 
 def test_a_model_that_runs_code_or_is_of_ones_own_class_cannot_be_packaged():
@@ -195,6 +195,21 @@ def test_weights_that_point_to_another_file_are_refused(files, tmp_path):
         file["layers/stolen"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/")
     with pytest.raises(UnsafeModelError, match=r"point to another file|cannot read"):
         load(forged(files, **{"model.weights.h5": out.getvalue()}))
+
+
+def test_weights_that_were_bitten_are_refused_or_read(files):
+    from tidemill.integrations.keras_file import load
+
+    whole, refused = read_zip(files["model.keras"])["model.weights.h5"], 0
+    for seed in range(60):
+        draw, weights = np.random.default_rng(seed), bytearray(whole)
+        for _ in range(6):
+            weights[draw.integers(len(weights))] = draw.choice([0, 255, 127])
+        try:
+            load(forged(files, **{"model.weights.h5": bytes(weights)}))
+        except UnsafeModelError:
+            refused += 1
+    assert refused > 10
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x04.", write_zip({}), write_zip({"config.json": b"{}", "x": b""})])

@@ -2,123 +2,120 @@
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import subprocess
-import sys
-from pathlib import Path
+from importlib.util import find_spec
 
 import pytest
+from killed import BEFORE, TRAIN, check_goes_on, project, run, run_killed
 
 pytest.importorskip("torch", reason="torch is not installed: make test-services does, where it can")
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
-PROJECT = '[project]\nname = "killed"\n'
-MODULE = '''
-import json
-import os
-import signal
-
-import numpy as np
-import polars as pl
+PLAIN = """
 import torch
-
-import tidemill as tm
-
-CALLS = 0
 
 
 class Mortal(torch.nn.Module):
-    """Ends its process at a call that the environment says."""
-
     def __init__(self):
         super().__init__()
         nn = torch.nn
         self.layers = nn.Sequential(nn.LazyBatchNorm1d(), nn.LazyLinear(8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 1))
 
     def forward(self, rows):
-        global CALLS
-        CALLS += 1
-        if str(CALLS) == os.environ.get("DIE_AT"):
-            os.kill(os.getpid(), signal.SIGKILL)
+        alive()
         return self.layers(rows)
 
 
 def build(params):
     return Mortal()
+"""
+COSINE = TRAIN.replace('"batch_size": 64', '"batch_size": 64, "schedule": "cosine"')
+LIGHTNING = """
+import lightning.pytorch as pl_
+import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+
+class Mortal(pl_.LightningModule):
+    def __init__(self):
+        super().__init__()
+        nn = torch.nn
+        self.layers = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 1))
+
+    def forward(self, rows):
+        return self.layers(rows)
+
+    def loss(self, batch):
+        return torch.nn.functional.binary_cross_entropy_with_logits(self.layers(batch[0])[:, 0], batch[1])
+
+    def training_step(self, batch, index):
+        alive()
+        return self.loss(batch)
+
+    def validation_step(self, batch, index):
+        self.log("val_loss", self.loss(batch))
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.Adam(self.parameters(), 0.05)
+        schedule = {"scheduler": ReduceLROnPlateau(optimizer, patience=0), "monitor": "val_loss"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def build(params):
+    return Mortal()
+"""
+#: Two trainings in one step, of which nothing that is hashed is different: only the code that `build` runs.
+TWO = """
+import torch
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+        self.rate = rate
+
+    def forward(self, rows):
+        alive()
+        return self.layer(rows) * self.rate
 
 
 @tm.step
-def table() -> pl.DataFrame:
-    draw = np.random.default_rng(0)
-    a, b = draw.normal(size=400), draw.normal(size=400)
-    return pl.DataFrame({"a": a, "b": b, "y": a * b + draw.normal(size=400) / 3 > 0})
+def both(data: tm.TrainingParts) -> tm.Model:
+    params = {"epochs": 6, "batch_size": 64, "checkpoint_seconds": 0}
+    for rate in (0.01, 10.0):
+        model = tm.train(lambda params, rate=rate: Scaled(rate), params, data, name="last", baselines=False)
+    return model
 
 
 @tm.pipeline
 def train() -> tm.Model:
-    data = tm.split(table(), tm.by_share(0.6, 0.2, seed=1), "y")
-    params = {"epochs": 12, "batch_size": 64, "schedule": "cosine", "checkpoint_seconds": 0}
-    return tm.train(build, params, data, name="mortal", baselines=False)
-'''
-PROGRAM = """
-import json
-import models
-from tidemill.project import current_project, open_project_store
-from tidemill.store.statement import Statement
-
-run = models.train.run()
-store = open_project_store(current_project())
-with store.metadata.reading() as tx:
-    left = tx.all(Statement("SELECT id FROM artifacts WHERE type = 'checkpoint'"))
-    digest = tx.all(Statement("SELECT digest FROM artifacts WHERE type = 'model'"))
-    measured = Statement("SELECT step, value FROM metrics WHERE name = 'loss' AND run_id = :run ORDER BY seq")
-    losses = tx.all(measured, run=run.id)
-print(json.dumps([[row[0] for row in digest], models.CALLS, len(left), [list(row) for row in losses]]))
+    return both(tm.split(table(), tm.by_share(0.6, 0.2, seed=1), "y"))
 """
 
 
-def project(folder: Path) -> Path:
-    folder.mkdir()
-    (folder / "tidemill.toml").write_text(PROJECT)
-    (folder / "models.py").write_text(MODULE)
-    return folder
-
-
-def run(folder: Path, die_at: int | None = None) -> tuple[list[str], int, int, list]:
-    environment = {**os.environ, **({} if die_at is None else {"DIE_AT": str(die_at)})}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    if die_at is not None:
-        assert done.returncode == -9, done.stderr
-        return [], 0, 0, []
-    assert done.returncode == 0, done.stderr
-    return tuple(json.loads(done.stdout.splitlines()[-1]))
-
-
 def test_a_killed_training_goes_on_and_gives_the_same_digest(tmp_path):
-    whole, calls, _, losses = run(project(tmp_path / "whole"))
-    killed = project(tmp_path / "killed")
-    draw = random.Random()
-    places = [draw.randrange(calls // 4, calls // 2), draw.randrange(calls // 4, calls // 2)]
-    for place in places:
-        run(killed, place)
-    digest, rest, left, again = run(killed)
-    assert digest == whole, f"killed at calls {places}"
-    assert rest < calls * 0.7, "it started anew"
-    assert left == 0, "checkpoints of a step that is done are garbage"
-    assert again == losses, "the run does not show the whole training"
+    check_goes_on(tmp_path, BEFORE + PLAIN + COSINE)
+
+
+@pytest.mark.skipif(find_spec("lightning") is None, reason="lightning is not installed: make test-services does")
+def test_a_killed_training_with_lightning_goes_on_and_gives_the_same_digest(tmp_path):
+    check_goes_on(tmp_path, BEFORE + LIGHTNING + TRAIN)
 
 
 def test_a_killed_training_of_other_code_or_parameters_starts_anew(tmp_path):
-    killed = project(tmp_path / "killed")
-    _, calls, _, _ = run(project(tmp_path / "whole"))
-    run(killed, calls // 2)
-    text = MODULE.replace('"batch_size": 64', '"batch_size": 32')
+    killed = project(tmp_path / "killed", BEFORE + PLAIN + COSINE)
+    calls = run(project(tmp_path / "whole", BEFORE + PLAIN + COSINE)).calls
+    run_killed(killed, calls // 2)
+    text = BEFORE + PLAIN + COSINE.replace('"batch_size": 64', '"batch_size": 32')
     (killed / "models.py").write_text(text)
     (tmp_path / "whole" / "models.py").write_text(text)
-    digest, rest, _, _ = run(killed)
-    assert digest == run(tmp_path / "whole")[0][-1:]
-    assert rest > calls
+    ended = run(killed)
+    assert ended.models == run(tmp_path / "whole").models[-1:]
+    assert ended.calls > calls
+
+
+def test_a_second_training_in_a_step_never_goes_on_with_what_the_first_has_left(tmp_path):
+    both = run(project(tmp_path / "both", BEFORE + TWO))
+    alone = run(project(tmp_path / "alone", BEFORE + TWO.replace("(0.01, 10.0)", "(10.0,)")))
+    assert both.measures[-1] == alone.measures[-1]
+    assert both.calls > 1.8 * alone.calls

@@ -22,6 +22,7 @@ from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
+    IsolationForest,
     RandomForestClassifier,
     VotingClassifier,
 )
@@ -350,6 +351,18 @@ def test_a_tree_for_wider_rows_in_a_narrow_forest_is_refused() -> None:
     wide.estimators_[0].n_features_in_ = 4
     with pytest.raises(UnsafeModelError, match="rows of 4 features"):
         SKLEARN.load(SKLEARN.save(wide))
+
+
+@pytest.mark.parametrize("columns", [1.0, 0.5])
+def test_a_tree_for_wider_rows_in_an_isolation_forest_is_refused(columns: float) -> None:
+    made = IsolationForest(n_estimators=2, max_features=columns, random_state=0).fit(MATRIX)
+    wide = IsolationForest(n_estimators=2, random_state=0).fit(np.tile(MATRIX, (1, 50)))
+    made.estimators_[1] = wide.estimators_[1]
+    with pytest.raises(UnsafeModelError, match="other columns than it is handed"):
+        SKLEARN.load(SKLEARN.save(made))
+    made.estimators_features_[1] = wide.estimators_features_[1]
+    with pytest.raises(UnsafeModelError, match="other columns than it is handed"):
+        SKLEARN.load(SKLEARN.save(made))
 
 
 @pytest.mark.parametrize(

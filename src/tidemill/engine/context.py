@@ -29,6 +29,8 @@ class StepContext:
         The key of the step: the same code, parameters and inputs have the same one, in any run.
     logged
         What `record` has appended, in order: ``(kind, payload)``.
+    trained
+        The names of the trainings that it has begun and that can go on from a checkpoint, in order.
     finished
         Whether the step has returned; a thread that it left behind can no longer record anything.
     """
@@ -42,6 +44,7 @@ class StepContext:
     pipeline: str
     key: str = ""
     logged: list[tuple[str, Any]] = field(default_factory=list, repr=False)
+    trained: list[str] = field(default_factory=list, repr=False)
     finished: bool = False
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
+from tidemill.integrations.catboost_audit import audit
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
@@ -153,10 +154,12 @@ def load(files: Mapping[str, bytes]) -> Any:
     data = only_file(files, FILE)
     if not data.startswith(_MAGIC):
         raise UnsafeModelError("this is not a model of CatBoost", value=data[:40], hint="Package the model again.")
+    audit(data)
     try:
         return catboost.CatBoost().load_model(blob=data)
-    except catboost.CatBoostError as error:
-        raise UnsafeModelError(f"CatBoost cannot read {FILE}: {error}", hint="Package the model again.") from error
+    except (catboost.CatBoostError, ValueError, KeyError, TypeError, AttributeError) as error:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UnsafeModelError(f"CatBoost cannot read {FILE}: {said}", hint="Package the model again.") from error
 
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import math
-import sys
+import json
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,16 +14,17 @@ from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
 from tidemill.integrations.keras_backend import keras
 from tidemill.integrations.keras_file import load, save
+from tidemill.integrations.keras_loop import train_model
+from tidemill.training.checkpoints import Checkpoint, checkpoint_of, training_name
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
-from tidemill.training.frameworks.plan import Plan, joint, plan_of
-from tidemill.training.noting import note_metrics
+from tidemill.training.frameworks.plan import ALL, Plan, joint, plan_of
 from tidemill.training.seeding import seeded
 
 __all__ = ["fit", "iterations", "joint", "load", "predict", "save", "scores", "settle"]
 
 #: What the loop reads of the parameters.
-KNOWN = frozenset({"epochs", "batch_size", "learning_rate", "optimizer", "momentum", "weight_decay", "gradient_clip"})
+KNOWN = ALL - {"schedule", "loss", "device"}
 _LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy"}
 _TORCH = "tidemill.integrations.torch_repeatable"
 
@@ -37,6 +37,7 @@ def settle(estimator: Any, given: Given) -> Any:
             hint="Return a keras.Model: Sequential, functional, or yours.",
         )
     estimator.tidemill_plan = plan_of(given.params, given.unread, KNOWN)
+    estimator.tidemill_params = dict(given.params)
     return estimator
 
 
@@ -56,58 +57,10 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     _check_width(estimator, fitting)
     if not estimator.compiled:
         estimator.compile(optimizer=_optimizer(plan), loss=_loss(fitting))
-    watched = bool(len(fitting.validation)) and fitting.early_stopping > 0
-    history = _history(plan, fitting)
-    callbacks = [history]
-    if watched:
-        callbacks.append(
-            keras.callbacks.EarlyStopping("val_loss", patience=fitting.early_stopping, restore_best_weights=True)
-        )
     with _repeatable(fitting.threads), seeded(fitting.seed):
-        estimator.fit(
-            fitting.matrix,
-            fitting.truth.astype(np.int64 if fitting.task == "multiclass" else np.float32),
-            sample_weight=fitting.weights,
-            validation_data=(fitting.validation, fitting.validation_truth) if len(fitting.validation) else None,
-            epochs=plan.epochs,
-            batch_size=plan.batch_size,
-            callbacks=callbacks,
-            verbose=1 if sys.stderr.isatty() else 0,
-        )
-    best = history.judged.index(min(history.judged)) + 1 if watched and history.judged else plan.epochs
-    estimator.tidemill_best = best
+        train_model(estimator, plan, fitting, _checkpoint(estimator, plan, fitting))
     _check_range(estimator, fitting)
     return estimator
-
-
-def _history(plan: Plan, fitting: Fitting) -> Any:
-    class History(keras.callbacks.Callback):  # type: ignore[misc]  # for mypy, Keras is Any
-        """Notes each epoch on the run, tells a pruner of it, and stops at a loss that is no number."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.judged: list[float] = []
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            """Keras calls it."""
-            found = {name: float(value) for name, value in (logs or {}).items()}
-            if not math.isfinite(found["loss"]):
-                raise ModelError(
-                    f"the loss was {found['loss']} in epoch {epoch + 1} at learning rate {plan.learning_rate:g}; the "
-                    f"inputs are finite, the largest of them is {float(np.abs(fitting.matrix).max()):g}",
-                    hint="Lower learning_rate, set gradient_clip, or begin with a BatchNormalization layer.",
-                )
-            judged = {name[4:]: value for name, value in found.items() if name.startswith("val_")}
-            note_metrics(
-                {name: found[name] for name in found if not name.startswith("val_")}, "training", step=epoch + 1
-            )
-            note_metrics(judged, "validation", step=epoch + 1)
-            if "loss" in judged:
-                self.judged.append(judged["loss"])
-                if fitting.pruned_by:
-                    fitting.pruned_by(judged["loss"], epoch, greater_is_better=False)
-
-    return History()
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
@@ -128,6 +81,19 @@ def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[
         return np.zeros(shape)
     answer = np.asarray(estimator.predict(matrix, batch_size=8192, verbose=0), dtype=np.float64)
     return answer.reshape(len(matrix)) if TASKS[task].scores == "one" else answer
+
+
+def _checkpoint(estimator: Any, plan: Plan, fitting: Fitting) -> Checkpoint | None:
+    about = [repr(plan), *(_described(part) for part in (estimator.optimizer, *estimator.layers))]
+    return checkpoint_of(training_name(fitting, estimator.tidemill_params, about, estimator.get_weights()))
+
+
+def _described(part: Any) -> str:
+    try:
+        config = part.get_config()
+    except NotImplementedError:  # of a class of the user's own that does not tell
+        config = {}
+    return type(part).__name__ + json.dumps(config, sort_keys=True, default=lambda value: type(value).__name__)
 
 
 def _repeatable(threads: int) -> AbstractContextManager[None]:

@@ -71,7 +71,7 @@ def load(files: Mapping[str, bytes]) -> Any:
             path = Path(folder) / FILE
             path.write_bytes(data)
             return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError, MemoryError) as error:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UnsafeModelError(f"Keras cannot read {FILE}: {said}", hint="Package the model again.") from error
 

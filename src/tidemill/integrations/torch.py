@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
+import re
 import sys
 from typing import Any
 
 import numpy as np
 import torch
 
-from tidemill.core.digests import digest_value
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
 from tidemill.integrations.torch_graph import load, predict, save
 from tidemill.integrations.torch_loop import train_net
 from tidemill.integrations.torch_net import Net, link_of, raw_output
 from tidemill.integrations.torch_repeatable import repeatable
-from tidemill.training.checkpoints import checkpoint_of
+from tidemill.training.checkpoints import Checkpoint, checkpoint_of, training_name
 from tidemill.training.frameworks import generic
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers
 from tidemill.training.frameworks.plan import joint, plan_of
 from tidemill.training.seeding import seeded
 
 __all__ = ["fit", "iterations", "joint", "load", "predict", "save", "scores", "settle"]
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def settle(estimator: Any, given: Given) -> Any:
@@ -32,7 +33,7 @@ def settle(estimator: Any, given: Given) -> Any:
         raise ModelError(
             f"build returned a {type(estimator).__name__}", hint="Return a torch.nn.Module that was not trained yet."
         )
-    return Net(estimator, plan_of(given.params, given.unread))
+    return Net(estimator, plan_of(given.params, given.unread), given.params)
 
 
 def fit(estimator: Any, fitting: Fitting) -> Any:
@@ -50,10 +51,10 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     with repeatable(fitting.threads), seeded(fitting.seed):
         _try_out(net, fitting)
         _learn_scale(net, fitting)
+        train = train_net
         if _is_lightning(net.module):
-            importlib.import_module("tidemill.integrations.torch_lightning").train_lightning(net, fitting, device)
-        else:
-            train_net(net, fitting, device, checkpoint_of(_name(net, fitting)))
+            train = importlib.import_module("tidemill.integrations.torch_lightning").train_lightning
+        train(net, fitting, device, _checkpoint(net, fitting))
     return net.cpu().eval()
 
 
@@ -127,13 +128,7 @@ def _is_lightning(module: Any) -> bool:
     return any(kind is not None and isinstance(module, kind) for kind in kinds)
 
 
-def _name(net: Net, fitting: Fitting) -> str:
-    """Says all that a training depends on beside its code: the rows, the plan, the weights it begins with."""
-    hasher = hashlib.sha256()
-    arrays = (fitting.matrix, fitting.truth, fitting.validation, fitting.validation_truth, fitting.weights)
-    for array in (*arrays, *(tensor.numpy() for tensor in net.state_dict().values())):
-        if array is not None:
-            hasher.update(str(array.shape).encode())
-            hasher.update(np.ascontiguousarray(array).tobytes())
-    plain = [fitting.task, list(fitting.levels), fitting.seed, fitting.threads, fitting.early_stopping]
-    return digest_value([hasher.hexdigest(), repr(net.plan), plain])
+def _checkpoint(net: Net, fitting: Fitting) -> Checkpoint | None:
+    weights = (tensor.numpy() for tensor in net.state_dict().values())
+    module = _ADDRESS.sub("", repr(net.module))  # of a function in it, elsewhere in every process
+    return checkpoint_of(training_name(fitting, net.params, [repr(net.plan), module], weights))

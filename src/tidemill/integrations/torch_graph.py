@@ -104,7 +104,7 @@ def load(files: Mapping[str, bytes]) -> Any:
                 hint="Upgrade Tidemill.",
             )
         return Graph(outline, safetensors.torch.load(files[WEIGHTS])).eval()
-    except (ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
         raise UnsafeModelError(f"this is not a graph of a PyTorch model: {error}", hint="Package it again.") from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 import sys
 import warnings
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import ModelError
+from tidemill.integrations.torch_chance import chance, restore_chance
 from tidemill.integrations.torch_loss import loss_of
 from tidemill.integrations.torch_net import Net
 from tidemill.integrations.torch_state import packed, unpacked
@@ -38,7 +38,7 @@ def train_net(net: Net, fitting: Fitting, device: torch.device, checkpoint: Chec
         When the loss is not a number, or the device is full with one row at a time.
     """
     fresh = copy.deepcopy(net.state_dict())
-    chance, rows = _chance(), net.plan.batch_size
+    drawn, rows = chance(), net.plan.batch_size
     while True:
         try:
             _Training(net, fitting, device, rows, checkpoint).run()
@@ -54,7 +54,7 @@ def train_net(net: Net, fitting: Fitting, device: torch.device, checkpoint: Chec
         if device.type == "cuda":
             torch.cuda.empty_cache()
         net.load_state_dict(fresh)
-        _restore_chance(chance)
+        restore_chance(drawn)
 
 
 class _Training:
@@ -162,7 +162,7 @@ class _Training:
             "weights": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
-            "chance": _chance(),
+            "chance": chance(),
             "rows": self.rows,
             "epoch": self.epoch,
             "best": [self.best_epoch, self.best, dict(self.best_weights)],
@@ -178,7 +178,7 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
-        _restore_chance(state["chance"])
+        restore_chance(state["chance"])
         self.rows, self.epoch = state["rows"], state["epoch"]
         self.best_epoch, self.best, best_weights = state["best"]
         self.best_weights = {name: tensor.to(self.device) for name, tensor in best_weights.items()}
@@ -215,24 +215,3 @@ def _schedule(optimizer: Any, net: Net) -> Any:
     if net.plan.schedule == "constant":
         return None
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, net.plan.epochs)
-
-
-def _chance() -> dict[str, Any]:
-    """The state of every source of random numbers that a training may draw from."""
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    kind, words, *rest = np.random.get_state()
-    return {
-        "python": random.getstate(),
-        "numpy": [kind, np.asarray(words).astype(np.int64), *rest],
-        "torch": torch.get_rng_state(),
-        "devices": devices,
-    }
-
-
-def _restore_chance(state: dict[str, Any]) -> None:
-    kind, words, *rest = state["numpy"]
-    random.setstate(state["python"])
-    np.random.set_state((kind, words.astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
-    if state["devices"]:
-        torch.cuda.set_rng_state_all(state["devices"])

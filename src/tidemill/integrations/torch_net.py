@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 from tidemill.core.errors import MissingExtraError, ModelError
 from tidemill.core.tasks import TASKS, Task
@@ -25,12 +27,15 @@ class Net(torch.nn.Module):  # type: ignore[misc]  # for mypy, PyTorch is Any
         The user's own; its output is [rows] or [rows, outputs], before any sigmoid or softmax.
     plan
         How it is trained.
+    params
+        What `build` was given.
     """
 
-    def __init__(self, module: torch.nn.Module, plan: Plan) -> None:
+    def __init__(self, module: torch.nn.Module, plan: Plan, params: Mapping[str, Any] = MappingProxyType({})) -> None:
         super().__init__()
         self.module = module
         self.plan = plan
+        self.params = dict(params)
         self.link: Link = "identity"
         self.epochs: int | None = None
         self.width = 0

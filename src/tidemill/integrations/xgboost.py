@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
+from tidemill.integrations.xgboost_audit import audit
 from tidemill.packaging.formats import only_file
 from tidemill.training.frameworks import generic, unread
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
@@ -191,11 +192,14 @@ def load(files: Mapping[str, bytes]) -> Any:
     data = only_file(files, FILE)
     if not data.startswith(b"{"):
         raise UnsafeModelError("this is not a UBJSON model of XGBoost", value=data[:40], hint="Package it again.")
+    audit(data)
     try:
         booster = xgboost.Booster(model_file=bytearray(data))
     except xgboost.core.XGBoostError as error:
         said = str(error).strip().splitlines()[-1]
         raise UnsafeModelError(f"XGBoost cannot read {FILE}: {said}", hint="Package the model again.") from error
+    except UnicodeDecodeError as error:
+        raise UnsafeModelError(f"{FILE} holds what is no text: {error}", hint="Package the model again.") from error
     booster.set_param({"nthread": 1, "verbosity": 0})
     return booster
 

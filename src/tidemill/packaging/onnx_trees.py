@@ -111,9 +111,10 @@ class TreeTable:
 
 
 def ensemble_graph(
-    table: TreeTable, *, targets: int, features: int, link: str, base: tuple[float, ...] = (), scale: float = 1.0
-) -> bytes:
-    """The ONNX model of an ensemble whose raw scores, times `scale`, go through `link`.
+    table: TreeTable, *, targets: int, features: int, link: str, base: tuple[float, ...] = (), scale: float = 1.0,
+    shift: float = 0.0,
+) -> bytes:  # fmt: skip
+    """The ONNX model of an ensemble whose raw scores, times `scale`, go through `link`; `shift` is added at the end.
 
     Parameters
     ----------
@@ -149,7 +150,10 @@ def ensemble_graph(
         nodes.append(helper.make_node("Mul", ["raw", "scale"], ["scaled"]))
         last = "scaled"
     operator = {"identity": "Identity", "sigmoid": "Sigmoid", "softmax": "Softmax", "exp": "Exp"}[link]
-    nodes.append(helper.make_node(operator, [last], ["output"]))
+    nodes.append(helper.make_node(operator, [last], ["linked" if shift else "output"]))
+    if shift:
+        initialisers.append(helper.make_tensor("shift", TensorProto.FLOAT, [1], [shift]))
+        nodes.append(helper.make_node("Add", ["linked", "shift"], ["output"]))
     graph = helper.make_graph(
         nodes,
         "tidemill",

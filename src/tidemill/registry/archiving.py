@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -86,7 +87,9 @@ def archive_version(store: Store, version: ModelVersion | str | Reference, path:
         "without_data": not data, "aliases": aliases, "history": [asdict(event) for event in events],
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    part = f".{path.name}.{platform.node()}."
+    _remove_parts(path.parent, part)
+    temporary = path.with_name(f"{part}{os.getpid()}")
     blobs = {digest: store.artifacts.path(digest) for digest in digests}
     try:
         digest = archive_file.write(temporary, head, list(_lines(rows)), blobs)
@@ -110,6 +113,26 @@ def _full(path: Path, name: str, blobs: Mapping[str, Path], *, data: bool) -> Ou
         value=str(path.parent),
         hint=f"Write it to another disk{less}. Nothing of it was kept.",
     )
+
+
+def _remove_parts(folder: Path, prefix: str) -> None:
+    """Remove what a process of this machine that is no more has left of the same file."""
+    for left in folder.iterdir():
+        number = left.name.removeprefix(prefix)
+        if left.name.startswith(prefix) and number.isdigit() and not _runs(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # where to ask is to end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of somebody else
+        return True
+    return True
 
 
 def _leave_out(rows: Mapping[str, list[dict[str, Any]]]) -> set[str]:

@@ -6,14 +6,20 @@ is named, replaced by the next one, and dropped with the success of the step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tidemill.core.errors import CorruptArtifactError
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.core.digests import digest_value
+from tidemill.core.errors import CorruptArtifactError, UsageError
 from tidemill.engine.context import current
 from tidemill.project import current_project, open_project_store
 from tidemill.store import Store, checkpoints
+from tidemill.training.frameworks.fitting import Fitting
 
 
 @dataclass(slots=True)
@@ -50,7 +56,8 @@ def checkpoint_of(name: str) -> Checkpoint | None:
     Parameters
     ----------
     name
-        Says all that the training depends on, since a step may train several models.
+        Says all that is known of what the training depends on (`training_name`), since a step may train several
+        models. Those of one name are told apart by their order, so that none goes on with what another has left.
 
     Examples
     --------
@@ -60,4 +67,37 @@ def checkpoint_of(name: str) -> Checkpoint | None:
     step = current()
     if step is None or not step.key:
         return None
-    return Checkpoint(open_project_store(current_project()), step.key, name)
+    step.trained.append(name)
+    return Checkpoint(open_project_store(current_project()), step.key, f"{name}-{step.trained.count(name)}")
+
+
+def training_name(
+    fitting: Fitting, params: Mapping[str, Any], about: Sequence[str], weights: Iterable[NDArray[Any]]
+) -> str:
+    """A digest of what a training depends on beside the code of its step.
+
+    Parameters
+    ----------
+    fitting
+        The rows, and how they are fitted.
+    params
+        What `build` was given; of values that are not plain only the names count.
+    about, weights
+        What else is known: how the model is made and trained, and the weights that it begins with.
+    """
+    hasher = hashlib.sha256()
+    rows = (fitting.matrix, fitting.truth, fitting.validation, fitting.validation_truth, fitting.weights)
+    for array in (*rows, *weights):
+        if array is not None:
+            hasher.update(f"{array.dtype} {array.shape}".encode())
+            hasher.update(np.ascontiguousarray(array).tobytes())
+    plain = [fitting.task, list(fitting.levels), fitting.seed, fitting.threads, fitting.early_stopping]
+    given = {name: _plain(value) for name, value in params.items()}
+    return digest_value([hasher.hexdigest(), list(about), plain, given])
+
+
+def _plain(value: Any) -> str:
+    try:
+        return digest_value(value)
+    except UsageError:
+        return ""

@@ -16,6 +16,7 @@ from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
+    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -56,7 +57,10 @@ def check_indices(estimator: Any) -> None:
         elif "_predictors" in getattr(owner, "__dict__", {}):
             problem = _predictors(owner)
         elif isinstance(owner, _TAKES_ITS_OWN_ROWS):
-            problem = _same_features(owner, [one.tree_.n_features for one in _flat(owner.estimators_)])
+            # One that was not fitted may be what the members of another are made from.
+            problem = _same_features(owner, [one.tree_.n_features for one in _flat(getattr(owner, "estimators_", []))])
+        elif isinstance(owner, IsolationForest):
+            problem = _own_columns(owner)
         if problem:
             raise UnsafeModelError(
                 f"the {type(owner).__name__} in the estimator was not grown by scikit-learn: {problem}",
@@ -128,6 +132,14 @@ def _same_features(owner: Any, counts: list[int]) -> str:
     width = getattr(owner, "n_features_in_", None)
     wrong = [count for count in counts if count != width]
     return f"it takes rows of {width} features, and a tree in it of {wrong[0]}" if wrong else ""
+
+
+def _own_columns(owner: Any) -> str:
+    """Each tree is handed as many columns as it takes."""
+    told = [len(columns) for columns in getattr(owner, "estimators_features_", ())]
+    taken = [one.tree_.n_features for one in getattr(owner, "estimators_", ())]
+    drawn = {getattr(owner, "_max_features", 0)} if taken else set()
+    return "" if told == taken and set(taken) == drawn else "a tree takes other columns than it is handed"
 
 
 def _outside(indices: Indices, size: int) -> bool:

@@ -139,8 +139,9 @@ def joint(estimator: Any, task: Task) -> bool:
     tags_of = getattr(estimator, "__sklearn_tags__", None)
     if task != "multilabel" or tags_of is None:
         return False
-    tags = tags_of().classifier_tags
-    return tags is not None and bool(tags.multi_label)
+    tags = tags_of()
+    among = tags.classifier_tags is not None and bool(tags.classifier_tags.multi_label)
+    return among or bool(tags.target_tags.multi_output and not tags.target_tags.single_output)
 
 
 def scores(estimator: Any, matrix: Matrix, task: Task, outputs: int) -> Numbers:
