@@ -236,9 +236,9 @@ class Repository:
             predictor = Predictor(package, version=number, alias=alias, allow=self._options.allow)
         except Exception as raised:  # whatever a library raises over a file, the version is not served
             error = raised if isinstance(raised, TidemillError) else _cannot_open(place.plan.reference, raised)
-            known, place.error = place.error, _reason(error)
+            known, place.error = place.failed[0] if place.error else -1, _reason(error)
             place.failed = (number, clock.elapsed())
-            if known != place.error:
+            if known != number:  # said once of each version, and once of an alias that is not there
                 swapped(name, place.plan.name, well=False)
                 stays = "nobody answers for it" if before is None else f"version {before.predictor.version} stays"
                 _log.warning("%s cannot be opened, %s: %s", place.plan.reference, stays, error)
