@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import socket
 import ssl
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import trustme
 
@@ -105,6 +107,37 @@ def test_a_body_that_does_not_come_is_not_waited_for(folder: Path) -> None:
         with socket.create_connection((host, int(port)), timeout=60) as connection:
             connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+def test_a_second_request_that_never_comes_to_the_point_ends_its_connection(folder: Path, packaged: Package) -> None:
+    with started(folder, "timeout = 1") as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(1000)
+            connection.sendall(b"GET /live HTTP/1.1\r\nHost:")
+            assert connection.recv(1000) == b""
+
+
+def test_a_client_that_does_not_read_its_answer_ends_its_connection(folder: Path, packaged: Package) -> None:
+    rows = [packaged.manifest["example"]] * 60_000
+    body = json.dumps({"rows": rows}).encode()
+    with started(folder, "timeout = 2") as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect((host, int(port)))
+            head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            mine, process = connection.getsockname()[1], psutil.Process(server.process.pid)
+            deadline = time.monotonic() + 60
+            while any(one.raddr and one.raddr.port == mine for one in process.net_connections()):
+                assert time.monotonic() < deadline, "the connection is kept for a client that does not read"
+                assert httpx.get(server.url + "/live").status_code == 200
+        assert httpx.get(server.url + "/ready").status_code == 200
 
 
 def test_more_requests_than_a_server_takes_are_told_when_to_come_again(folder: Path, packaged: Package) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 from tidemill.core.errors import TidemillError
 from tidemill.project import current_project, load_project, use_project
 from tidemill.serving.options import ServerOptions, server_options
-from tidemill.serving.running import run_worker, serve
+from tidemill.serving.running import run_worker, serve, tell_on_stderr
 from tidemill.store import open_store
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     given = _parser().parse_args(arguments)
+    tell_on_stderr()
     if given.worker:
         return _work(json.loads(sys.stdin.readline()))
     flags = {name: getattr(given, name) for name in ("host", "port", "grpc_port", "workers", "log", "certificate")}

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tidemill.serving.connections import with_patience
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.app import App
 
@@ -86,30 +86,9 @@ class Server(uvicorn.Server):
 
 
 def _config(app: App, options: ServerOptions) -> uvicorn.Config:
-    patience = max(options.timeout, 1.0)
-
-    class Connection(HttpToolsProtocol):
-        """A connection that is closed when its client does not say within a request's time what it wants."""
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._asked = self.loop.call_later(patience, self._give_up)
-
-        def on_headers_complete(self) -> None:
-            self._asked.cancel()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._asked.cancel()
-            super().connection_lost(exc)
-
-        def _give_up(self) -> None:
-            if not self.transport.is_closing():
-                self.transport.close()
-
     return uvicorn.Config(
         app,
-        http=Connection,
+        http=with_patience(max(options.timeout, 1.0)),
         log_level="warning",
         access_log=False,
         lifespan="on",

@@ -23,6 +23,7 @@ from tidemill.packaging.preparation import compile_columns, compile_row
 from tidemill.packaging.validator import Policy, Problem, compile_validator
 from tidemill.serving.decisions import compile_decision
 from tidemill.serving.online import RequestFeatures
+from tidemill.serving.tensors import outputs_of
 
 #: From this many rows on, the engine that was faster for batches answers; loading it is not worth it for fewer.
 BATCH_ROWS = 256
@@ -91,6 +92,8 @@ class Predictor:
         self.package_digest = package.digest
         self.schema_digest = digest_value(manifest["signature"])[:16]
         self.columns = self.signature.inputs.names
+        #: Its answers as tensors of the Open Inference Protocol.
+        self.outputs = outputs_of(self.signature)
         self.manifest: Mapping[str, Any] = manifest
         engines = manifest.get("engines", {"online": "native", "batch": "native"})
         self._online: EngineName = engine or engines["online"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -158,6 +159,17 @@ def reserve(host: str, port: int) -> socket.socket:
         holding.close()
         raise _taken(host, port, error) from error
     return holding
+
+
+def tell_on_stderr() -> None:
+    """Write what happens to a server (versions that take over, workers that are replaced) to standard error."""
+    logger = logging.getLogger("tidemill.serving")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 def say(line: str) -> None:

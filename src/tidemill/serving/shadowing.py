@@ -11,8 +11,8 @@ from typing import Any
 from tidemill.serving.metrics import shadow_dropped
 from tidemill.serving.variants import Variant
 
-#: Requests that wait for the shadows; more are not shadowed, and counted.
-_WAITING = 1000
+#: Requests that wait for the shadows, and rows that one of them may have; more are not shadowed, and counted.
+_WAITING, _ROWS = 1000, 1000
 _log = logging.getLogger("tidemill.serving")
 
 Ask = Callable[[Variant, Sequence[Any]], None]
@@ -32,6 +32,8 @@ class Shadowing:
         if self._thread is None:
             self._start()
         try:
+            if len(rows) > _ROWS:
+                raise queue.Full
             self._queue.put_nowait((shadows, rows, ask))
         except queue.Full:
             shadow_dropped(self._name)

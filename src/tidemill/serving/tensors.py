@@ -117,13 +117,14 @@ def rows_of(tensors: Sequence[Tensor], signature: Signature) -> list[dict[str, A
     names = signature.inputs.names
     only = tensors[0]
     if len(tensors) == 1 and only.name not in names and len(only.shape) == 2 and only.shape[1] == len(names):
+        if not only.shape[0]:
+            raise InvalidRequestError("the tensor has no rows", value=list(only.shape))
         values, width = only.values, len(names)
-        columns: dict[str, Sequence[Any]] = {name: values[place::width] for place, name in enumerate(names)}
-    else:
-        columns = {tensor.name: _column(tensor) for tensor in tensors}
-        if len(columns) < len(tensors):
-            sent = [tensor.name for tensor in tensors]
-            raise InvalidRequestError("a tensor was sent twice", value=sent, hint="Send each column once.")
+        return [dict(zip(names, values[at : at + width], strict=True)) for at in range(0, len(values), width)]
+    columns = {tensor.name: _column(tensor) for tensor in tensors}
+    if len(columns) < len(tensors):
+        sent = [tensor.name for tensor in tensors]
+        raise InvalidRequestError("a tensor was sent twice", value=sent, hint="Send each column once.")
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
         raise InvalidRequestError("the tensors have different lengths, or none", value=lengths)
@@ -131,22 +132,18 @@ def rows_of(tensors: Sequence[Tensor], signature: Signature) -> list[dict[str, A
 
 
 def tensors_of(
-    signature: Signature, predictions: Sequence[Mapping[str, Any]], wanted: Sequence[str] = ()
+    outputs: Sequence[Spec], predictions: Sequence[Mapping[str, Any]], wanted: Sequence[str] = ()
 ) -> list[tuple[Spec, Tensor]]:
-    """Predictions as tensors; of those `wanted` only, in that order, if any are named.
+    """Predictions as the tensors that `outputs_of` names; those `wanted` only, in that order, if any are.
 
     Raises
     ------
     InvalidRequestError
         When there is no such output.
     """
-    specs = {spec.name: spec for spec in outputs_of(signature)}
-    unknown = [name for name in wanted if name not in specs]
-    if unknown:
-        raise InvalidRequestError("there is no such output", value=unknown[0], hint=f"Outputs: {', '.join(specs)}.")
     out = []
-    for name in wanted or specs:
-        spec = specs[name]
+    for spec in _chosen(outputs, wanted) if wanted else outputs:
+        name = spec.name
         data: list[Any] = [prediction[name] for prediction in predictions]
         if len(spec.shape) == 2:
             data = [told[column] for told in data for column in spec.columns]
@@ -154,6 +151,14 @@ def tensors_of(
             data = [_text(value) for value in data]
         out.append((spec, Tensor(name, spec.datatype, (len(predictions), *spec.shape[1:]), data)))
     return out
+
+
+def _chosen(outputs: Sequence[Spec], wanted: Sequence[str]) -> list[Spec]:
+    specs = {spec.name: spec for spec in outputs}
+    unknown = [name for name in wanted if name not in specs]
+    if unknown:
+        raise InvalidRequestError("there is no such output", value=unknown[0], hint=f"Outputs: {', '.join(specs)}.")
+    return [specs[name] for name in wanted]
 
 
 def from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> Tensor:

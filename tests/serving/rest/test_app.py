@@ -130,6 +130,7 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -
     ("method", "path", "status"),
     [
         ("GET", "/live", 200),
+        ("HEAD", "/ready", 200),
         ("GET", "/ready", 200),
         ("GET", "/v1/models", 200),
         ("GET", "/v1/models/flight-delay", 200),

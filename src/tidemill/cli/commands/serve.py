@@ -13,6 +13,7 @@ from tidemill.core.errors import UsageError
 from tidemill.project import find_modules, use_project
 from tidemill.serving import serve
 from tidemill.serving.options import server_options
+from tidemill.serving.running import tell_on_stderr
 
 _PORT = click.IntRange(0, 65535)
 
@@ -52,6 +53,7 @@ def command(
         if options.allow:
             find_modules(project)
         store = setup.store() if references or not folders else None
+        tell_on_stderr()
         serve(references, folders=folders, store=store, options=options, announce=announce)
     if setup.json:
         emit({"status": "stopped"})

@@ -74,7 +74,7 @@ async def model_infer(site: Site, request: Any, caller: Caller) -> Any:
         meters.took("grpc", 400, clock.elapsed() - started)
         raise answered.answer.problems[0].to_error()
     wanted = [output.name for output in request.outputs]
-    outputs = tensors_of(answered.variant.predictor.signature, answered.answer.predictions, wanted)
+    outputs = tensors_of(answered.variant.predictor.outputs, answered.answer.predictions, wanted)
     response = _response(request, answered, outputs)
     meters.took("grpc", 200, clock.elapsed() - started)
     return response

@@ -24,7 +24,6 @@ from tidemill.serving.tensors import (
     checked,
     from_bytes,
     inputs_of,
-    outputs_of,
     rows_of,
     tensors_of,
     to_bytes,
@@ -69,7 +68,7 @@ async def infer(site: Site, request: Request) -> Response:
     asked, binary = _split(request.header(_JSON_LENGTH), await request.body())
     tensors = _inputs(asked.get("inputs"), binary)
     wanted, as_bytes = _wanted(asked)
-    known = [spec.name for spec in outputs_of(endpoint.predictor.signature)]
+    known = [spec.name for spec in endpoint.predictor.outputs]
     if not set(wanted) <= set(known):
         raise InvalidRequestError("there is no such output", value=wanted, hint=f"Outputs: {', '.join(known)}.")
     parameters = asked.get("parameters")
@@ -80,8 +79,7 @@ async def infer(site: Site, request: Request) -> Response:
     if answered.answer.problems:  # the protocol has no place for the error of a single row
         meters.took("infer", 400, clock.elapsed() - started)
         raise answered.answer.problems[0].to_error()
-    signature = answered.variant.predictor.signature
-    outputs = tensors_of(signature, answered.answer.predictions, wanted)
+    outputs = tensors_of(answered.variant.predictor.outputs, answered.answer.predictions, wanted)
     response = _response(endpoint, answered, str(asked.get("id") or ""), outputs, as_bytes)
     meters.took("infer", 200, clock.elapsed() - started)
     return response
@@ -95,7 +93,7 @@ def metadata(endpoint: Endpoint) -> dict[str, Any]:
         "versions": versions_of(endpoint),
         "platform": f"tidemill_{predictor.manifest['framework']}",
         "inputs": [spec.to_dict() for spec in inputs_of(predictor.signature)],
-        "outputs": [spec.to_dict() for spec in outputs_of(predictor.signature)],
+        "outputs": [spec.to_dict() for spec in predictor.outputs],
     }
 
 
