@@ -36,7 +36,15 @@ def server(folder: Path, tmp_path: Path) -> Any:
 
 
 def workers_of(server: ServerHandle) -> list[psutil.Process]:
-    return [one for one in psutil.Process(server.process.pid).children() if "--worker" in " ".join(one.cmdline())]
+    return [one for one in psutil.Process(server.process.pid).children() if is_worker(one)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether it is a worker that lives: one that was killed stays a zombie for a moment."""
+    try:
+        return "--worker" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
 
 
 def until(true: Callable[[], bool]) -> None:

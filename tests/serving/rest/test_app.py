@@ -64,6 +64,11 @@ def row(predictor: Predictor) -> dict[str, Any]:
     return predictor.example()
 
 
+def test_a_probe_may_ask_for_the_head_alone(client: Client) -> None:
+    assert client("HEAD", "/ready").status_code == 200
+    assert client("HEAD", "/nothing").status_code == 404
+
+
 def test_rows_are_answered_with_model_version_and_request_id(client: Client, row: dict[str, Any]) -> None:
     response = client.rows(row, row)
     body = response.json()
@@ -130,7 +135,6 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -
     ("method", "path", "status"),
     [
         ("GET", "/live", 200),
-        ("HEAD", "/ready", 200),
         ("GET", "/ready", 200),
         ("GET", "/v1/models", 200),
         ("GET", "/v1/models/flight-delay", 200),
