@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from tidemill.core.clock import to_us
 from tidemill.serving.log.framing import MAGIC, Records, frame
-from tidemill.serving.log.reading import predictions, scan_log
+from tidemill.serving.log.querying import predictions
+from tidemill.serving.log.reading import scan_log
 from tidemill.serving.log.sealer import Sealer
 from tidemill.serving.log.sealing import seal
 from tidemill.serving.log.writer import PredictionLog
@@ -155,7 +156,7 @@ def test_durable_answers_share_an_fsync(tmp_path: Path, monkeypatch: pytest.Monk
     log = PredictionLog(tmp_path, "delays", durable=True)
     synced: list[int] = []
     real = os.fsync
-    monkeypatch.setattr("tidemill.serving.log.writer.os.fsync", lambda fd: (synced.append(fd), real(fd)))
+    monkeypatch.setattr("tidemill.serving.log.segments.os.fsync", lambda fd: (synced.append(fd), real(fd)))
 
     async def answer(number: int) -> None:
         append(log, number)
