@@ -90,7 +90,8 @@ def decode_labels(data: bytes) -> Decoded:
         if kind == LABELS:
             rows += ((model, *one, arrived) for one in told)
     raw = {name: pl.Int64() if isinstance(dtype, pl.Datetime) else dtype for name, dtype in LABEL_FIELDS.items()}
-    return Decoded(pl.DataFrame(rows, schema=raw, orient="row").cast(dict(LABEL_FIELDS)), records.torn)
+    table = pl.DataFrame(rows, schema=raw, orient="row")
+    return Decoded(table.select(pl.col(name).cast(dtype) for name, dtype in LABEL_FIELDS.items()), records.torn)
 
 
 def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from tidemill.serving.plans import plan_privacy
 
 #: So many labels are one record of a segment.
 _RECORD = 10_000
+#: Who runs SQL, where it is installed.
+_ENGINE = "tidemill.integrations.duckdb_query"
 
 
 def predictions(
@@ -107,9 +110,36 @@ def log_labels(labels: Any, model: str | None = None, *, root: str | Path | None
     return sum(map(len, told.values()))
 
 
+def query_log(sql: str, frame: pl.LazyFrame) -> pl.DataFrame:
+    """The rows of a SQL query over ``predictions``, run by DuckDB.
+
+    Parameters
+    ----------
+    sql
+        Such as ``select version, count(*) from predictions group by version``.
+    frame
+        What is called so: of `predictions`.
+
+    Raises
+    ------
+    MissingExtraError
+        When DuckDB is not installed.
+    UsageError
+        When the query cannot be run.
+    """
+    engine = import_module(_ENGINE)
+    found: pl.DataFrame = engine.query(sql, {"predictions": frame.collect()})
+    return found
+
+
 def log_folder() -> Path:
     """Where the current project's servers log."""
     return Path(server_options(current_project()).log)
+
+
+def hash_key() -> str:
+    """The key of the hashes in the current project's log; empty if it has none."""
+    return server_options(current_project()).hash_key
 
 
 def _privacies() -> PrivacyOf:

@@ -16,6 +16,8 @@ _SUFFIX = ".finish"
 def asking_to_finish(root: Path, model: str) -> Iterator[str]:
     """While the block runs, every writer of a model's log is asked to finish the segments that it has begun before.
 
+    One at a time may ask.
+
     Yields
     ------
     str
@@ -23,6 +25,8 @@ def asking_to_finish(root: Path, model: str) -> Iterator[str]:
     """
     folder = root / f"model={quote(model, safe='')}"
     folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob(f"*{_SUFFIX}"):  # of somebody who died before it was over
+        path.unlink(missing_ok=True)
     before = new_id()
     while any(path.stem >= before for path in folder.glob("day=*/*.log")):  # begun in this very millisecond
         before = new_id()

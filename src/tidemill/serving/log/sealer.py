@@ -66,8 +66,9 @@ class Sealer:
         looked = clock.elapsed()
         while not self._stopped.wait(min(self._every, _SOON_SECONDS)):
             try:
-                for model, before in requests_of(self._root) if self._finish is not None else ():
-                    self._finish(model, before)
+                if self._finish is not None:
+                    for model, before in requests_of(self._root):
+                        self._finish(model, before)
                 if clock.elapsed() - looked >= self._every:
                     looked = clock.elapsed()
                     self._tidy()
