@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from tidemill.serving.log.writer import PredictionLog
+
 
 @pytest.fixture(scope="module")
 def asked(trained):
@@ -74,6 +76,7 @@ def test_labels_come_from_a_file_and_are_shown_and_counted(trained, asked, told)
     out = trained("predictions", "coverage", "cells").out
     assert "100.0%" in out
     assert "4 labels told, 2 of them belong to no prediction in this log" in out
+    assert "nothing of this model was logged" in trained("predictions", "coverage", "cels", expect=3).err
     summary = trained("predictions", "coverage", "cells", "--json").lines[-1]
     assert (summary["rows"], summary["labelled"], summary["share"], summary["unmatched"]) == (1, 1, 1.0, 2)
 
@@ -100,8 +103,6 @@ def test_sql_is_answered_by_duckdb(trained, asked):
 
 def test_an_entity_is_erased_after_a_look(trained, asked, tmp_path):
     log = tmp_path / "log"
-    from tidemill.serving.log.writer import PredictionLog
-
     schema = {"model": "m", "version": 1, "variant": "", "digest": "d", "target": "t", "columns": []}
     writer = PredictionLog(log, "m")
     writer.append(schema, "r", 0, 1, [[], []], [{"t": 1}, {"t": 2}], entities=["ann", "ben"])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 import polars as pl
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit
-from tidemill.core.errors import DataError, NotFoundError, UsageError
+from tidemill.core.errors import DataError, UsageError
 from tidemill.project import use_project
 from tidemill.project.settings import nearest
 from tidemill.serving.log.querying import log_folder, log_labels
+from tidemill.serving.log.reading import check_logged
 
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".csv": pl.read_csv,
@@ -39,9 +39,7 @@ def command(setup: Setup, model: str, file: Path, key: str | None, columns: tupl
     """
     with use_project(setup.project()):
         root = log or log_folder()
-    if not (root / f"model={quote(model, safe='')}").is_dir():
-        hint = f"The log is {root}; --log names another."
-        raise NotFoundError("nothing of this model was logged yet", value=model, hint=hint)
+    check_logged(root, model)
     read = _READERS.get(file.suffix.lower())
     if read is None:
         raise UsageError("files of this kind are not read", value=file.name, hint=f"Use {', '.join(_READERS)}.")

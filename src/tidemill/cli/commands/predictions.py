@@ -16,6 +16,7 @@ from tidemill.core.errors import UsageError
 from tidemill.project import use_project
 from tidemill.serving.log.joining import LabelCoverage, label_coverage
 from tidemill.serving.log.querying import log_folder, predictions, query_log
+from tidemill.serving.log.reading import check_logged
 
 _SHOWN = ("ts", "request_id", "model", "version", "status", "prediction", "probability", "latency_ms")
 _LABELLED = (*_SHOWN[:-1], "label", "label_delay_s")
@@ -95,7 +96,9 @@ def list_(
 def coverage(setup: Setup, model: str, since: datetime | None, until: datetime | None, log: Path | None) -> None:
     """Say how many of MODEL's answers have their truth by now, by version and variant."""
     with use_project(setup.project()):
-        found = label_coverage(log or log_folder(), model, since=_utc(since), until=_utc(until))
+        root = log or log_folder()
+        check_logged(root, model)
+        found = label_coverage(root, model, since=_utc(since), until=_utc(until))
     if setup.json:
         for one in found.by:
             emit({"coverage": _told(one)})

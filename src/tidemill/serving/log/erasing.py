@@ -10,18 +10,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import polars as pl
 
 from tidemill.core import clock
-from tidemill.core.errors import ConflictError, NotFoundError, UsageError
+from tidemill.core.errors import ConflictError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.serving.log.decoding import decode, decode_labels
 from tidemill.serving.log.labelling import FOLDER
 from tidemill.serving.log.privacy import ENTITY, OPEN, Privacy, hashed
 from tidemill.serving.log.proofs import ErasedFile, Erasure, Proof, erasures
-from tidemill.serving.log.reading import days_of
+from tidemill.serving.log.reading import check_logged, days_of
 from tidemill.serving.log.requests import asking_to_finish
 from tidemill.serving.log.sealing import seal, write_whole
 
@@ -73,8 +72,7 @@ def erase_entity(
         When a segment is still being written after `patience`; nothing is erased then.
     """
     where = Path(root)
-    if not (where / f"model={quote(model, safe='')}").is_dir():
-        raise NotFoundError("nothing of this model was logged", value=model, hint=f"The log is {where}.")
+    check_logged(where, model)
     keys = [entity, *([hashed(privacy.key, ENTITY, entity)] if privacy.key else [])]
     salt = secrets.token_hex(16)
     told = Erasure(new_id(), model, _digest(privacy.key, salt, entity), salt, by, clock.now(), bool(privacy.key))

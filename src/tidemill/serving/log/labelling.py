@@ -183,7 +183,9 @@ def _text(label: Any, place: int) -> str:
     if isinstance(label, float) and not math.isfinite(label):
         label = None
     if not isinstance(label, str | int | float) or label == "":
-        _refuse(place, "there is no label", label, "Send a text, a number, true or false.")
+        _refuse(
+            place, "there is no label", label, "Send a text, a number, true or false; leave out what is not known yet."
+        )
     text = str(label)
     if len(text) > _LONGEST:
         _refuse(place, "the label is too long", text, f"Send at most {_LONGEST} characters.")

@@ -90,7 +90,7 @@ class Privacy:
         self, names: Sequence[str], rows: Sequence[Any], predictions: Sequence[Any]
     ) -> tuple[list[Any], list[Any]]:
         """Rows and what was told about them as they are written; those that came in are left alone."""
-        private = [place for place, name in enumerate(names) if name in self.hash or name in self.redact]
+        private = [names.index(name) for name in self.names if name in names]
         kept, told = [], []
         for row, prediction in zip(rows, predictions, strict=True):
             secrets = [] if row is None else [str(row[place]) for place in private if row[place] not in (None, "")]

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from tidemill.core.errors import NotFoundError
 from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
 from tidemill.serving.log.labelling import FOLDER, NOBODY
 
@@ -89,6 +90,19 @@ def _scan(folders: Iterable[Path], decoder: Callable[[bytes], Decoded], fields: 
     frames = [pl.scan_parquet(path, hive_partitioning=False) for path in sealed] + frames
     frame = pl.concat([pl.LazyFrame(schema=dict(fields)), *frames], how="diagonal_relaxed")
     return LogScan(frame, len(sealed), segments, torn)
+
+
+def check_logged(root: Path, model: str) -> None:
+    """Refuse a model that the log has nothing of.
+
+    Raises
+    ------
+    NotFoundError
+        With the folder that was looked at.
+    """
+    if not (root / f"model={quote(model, safe='')}").is_dir():
+        hint = f"The log is {root}."
+        raise NotFoundError("nothing of this model was logged yet", value=model, hint=hint)
 
 
 def days_of(
