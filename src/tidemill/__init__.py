@@ -104,7 +104,9 @@ if TYPE_CHECKING:
     from tidemill.registry.verbs import register as register
     from tidemill.registry.verbs import rollback as rollback
     from tidemill.serving.loading import load as load
-    from tidemill.serving.log.reading import predictions as predictions
+    from tidemill.serving.log.joining import label_coverage as label_coverage
+    from tidemill.serving.log.querying import log_labels as log_labels
+    from tidemill.serving.log.querying import predictions as predictions
     from tidemill.serving.running import serve as serve
     from tidemill.serving.starting import start_server as start_server
     from tidemill.tracking import compare as compare
@@ -234,7 +236,9 @@ _HOMES: dict[str, str] = {
     "promote": "registry.verbs",
     "rollback": "registry.verbs",
     "load": "serving.loading",
-    "predictions": "serving.log.reading",
+    "label_coverage": "serving.log.joining",
+    "log_labels": "serving.log.querying",
+    "predictions": "serving.log.querying",
     "serve": "serving.running",
     "start_server": "serving.starting",
     "drift": "monitoring.comparing",

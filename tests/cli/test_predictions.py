@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from tidemill.serving.log.writer import PredictionLog
+
 
 @pytest.fixture(scope="module")
 def asked(trained):
@@ -54,3 +56,66 @@ def test_a_prediction_is_traced_to_its_source(trained, asked):
     assert "cells:1" in out
     assert "execution read" in out
     assert trained.json("trace", asked)["prediction"]["request_id"] == asked
+
+
+@pytest.fixture
+def told(trained, asked, tmp_path):
+    """A file with the truth about what was asked."""
+    file = tmp_path / "truth.csv"
+    file.write_text(f"id,malignant,seen,note\n{asked},1,2026-01-01T00:00:00Z,x\nelsewhere,0,,y\n")
+    return file
+
+
+def test_labels_come_from_a_file_and_are_shown_and_counted(trained, asked, told):
+    renamed = ("--column", "request_id=id", "--column", "label=malignant", "--column", "at=seen")
+    assert trained("log-labels", "cells", told, *renamed).out == "wrote 2 labels of cells\n"
+    assert trained.json("log-labels", "cells", told, *renamed) == {"status": "written", "labels": 2}
+    (line, _) = trained("predictions", "cells", "--labels", "--json").lines
+    assert line["prediction"]["label"] in ("1", "true")
+    assert "label_delay_s" in trained("predictions", "--labels").out
+    out = trained("predictions", "coverage", "cells").out
+    assert "100.0%" in out
+    assert "4 labels told, 2 of them belong to no prediction in this log" in out
+    assert "nothing of this model was logged" in trained("predictions", "coverage", "cels", expect=3).err
+    summary = trained("predictions", "coverage", "cells", "--json").lines[-1]
+    assert (summary["rows"], summary["labelled"], summary["share"], summary["unmatched"]) == (1, 1, 1.0, 2)
+
+
+def test_a_file_of_labels_that_cannot_be_taken_is_explained(trained, told, tmp_path):
+    assert "needs the columns label and request_id" in trained("log-labels", "cells", told, expect=2).err
+    assert "Did you mean 'id'" in trained("log-labels", "cells", told, "--column", "row=ids", expect=2).err
+    assert "NAME=COLUMN" in trained("log-labels", "cells", told, "--column", "lable=malignant", expect=2).err
+    wrong = ("--column", "request_id=id", "--column", "label=malignant", "--column", "at=note")
+    assert "label 0: at is no moment: 'x'" in trained("log-labels", "cells", told, *wrong, expect=4).err
+    (tmp_path / "truth.txt").write_text("x")
+    assert "Use .csv" in trained("log-labels", "cells", tmp_path / "truth.txt", expect=2).err
+    (tmp_path / "empty.csv").write_text("")
+    assert "cannot be read" in trained("log-labels", "cells", tmp_path / "empty.csv", expect=4).err
+
+
+def test_sql_is_answered_by_duckdb(trained, asked):
+    sql = "select model, count(*) as asked from predictions group by model"
+    lines = trained("predictions", "--sql", sql, "--json").lines
+    assert lines == [{"row": {"model": "cells", "asked": 1}}, {"status": "queried", "rows": 1}]
+    assert "1 rows" in trained("predictions", "cells", "--sql", sql).out
+    assert "Columns: request_id" in trained("predictions", "--sql", "select wrong from predictions", expect=2).err
+
+
+def test_an_entity_is_erased_after_a_look(trained, asked, tmp_path):
+    log = tmp_path / "log"
+    schema = {"model": "m", "version": 1, "variant": "", "digest": "d", "target": "t", "columns": []}
+    writer = PredictionLog(log, "m")
+    writer.append(schema, "r", 0, 1, [[], []], [{"t": 1}, {"t": 2}], entities=["ann", "ben"])
+    writer.close()
+    ann = ("predictions", "erase", "m", "--entity", "ann", "--log", log)
+    assert "1 rows would be erased; to erase them, add --yes" in trained(*ann).out
+    assert trained.json("predictions", "--log", log)["total"] == 2
+    done = trained.json(*ann, "--yes")
+    assert (done["status"], done["erased"], len(done["files"])) == ("erased", 1, 1)
+    assert trained.json("predictions", "--log", log)["total"] == 1
+    assert "nothing about this entity" in trained(*ann).out
+    assert done["id"] in trained("predictions", "erase", "--proofs", "--log", log).out
+    assert trained.json("predictions", "erase", "--proofs", "--entity", "ben", "--log", log)["proofs"] == 0
+    assert trained.json("predictions", "erase", "--proofs", "--entity", "ann", "--log", log)["proofs"] == 1
+    assert "MODEL and --entity are needed" in trained("predictions", "erase", "m", "--log", log, expect=2).err
+    assert "nothing of this model" in trained("predictions", "erase", "x", "--entity", "a", "--log", log, expect=3).err

@@ -19,7 +19,7 @@ from tidemill.monitoring import DriftRule, drift, drift_between
 from tidemill.packaging.package import Package
 from tidemill.server.report import watch_sections
 from tidemill.serving.endpoint import Endpoint
-from tidemill.serving.log.reading import predictions
+from tidemill.serving.log.querying import predictions
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.predictor import Predictor
 

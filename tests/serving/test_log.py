@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import given
@@ -20,7 +21,8 @@ from hypothesis import strategies as st
 
 from tidemill.core.clock import to_us
 from tidemill.serving.log.framing import MAGIC, Records, frame
-from tidemill.serving.log.reading import predictions, scan_log
+from tidemill.serving.log.querying import predictions, query_log
+from tidemill.serving.log.reading import scan_log
 from tidemill.serving.log.sealer import Sealer
 from tidemill.serving.log.sealing import seal
 from tidemill.serving.log.writer import PredictionLog
@@ -155,7 +157,7 @@ def test_durable_answers_share_an_fsync(tmp_path: Path, monkeypatch: pytest.Monk
     log = PredictionLog(tmp_path, "delays", durable=True)
     synced: list[int] = []
     real = os.fsync
-    monkeypatch.setattr("tidemill.serving.log.writer.os.fsync", lambda fd: (synced.append(fd), real(fd)))
+    monkeypatch.setattr("tidemill.serving.log.segments.os.fsync", lambda fd: (synced.append(fd), real(fd)))
 
     async def answer(number: int) -> None:
         append(log, number)
@@ -224,3 +226,22 @@ def test_a_server_has_what_earlier_ones_left_sealed(tmp_path: Path) -> None:
     scan = scan_log(tmp_path)
     assert scan.sealed >= 1
     log.close()
+
+
+def test_duckdb_reads_the_sealed_days_and_knows_model_and_day(tmp_path: Path) -> None:
+    for name in ("delays", "a/b"):
+        log = PredictionLog(tmp_path, name)
+        for day in range(3):
+            append(log, day, NOON + timedelta(days=day), {**SCHEMA, "model": name})
+        log.close()
+    seal(tmp_path)
+    files = f"read_parquet('{tmp_path}/model=*/day=*/*.parquet', hive_partitioning = true, union_by_name = true)"
+    sql = f"select model, count(*), min(ts), sum(\"features.miles\") from {files} where day >= '2026-03-02' group by 1"
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        rows = connection.execute(f"{sql} order by 1").fetchall()
+    assert [row[:2] + row[3:] for row in rows] == [("a/b", 2, 3), ("delays", 2, 3)]
+    sql = "select model, max(ts) as newest from predictions where status = 'answered' group by 1 order by 1"
+    assert query_log(sql, predictions(tmp_path)).rows() == [
+        ("a/b", NOON + timedelta(days=2)), ("delays", NOON + timedelta(days=2)),
+    ]  # fmt: skip

@@ -41,7 +41,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "webhooks": Entry("webhooks", "Tell webhooks what happened to models."),
         "serve": Entry("serve", "Serve models over HTTP."),
         "predict": Entry("predict", "Predict the rows of a file."),
-        "predictions": Entry("predictions", "Read the prediction log."),
+        "predictions": Entry("predictions", "Read the prediction log; its labels; erase from it."),
+        "log-labels": Entry("log_labels", "Write the truth about earlier answers into the prediction log."),
     },
     "The record": {
         "trace": Entry("trace", "Walk from anything back to the bytes it came from."),

@@ -2,7 +2,7 @@
 
 Public names, loaded when first used so that a prediction needs only NumPy and ONNX Runtime: `Predictor` and
 `open_predictor` (`predictor`), `load` (`loading`), `serve` (`running`), `start_server` (`starting`), `predictions`
-(`log.reading`).
+(`log.querying`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidemill.serving.loading import load
-    from tidemill.serving.log.reading import predictions
+    from tidemill.serving.log.querying import predictions
     from tidemill.serving.predictor import Predictor, open_predictor
     from tidemill.serving.running import serve
     from tidemill.serving.starting import start_server
@@ -21,7 +21,7 @@ _HOMES = {
     "Predictor": "predictor",
     "load": "loading",
     "open_predictor": "predictor",
-    "predictions": "log.reading",
+    "predictions": "log.querying",
     "serve": "running",
     "start_server": "starting",
 }

@@ -47,6 +47,8 @@ class ServerOptions:
         API keys; without any, everybody is answered. A key of the second kind may also load and unload models.
     traces
         Where spans of requests go, over OTLP and HTTP: ``http://collector:4318``; empty for nowhere.
+    hash_key
+        Key of the hashes that the prediction log keeps instead of private values: ``${env:NAME}``.
     allow
         Classes of the user's own that models may be read into, as ``"module:Class"``.
     """
@@ -69,6 +71,7 @@ class ServerOptions:
     keys: tuple[str, ...] = ()
     admin_keys: tuple[str, ...] = ()
     traces: str = ""
+    hash_key: str = ""
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

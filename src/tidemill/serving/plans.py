@@ -5,10 +5,15 @@ In ``tidemill.toml``::
     [endpoints.flight-delay]
     variants = { champion = 90, challenger = 10 }    # aliases or version numbers, with their shares of the traffic
     shadow = ["candidate"]                           # asked the same, answers nobody
+    hash = ["tailnum", "entity"]                     # what the prediction log keeps as keyed hashes only
+    redact = ["note"]                                # and what it does not keep
+    sample = 0.1                                     # of the requests; those with errors are always kept
+    retention = "90d"                                # sealed days are deleted when they are older
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +23,10 @@ from tidemill.core.errors import ConfigError, UsageError
 from tidemill.project import Project
 from tidemill.project.settings import nearest
 from tidemill.registry.names import parse_reference
+from tidemill.serving.log.privacy import Privacy
 
-_KEYS = ("variants", "shadow")
+_KEYS = ("variants", "shadow", "hash", "redact", "sample", "retention")
+_DAYS = {"h": 1 / 24, "d": 1, "w": 7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,36 @@ def plan_endpoints(
     return plans
 
 
+def plan_privacy(project: Project, hash_key: str = "") -> dict[str, Privacy]:
+    """What the prediction log may keep of each endpoint that a project declares.
+
+    Raises
+    ------
+    ConfigError
+        For a table that does not say it, or hashes without a key.
+    """
+    return {name: _private(name, body, hash_key) for name, body in project.endpoints.items()}
+
+
+def _private(name: str, body: Mapping[str, Any], hash_key: str) -> Privacy:
+    _check_keys(name, body)
+    for key in ("hash", "redact"):
+        listed = body.get(key, [])
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            hint = f'Write {key} = ["tailnum", "entity"].'
+            raise ConfigError(f"{key} of [endpoints.{name}] is no list of columns", value=listed, hint=hint)
+    sample, retention = body.get("sample", 1.0), body.get("retention", "")
+    if not _is_share(sample) or not 0 < sample <= 1:
+        raise ConfigError(f"sample of [endpoints.{name}] is no share", value=sample, hint="Give more than 0, up to 1.")
+    written = re.fullmatch(r"(\d{1,6})([hdw])", str(retention))
+    days = int(written[1]) * _DAYS[written[2]] if written else 0.0
+    if retention != "" and not days > 0:
+        hint = 'Write "90d", "12w" or "36h".'
+        raise ConfigError(f"retention of [endpoints.{name}] is no duration", value=retention, hint=hint)
+    hashed, redacted = tuple(body.get("hash", ())), tuple(body.get("redact", ()))
+    return Privacy(hashed, redacted, hash_key if hashed else "", float(sample), days)
+
+
 def _plan(reference: str, declared: Mapping[str, EndpointPlan]) -> EndpointPlan:
     wanted = parse_reference(reference)
     if reference in declared:
@@ -94,9 +131,7 @@ def _plan(reference: str, declared: Mapping[str, EndpointPlan]) -> EndpointPlan:
 
 
 def _declared(name: str, body: Mapping[str, Any]) -> EndpointPlan:
-    for key in body:
-        if key not in _KEYS:
-            raise ConfigError(f"[endpoints.{name}] has an unknown key", value=key, hint=nearest(key, _KEYS))
+    _check_keys(name, body)
     shares, shadows = body.get("variants", {"champion": 1}), body.get("shadow", [])
     if not isinstance(shares, Mapping) or not shares or not all(map(_is_share, shares.values())):
         example = "variants = { champion = 90, challenger = 10 }"
@@ -113,6 +148,12 @@ def _declared(name: str, body: Mapping[str, Any]) -> EndpointPlan:
     for plan in plans:
         parse_reference(plan.reference)
     return EndpointPlan(name, tuple(plans))
+
+
+def _check_keys(name: str, body: Mapping[str, Any]) -> None:
+    for key in body:
+        if key not in _KEYS:
+            raise ConfigError(f"[endpoints.{name}] has an unknown key", value=key, hint=nearest(key, _KEYS))
 
 
 def _is_share(value: Any) -> bool:

@@ -18,6 +18,7 @@ from tidemill.packaging.package import open_folder
 from tidemill.registry.versions import load_package, resolve
 from tidemill.serving.endpoint import Endpoint
 from tidemill.serving.journal import Journal
+from tidemill.serving.log.privacy import OPEN, Privacy
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.metrics import served, swapped
 from tidemill.serving.options import ServerOptions
@@ -63,6 +64,8 @@ class Repository:
         Where the models are registered; None if only folders are served.
     journal
         Where other workers of the same server tell what they were asked to load and unload.
+    privacy
+        What the prediction log may keep, by name; of a name that is not there, everything.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class Repository:
         options: ServerOptions,
         store: Store | None = None,
         journal: Journal | None = None,
+        privacy: Mapping[str, Privacy] | None = None,
     ) -> None:
         self._journal = journal
+        self._privacy = privacy or {}
         self._plans = list(plans)
         self._options = options
         self._store = store
@@ -260,11 +265,16 @@ class Repository:
             ready = [variant_of(one.predictor, name=one.name, timed=False) for one in ready]
         traffic = Traffic(tuple(ready), tuple(shadows), salt=entry.plan.name)
         if entry.endpoint is None:
-            log = PredictionLog(self._options.log, entry.plan.name, durable=self._options.durable)
+            log = self._log_of(entry.plan.name, (*ready, *shadows))
             refuse = self._options.when_log_fails == "refuse"
             entry.endpoint = Endpoint(entry.plan.name, traffic, log, refuse_unlogged=refuse)
         else:
             entry.endpoint.traffic = traffic
+
+    def _log_of(self, name: str, variants: Sequence[Variant]) -> PredictionLog:
+        privacy = self._privacy.get(name, OPEN)
+        privacy.check(name, [column for one in variants for column in one.predictor.columns])
+        return PredictionLog(self._options.log, name, durable=self._options.durable, privacy=privacy)
 
 
 class Follower:

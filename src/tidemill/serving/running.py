@@ -17,7 +17,7 @@ from tidemill.serving.faces import Server
 from tidemill.serving.journal import Journal
 from tidemill.serving.log.sealer import Sealer
 from tidemill.serving.options import ServerOptions, server_options
-from tidemill.serving.plans import plan_endpoints
+from tidemill.serving.plans import plan_endpoints, plan_privacy
 from tidemill.serving.repository import Follower, Repository
 from tidemill.serving.rest.app import App
 from tidemill.serving.tracing import open_tracer
@@ -100,7 +100,8 @@ def run_worker(
     plans = plan_endpoints(references, folders, current_project())
     if store is None and any(plan.folder is None for plan in plans):
         store = open_project_store(current_project())
-    repository = Repository(plans, options, store, Journal(journal) if journal is not None else None)
+    privacy = plan_privacy(current_project(), options.hash_key)
+    repository = Repository(plans, options, store, Journal(journal) if journal is not None else None, privacy)
     listening = listen(options.host, options.port, shared=shared)
     try:
         repository.open()
@@ -111,7 +112,9 @@ def run_worker(
         url = f"{scheme}://{_shown_host(options.host)}:{listening.getsockname()[1]}"
         _allow_many_connections()
         root = Path(options.log)
-        with Sealer(root), Follower(repository, options.follow, app.count):
+        retention = {name: one.retention for name, one in privacy.items()}
+        sealer = Sealer(root, retention=retention, finish=app.site.finish_segments)
+        with sealer, Follower(repository, options.follow, app.count):
             Server(app, options, lambda grpc: announce(f"serving {titles} on {url}{grpc}")).run(sockets=[listening])
     finally:
         listening.close()

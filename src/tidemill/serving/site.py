@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidemill.core.errors import NotFoundError
 from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.log.labelling import LabelLog
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.repository import Repository
 from tidemill.serving.tracing import Tracer
@@ -27,6 +28,8 @@ class Site:
         Whether other processes listen at the same ports.
     tracer
         Who makes spans of requests, if anybody does.
+    labels
+        Where labels are written; None without a log.
     """
 
     repository: Repository
@@ -34,6 +37,10 @@ class Site:
     ready: bool = True
     shared: bool = False
     tracer: Tracer | None = None
+    labels: LabelLog | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.labels = LabelLog(self.options.log) if self.options.log else None
 
     def endpoint(self, name: str) -> Endpoint:
         """The endpoint of a name.
@@ -50,8 +57,18 @@ class Site:
             )
         return endpoints[name]
 
+    def finish_segments(self, name: str, before: str) -> None:
+        """Finish a name's segments that were begun before that identifier was made: somebody has to rewrite them."""
+        endpoint = self.repository.endpoints.get(name)
+        if endpoint is not None and endpoint.log is not None:
+            endpoint.log.finish(before)
+        if self.labels is not None:
+            self.labels.finish(name, before)
+
     def close(self) -> None:
         """Finish the logs, and send the last spans."""
         self.repository.close()
+        if self.labels is not None:
+            self.labels.close()
         if self.tracer is not None:
             self.tracer.close()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tidemill.core.errors import OutOfSpaceError
 from tidemill.packaging.package import Package
 from tidemill.serving.endpoint import Endpoint
-from tidemill.serving.log.reading import predictions
+from tidemill.serving.log.querying import predictions
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.predictor import Predictor

@@ -1,4 +1,4 @@
-"""`tidemill predictions`."""
+"""`tidemill predictions [MODEL]`, `tidemill predictions coverage|erase`."""
 
 from __future__ import annotations
 
@@ -9,46 +9,71 @@ from typing import Any
 import click
 import polars as pl
 
+from tidemill.cli.commands.predictions_erase import erase
 from tidemill.cli.options import Setup, shared
-from tidemill.cli.output import emit, number, table
+from tidemill.cli.output import duration, emit, number, table
 from tidemill.core.errors import UsageError
-from tidemill.serving import predictions
+from tidemill.project import use_project
+from tidemill.serving.log.joining import LabelCoverage, label_coverage
+from tidemill.serving.log.querying import log_folder, predictions, query_log
+from tidemill.serving.log.reading import check_logged
 
 _SHOWN = ("ts", "request_id", "model", "version", "status", "prediction", "probability", "latency_ms")
+_LABELLED = (*_SHOWN[:-1], "label", "label_delay_s")
+_RIGHT = ["probability", "latency_ms", "label_delay_s"]
 
 
-@click.command(name="predictions")
+class _Listing(click.Group):
+    """A group that lists unless a subcommand is named: ``tidemill predictions late-orders``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(name="predictions", cls=_Listing)
+def command() -> None:
+    """Read the prediction log: everything that was asked and answered.
+
+    `tidemill predictions MODEL` is short for `tidemill predictions list MODEL`.
+    """
+
+
+command.add_command(erase)
+
+
+@command.command(name="list", short_help="List predictions, the newest last.")
 @click.argument("model", required=False)
 @click.option("--since", type=click.DateTime(), help="From this moment on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Before this moment (UTC).")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="The newest so many.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
 @click.option("--where", help='A SQL condition on the columns, such as "probability > 0.8".')
+@click.option("--labels", is_flag=True, help="With the labels that have come since.")
+@click.option("--sql", help='A query, such as "select version, count(*) from predictions group by 1"; DuckDB runs it.')
 @shared
-def command(
+def list_(
     setup: Setup,
+    *,
     model: str | None,
     since: datetime | None,
     until: datetime | None,
     limit: int,
     log: Path | None,
     where: str | None,
+    labels: bool,
+    sql: str | None,
 ) -> None:
-    """Read the prediction log: everything that was asked and answered, of MODEL only if it is given."""
-    root = log or setup.project().hidden / "predictions"
-    frame = predictions(root, model, since=_utc(since), until=_utc(until))
-    try:
-        found = frame.filter(pl.sql_expr(where)) if where else frame
-        total = found.select(pl.len()).collect().item()
-        newest = found.sort("ts").tail(limit).collect()
-    except pl.exceptions.PolarsError as error:
-        if not where:
-            raise
-        columns = ", ".join(name for name in frame.collect_schema() if not name.startswith("features."))
-        problem = f"--where cannot be read: {str(error).partition(chr(10))[0]}"
-        raise UsageError(
-            problem, value=where, hint=f"Columns: {columns}, features.COLUMN (in double quotes)."
-        ) from error
+    """List what was asked and answered, of MODEL only if it is given."""
+    with use_project(setup.project()):
+        frame = predictions(log, model, since=_utc(since), until=_utc(until), labels=labels)
+    found = _filtered(frame, where) if where else frame
+    if sql is not None:
+        _show_query(setup, query_log(sql, found))
+        return
+    total = found.select(pl.len()).collect().item()
+    newest = found.sort("ts").tail(limit).collect()
     if setup.json:
         for row in newest.to_dicts():
             emit({"prediction": row})
@@ -56,13 +81,74 @@ def command(
     elif not total:
         click.echo("no predictions like that" if model or where or since or until else "no predictions yet")
     else:
-        click.echo(table(list(_SHOWN), [_row(row) for row in newest.to_dicts()], right=["probability", "latency_ms"]))
+        shown = _LABELLED if labels else _SHOWN
+        right = [name for name in _RIGHT if name in shown]
+        click.echo(table(list(shown), [_row(row, shown) for row in newest.to_dicts()], right=right))
         click.echo(f"{newest.height:,} of {total:,} rows")
 
 
-def _row(row: dict[str, Any]) -> list[object]:
+@command.command(short_help="Say how many predictions have their labels, and how late those came.")
+@click.argument("model")
+@click.option("--since", type=click.DateTime(), help="Predictions from this moment on (UTC).")
+@click.option("--until", type=click.DateTime(), help="Predictions before this moment (UTC).")
+@click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
+@shared
+def coverage(setup: Setup, model: str, since: datetime | None, until: datetime | None, log: Path | None) -> None:
+    """Say how many of MODEL's answers have their truth by now, by version and variant."""
+    with use_project(setup.project()):
+        root = log or log_folder()
+        check_logged(root, model)
+        found = label_coverage(root, model, since=_utc(since), until=_utc(until))
+    if setup.json:
+        for one in found.by:
+            emit({"coverage": _told(one)})
+        emit({"status": "measured", **_told(found), "told": found.told, "unmatched": found.unmatched})
+        return
+    headings = ["version", "variant", "answered", "labelled", "share", "median delay", "p90", "p99"]
+    click.echo(table(headings, [_line(one) for one in (*found.by, found)], right=headings[2:]))
+    click.echo(f"{found.told:,} labels told, {found.unmatched:,} of them belong to no prediction in this log")
+
+
+def _filtered(frame: pl.LazyFrame, where: str) -> pl.LazyFrame:
+    try:
+        found = frame.filter(pl.sql_expr(where))
+        found.head(0).collect()
+    except pl.exceptions.PolarsError as error:
+        columns = ", ".join(name for name in frame.collect_schema() if not name.startswith("features."))
+        problem = f"--where cannot be read: {str(error).partition(chr(10))[0]}"
+        raise UsageError(
+            problem, value=where, hint=f"Columns: {columns}, features.COLUMN (in double quotes)."
+        ) from error
+    return found
+
+
+def _show_query(setup: Setup, found: pl.DataFrame) -> None:
+    if setup.json:
+        for row in found.to_dicts():
+            emit({"row": row})
+        emit({"status": "queried", "rows": found.height})
+        return
+    right = [name for name, dtype in found.schema.items() if dtype.is_numeric()]
+    click.echo(table(found.columns, [[number(cell) for cell in row] for row in found.rows()], right=right))
+    click.echo(f"{found.height:,} rows")
+
+
+def _told(one: LabelCoverage) -> dict[str, Any]:
+    return {
+        "version": one.version, "variant": one.variant, "rows": one.rows, "labelled": one.labelled,
+        "share": one.share, "delay_s": dict(one.delay_s),
+    }  # fmt: skip
+
+
+def _line(one: LabelCoverage) -> list[object]:
+    name = "all" if one.told or one.by or not one.rows else number(one.version)
+    delays = [duration(one.delay_s.get(quantile)) for quantile in ("p50", "p90", "p99")]
+    return [name, one.variant, f"{one.rows:,}", f"{one.labelled:,}", f"{one.share:.1%}", *delays]
+
+
+def _row(row: dict[str, Any], names: tuple[str, ...]) -> list[object]:
     shown = {**row, "ts": f"{row['ts']:%Y-%m-%d %H:%M:%S}"}
-    return [number(shown[name]) for name in _SHOWN]
+    return [number(shown[name]) for name in names]
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -107,5 +107,5 @@ def _prediction(project: Project, request_id: str) -> dict[str, object] | None:
         return None
     polars = importlib.import_module("polars")  # a trace that finds its id in the store needs no table library
     reading = importlib.import_module("tidemill.serving.log.reading")
-    rows = reading.predictions(folder).filter(polars.col("request_id") == request_id).head(1).collect().to_dicts()
+    rows = reading.scan_log(folder).frame.filter(polars.col("request_id") == request_id).head(1).collect().to_dicts()
     return rows[0] if rows else None

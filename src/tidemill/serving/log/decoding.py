@@ -13,7 +13,7 @@ import polars as pl
 from tidemill.core.errors import SchemaError
 from tidemill.data.types import polars_type
 from tidemill.serving.log.framing import Records
-from tidemill.serving.log.writer import REQUEST, SCHEMA
+from tidemill.serving.log.writer import LABELS, REQUEST, SCHEMA
 
 #: Feature columns are named so, since a feature may be called ``model`` or ``ts``.
 FEATURE = "features."
@@ -41,6 +41,19 @@ FIELDS: Mapping[str, pl.DataType] = {
     "client": pl.String(),
     "entity": pl.String(),
     "trace": pl.String(),
+    "sample": pl.Float64(),
+}
+
+#: The columns of labels as they are kept: one row for each that was told.
+LABEL_FIELDS: Mapping[str, pl.DataType] = {
+    "model": pl.String(),
+    "request_id": pl.String(),
+    "row": pl.Int32(),
+    "entity": pl.String(),
+    "as_of": pl.Datetime("us", "UTC"),
+    "label": pl.String(),
+    "at": pl.Datetime("us", "UTC"),
+    "arrived": pl.Datetime("us", "UTC"),
 }
 
 
@@ -64,13 +77,21 @@ def decode(data: bytes) -> Decoded:
         elif record[0] == REQUEST:
             requests[record[3]].append(record)
     frames = [_table(schemas[digest], group) for digest, group in requests.items()]
-    frame = pl.concat(frames, how="diagonal_relaxed") if frames else empty()
+    frame = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame(schema=dict(FIELDS))
     return Decoded(frame.sort("ts", "request_id", "row", maintain_order=True), records.torn)
 
 
-def empty() -> pl.DataFrame:
-    """The columns that every log has, without rows."""
-    return pl.DataFrame(schema=dict(FIELDS))
+def decode_labels(data: bytes) -> Decoded:
+    """The labels of a segment, in the order of their arrival."""
+    records = Records(data)
+    rows: list[tuple[Any, ...]] = []
+    for payload in records:
+        kind, arrived, model, told = orjson.loads(payload)
+        if kind == LABELS:
+            rows += ((model, *one, arrived) for one in told)
+    raw = {name: pl.Int64() if isinstance(dtype, pl.Datetime) else dtype for name, dtype in LABEL_FIELDS.items()}
+    table = pl.DataFrame(rows, schema=raw, orient="row")
+    return Decoded(table.select(pl.col(name).cast(dtype) for name, dtype in LABEL_FIELDS.items()), records.torn)
 
 
 def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
@@ -105,6 +126,7 @@ def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
                 "client": client,
                 "entity": None if entities is None or entities[place] is None else str(entities[place]),
                 "trace": (more[0] or None) if more else None,  # segments of before have none
+                "sample": more[1] if len(more) > 1 else 1.0,
             }
             for name, cell in cells.items():
                 fixed[name].append(cell)

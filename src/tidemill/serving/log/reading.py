@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import polars as pl
 
-from tidemill.serving.log.decoding import decode, empty
+from tidemill.core.errors import NotFoundError
+from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
+from tidemill.serving.log.labelling import FOLDER, NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +36,6 @@ class LogScan:
     torn: int
 
 
-def predictions(
-    root: str | Path,
-    model: str | None = None,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> pl.LazyFrame:
-    """Everything that was asked and answered, as a lazy table.
-
-    Parameters
-    ----------
-    root
-        The log's folder.
-    model
-        Of this model only.
-    since, until
-        From this moment on, and before that one; days outside are not read.
-
-    Returns
-    -------
-    polars.LazyFrame
-        ``request_id``, ``row``, ``ts``, ``model``, ``version``, ``variant``, ``schema``, ``prediction`` (text),
-        ``probability``, ``probabilities``, ``warnings``, ``status`` (answered, refused, failed), ``error``,
-        ``latency_ms``, ``client``, ``entity``, and ``features.<column>`` for each input of the models.
-    """
-    return scan_log(root, model, since=since, until=until).frame
-
-
 def scan_log(
     root: str | Path,
     model: str | None = None,
@@ -70,10 +44,35 @@ def scan_log(
     until: datetime | None = None,
 ) -> LogScan:
     """As `predictions`, with what was found on the way."""
+    scan = _scan(days_of(Path(root), model, since, until), decode, FIELDS)
+    frame = scan.frame
+    if since is not None:
+        frame = frame.filter(pl.col("ts") >= since)
+    if until is not None:
+        frame = frame.filter(pl.col("ts") < until)
+    # What was sealed before there were samples has no share, or not the column.
+    return replace(scan, frame=frame.with_columns(pl.col("sample").fill_null(1.0)))
+
+
+def scan_labels(root: str | Path, model: str | None = None) -> LogScan:
+    """Every label that was told, corrected ones and duplicates too, in the order of their arrival.
+
+    Parameters
+    ----------
+    root
+        The log's folder.
+    model
+        Those that are about this model, and those that name none; all of them by default.
+    """
+    folders = days_of(Path(root) / FOLDER, model, None, None, also_nobody=True)
+    return _scan(folders, decode_labels, LABEL_FIELDS)
+
+
+def _scan(folders: Iterable[Path], decoder: Callable[[bytes], Decoded], fields: Mapping[str, pl.DataType]) -> LogScan:
     sealed: list[Path] = []
     frames: list[pl.LazyFrame] = []
     torn, segments = 0, 0
-    for folder in days_of(Path(root), model, since, until):
+    for folder in folders:
         segments_here = sorted(folder.glob("*.log"))  # listed first: one that is sealed now is then seen at least once
         done = sorted(folder.glob("*.parquet"))
         sealed += done
@@ -82,29 +81,43 @@ def scan_log(
             if path.stem in names:
                 continue  # sealed, and about to be deleted
             try:
-                decoded = decode(path.read_bytes())
+                decoded = decoder(path.read_bytes())
             except FileNotFoundError:  # sealed since the folder was listed
                 sealed.append(path.with_suffix(".parquet"))
                 continue
             frames.append(decoded.frame.lazy())
             torn, segments = torn + decoded.torn, segments + 1
     frames = [pl.scan_parquet(path, hive_partitioning=False) for path in sealed] + frames
-    frame = pl.concat(frames, how="diagonal_relaxed") if frames else empty().lazy()
-    if since is not None:
-        frame = frame.filter(pl.col("ts") >= since)
-    if until is not None:
-        frame = frame.filter(pl.col("ts") < until)
+    frame = pl.concat([pl.LazyFrame(schema=dict(fields)), *frames], how="diagonal_relaxed")
     return LogScan(frame, len(sealed), segments, torn)
 
 
-def days_of(root: Path, model: str | None, since: datetime | None, until: datetime | None) -> Iterator[Path]:
-    """The folders of a log that can hold rows of a model between two moments."""
+def check_logged(root: Path, model: str) -> None:
+    """Refuse a model that the log has nothing of.
+
+    Raises
+    ------
+    NotFoundError
+        With the folder that was looked at.
+    """
+    if not (root / f"model={quote(model, safe='')}").is_dir():
+        hint = f"The log is {root}."
+        raise NotFoundError("nothing of this model was logged yet", value=model, hint=hint)
+
+
+def days_of(
+    root: Path, model: str | None, since: datetime | None, until: datetime | None, *, also_nobody: bool = False
+) -> Iterator[Path]:
+    """The folders of a log that can hold rows of a model between two moments; `also_nobody` those of no model too."""
     first = "" if since is None else f"day={_day(since)}"
     last = "day=9999" if until is None else f"day={_day(until)}"
-    pattern = "model=*" if model is None else f"model={quote(model, safe='')}"
-    for folder in sorted(root.glob(f"{pattern}/day=*")):
-        if first <= folder.name <= last:
-            yield folder
+    patterns = ["model=*"] if model is None else [f"model={quote(model, safe='')}"]
+    if also_nobody and model is not None:
+        patterns.append(f"model={NOBODY}")
+    for pattern in patterns:
+        for folder in sorted(root.glob(f"{pattern}/day=*")):
+            if first <= folder.name <= last:
+                yield folder
 
 
 def _day(moment: datetime) -> str:

@@ -1,33 +1,20 @@
-"""Append to the prediction log: one write per request, before its answer leaves the process.
-
-A write that has returned survives the death of the process (the bytes are the kernel's); with `durable` it survives the
-death of the machine too: `settled` then waits for one fsync that many requests share.
-"""
+"""Append to the prediction log: one write per request, before its answer leaves the process."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import fcntl
-import os
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from tidemill.core import clock
-from tidemill.core.errors import OutOfSpaceError
-from tidemill.core.ids import new_id
-from tidemill.serving.log.framing import MAGIC, frame
+from tidemill.serving.log.framing import frame
+from tidemill.serving.log.privacy import OPEN, Privacy
+from tidemill.serving.log.segments import SEGMENT_BYTES, Segments
 
-SEGMENT_BYTES = 64 << 20
-_DAY_US = 86_400_000_000
-#: Kinds of records: what the columns mean, and an answered request.
-SCHEMA, REQUEST = 0, 1
+#: Kinds of records: what the columns mean, an answered request, and labels that arrived together.
+SCHEMA, REQUEST, LABELS = 0, 1, 2
 
 
 class PredictionLog:
@@ -43,23 +30,22 @@ class PredictionLog:
         Whether `settled` waits until the bytes are on the disk.
     segment_bytes
         From this size on a new segment is begun.
+    privacy
+        What is hashed, left out, and how many of the requests are kept.
     """
 
     def __init__(
-        self, root: str | Path, model: str, *, durable: bool = False, segment_bytes: int = SEGMENT_BYTES
+        self,
+        root: str | Path,
+        model: str,
+        *,
+        durable: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+        privacy: Privacy = OPEN,
     ) -> None:
-        self._folder = Path(root) / f"model={quote(model, safe='')}"
-        self._durable = durable
-        self._limit = segment_bytes
-        self._lock = threading.Lock()
-        self._descriptor = -1
-        self._path = Path()
-        self._size = 0
-        self._day = -1
-        self._schemas: set[str] = set()
-        self._waiting: list[asyncio.Future[None]] = []
-        self._syncing: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "prediction-log") if durable else None
+        folder = Path(root) / f"model={quote(model, safe='')}"
+        self._segments = Segments(folder, durable=durable, segment_bytes=segment_bytes)
+        self.privacy = privacy
 
     def append(
         self,
@@ -74,7 +60,7 @@ class PredictionLog:
         entities: Sequence[Any] | None = None,
         trace: str = "",
     ) -> None:
-        """Write down one answered request.
+        """Write down one answered request, unless it is not in the sample.
 
         Parameters
         ----------
@@ -94,106 +80,32 @@ class PredictionLog:
         OutOfSpaceError
             When the record cannot be written; the segment is as it was before.
         """
-        digest = schema["digest"]
-        record = frame(
-            orjson.dumps(
-                (REQUEST, request_id, ts, digest, latency_us, client, entities, rows, predictions, trace),
-                option=orjson.OPT_NON_STR_KEYS,
-            )
+        digest, privacy = schema["digest"], self.privacy
+        share = 1.0
+        if privacy.sample < 1.0 and not any("error" in told for told in predictions):
+            share = privacy.sample
+            if not privacy.keeps(request_id):
+                return
+        if privacy.names:
+            names = [column["name"] for column in schema["columns"]]
+            rows, predictions = privacy.of_rows(names, rows, predictions)
+            entities, client = privacy.of_entities(entities), privacy.of_value("client", client) or ""
+        record = (REQUEST, request_id, ts, digest, latency_us, client, entities, rows, predictions, trace, share)
+        self._segments.append(
+            ts,
+            frame(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)),
+            digest,
+            lambda: frame(orjson.dumps((SCHEMA, privacy.of_schema(schema)))),
         )
-        with self._lock:
-            day = ts // _DAY_US
-            if day != self._day or self._size >= self._limit or self._descriptor < 0:
-                self._rotate(day)
-            if digest not in self._schemas:
-                self._write(frame(orjson.dumps((SCHEMA, schema))) + record)
-                self._schemas.add(digest)
-            else:
-                self._write(record)
 
     async def settled(self) -> None:
         """Return once everything appended so far is as safe as was asked for."""
-        if not self._durable:
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        if self._syncing is None or self._syncing.done():
-            self._syncing = asyncio.ensure_future(self._sync())
-        await waiter
+        await self._segments.settled()
+
+    def finish(self, before: str = "") -> None:
+        """Finish the segment, if it was begun before that identifier was made; a later append begins another."""
+        self._segments.finish(before)
 
     def close(self) -> None:
-        """Finish the segment; a later append begins another."""
-        with self._lock:
-            self._finish()
-        if self._thread is not None:
-            self._thread.shutdown()
-
-    async def _sync(self) -> None:
-        """Fsync as often as somebody waits: one call settles all who came before it."""
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            settled, self._waiting = self._waiting, []
-            try:
-                await loop.run_in_executor(self._thread, os.fsync, self._descriptor)
-            except OSError as error:
-                # A segment that was finished meanwhile has been synced before it was closed.
-                failure = None if error.errno == errno.EBADF else _unsynced(self._path, error)
-            else:
-                failure = None
-            for waiter in (waiter for waiter in settled if not waiter.done()):
-                if failure is None:
-                    waiter.set_result(None)
-                else:
-                    waiter.set_exception(failure)
-
-    def _rotate(self, day: int) -> None:
-        self._finish()
-        folder = self._folder / f"day={clock.from_us(day * _DAY_US):%Y-%m-%d}"
-        path = folder / f"{new_id()}.log"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-        except OSError as error:
-            raise _full(path, error) from error
-        try:
-            # The lock is gone when the process is: a segment that can be locked has no writer any more.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody who seals found it before it was locked
-            os.close(descriptor)
-            self._rotate(day)
-            return
-        self._descriptor, self._path, self._day, self._size = descriptor, path, day, 0
-        self._schemas.clear()
-        self._write(MAGIC)
-
-    def _write(self, data: bytes) -> None:
-        """Append all of it or nothing."""
-        try:
-            written = os.write(self._descriptor, data)
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
-        except OSError as error:
-            os.ftruncate(self._descriptor, self._size)
-            raise _full(self._path, error) from error
-        self._size += len(data)
-
-    def _finish(self) -> None:
-        if self._descriptor >= 0:
-            if self._durable:
-                os.fsync(self._descriptor)
-            os.close(self._descriptor)
-        self._descriptor = -1
-
-
-def _unsynced(path: Path, error: OSError) -> OutOfSpaceError:
-    return OutOfSpaceError(
-        f"the prediction log cannot be synced: {error.strerror}", value=str(path), hint="Look at the disk."
-    )
-
-
-def _full(path: Path, error: OSError) -> OutOfSpaceError:
-    return OutOfSpaceError(
-        f"the prediction log cannot be written: {error.strerror}",
-        value=str(path),
-        hint="Free space, or point the log elsewhere; a prediction is not answered before it is logged.",
-    )
+        """Finish the segment for good."""
+        self._segments.close()
