@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from tidemill.serving.loading import load as load
     from tidemill.serving.log.reading import predictions as predictions
     from tidemill.serving.running import serve as serve
+    from tidemill.serving.scoring.job import score as score
     from tidemill.serving.starting import start_server as start_server
     from tidemill.tracking import compare as compare
     from tidemill.tracking import log_metric as log_metric
@@ -236,6 +237,7 @@ _HOMES: dict[str, str] = {
     "load": "serving.loading",
     "predictions": "serving.log.reading",
     "serve": "serving.running",
+    "score": "serving.scoring.job",
     "start_server": "serving.starting",
     "drift": "monitoring.comparing",
     "drift_between": "monitoring.comparing",

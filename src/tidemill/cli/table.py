@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "webhooks": Entry("webhooks", "Tell webhooks what happened to models."),
         "serve": Entry("serve", "Serve models over HTTP."),
         "predict": Entry("predict", "Predict the rows of a file."),
+        "score": Entry("score", "Predict the rows of a source into a table, before anybody asks."),
         "predictions": Entry("predictions", "Read the prediction log."),
     },
     "The record": {
