@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,12 @@ except ImportError as error:
     raise MissingExtraError("redis", "redis", purpose="predictions in Redis") from error
 
 _MOMENT = "%Y-%m-%d %H:%M:%S%.6f"
-_READERS = {"Float64": float, "Int64": int, "Boolean": lambda text: text == "true", "String": str}
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "Float64": float,
+    "Int64": int,
+    "Boolean": lambda text: text == "true",
+    "String": str,
+}
 
 
 def open_table(place: Place, layout: Layout) -> RedisTable:

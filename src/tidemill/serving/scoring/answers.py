@@ -90,8 +90,8 @@ def _decided(signature: Signature, scores: NDArray[np.float64]) -> dict[str, Any
     decision = np.where(hits, "act", "decline")
     if task == "anomaly":
         return {"prediction": hits, "score": scores, "decision": decision}
-    low, high = signature.referred or (1.0, 0.0)
-    decision = np.where((low < scores) & (scores < high), "refer", decision)
+    least, most = signature.referred or (1.0, 0.0)
+    decision = np.where((least < scores) & (scores < most), "refer", decision)
     answer: Any = hits if _flags(signature) else np.where(hits, classes[1], classes[0])
     return {"prediction": answer, "probability": scores, "decision": decision}
 

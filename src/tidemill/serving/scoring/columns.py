@@ -178,7 +178,7 @@ def _text(column: Column, values: pl.Expr, kind: pl.DataType) -> _Column | None:
     if column.type == "string":
         return None  # a number is no text
     if kind == pl.Boolean:
-        words = pl.when(values).then(pl.lit("True")).when(~values).then(pl.lit("False"))
+        words: pl.Expr = pl.when(values).then(pl.lit("True")).when(~values).then(pl.lit("False"))
         return _Column(words, _or_missing(column, values.is_not_null(), missing))
     if kind.is_integer():
         return _Column(values.cast(pl.String), _or_missing(column, values.is_not_null(), missing))
@@ -186,8 +186,8 @@ def _text(column: Column, values: pl.Expr, kind: pl.DataType) -> _Column | None:
         missing = missing | values.is_nan().fill_null(_FALSE)
         numbers = values.cast(pl.Float64)
         whole = numbers.is_between(-_EXACT, _EXACT) & (numbers == numbers.floor())
-        words = pl.when(whole).then(numbers.cast(pl.Int64, strict=False).cast(pl.String))
-        return _Column(words, _or_missing(column, whole, missing))
+        texts: pl.Expr = pl.when(whole).then(numbers.cast(pl.Int64, strict=False).cast(pl.String))
+        return _Column(texts, _or_missing(column, whole, missing))
     return None
 
 
@@ -199,7 +199,7 @@ def _flag(column: Column, values: pl.Expr, kind: pl.DataType) -> _Column | None:
         return None
     if kind.is_float():
         missing = missing | values.is_nan().fill_null(_FALSE)
-    flags = pl.when(values == 1).then(pl.lit(True)).when(values == 0).then(_FALSE)  # noqa: FBT003
+    flags: pl.Expr = pl.when(values == 1).then(pl.lit(True)).when(values == 0).then(_FALSE)  # noqa: FBT003
     return _Column(flags, _or_missing(column, flags.is_not_null(), missing))
 
 

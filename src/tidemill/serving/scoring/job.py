@@ -171,7 +171,12 @@ def score(
     folder = project.hidden / "scoring" / digest_value([place.identity, place.table])[:24]
     with _alone(folder, place):
         rows = open_rows(project, source, package.signature, entity, at, folder / "source")
-        told = {"model": version.model, "version": version.version, "source": rows.name, "target": shown(place.shown)}
+        told: dict[str, Any] = {
+            "model": version.model,
+            "version": version.version,
+            "source": rows.name,
+            "target": shown(place.shown),
+        }
         try:
             if dry_run:
                 return _tried(package, rows, allow, told, -(-rows.height // chunk_rows))
@@ -190,7 +195,7 @@ def score(
         finally:
             shutil.rmtree(folder / "source", ignore_errors=True)
     return Scoring(
-        **told, rows=rows.height, **job.counts, chunks=many, resumed=job.resumed,
+        **told, **job.counts, rows=rows.height, chunks=many, resumed=job.resumed,
         errors=file, seconds=clock.elapsed() - started,
     )  # fmt: skip
 
@@ -227,7 +232,7 @@ def _run(
 
     for chunk, answers in scored(to_do()):
         counts = counted.pop(chunk.place)
-        counts["refused"] = answers["error"].is_not_null().sum()
+        counts["refused"] = _refused(answers)
         counts["scored"] = answers.height - counts["refused"]
         _keep_errors(job, chunk, answers)
         table.write(job.id, chunk.place, _predictions(job, chunk, answers), Done(chunk.digest, counts))
@@ -288,11 +293,15 @@ def _tried(package: Package, rows: Rows, allow: Sequence[str], told: Mapping[str
     if chunk is None:
         return Scoring(**told, rows=0, dry_run=True)
     answers = Scorer(package, allow=allow).score(chunk.inputs, rows.texts)
-    refused = answers["error"].is_not_null().sum()
+    refused = _refused(answers)
     return Scoring(
         **told, rows=rows.height, scored=answers.height - refused, refused=refused, repeated=chunk.repeated,
         without_key=chunk.lacking.height, chunks=many, dry_run=True,
     )  # fmt: skip
+
+
+def _refused(answers: pl.DataFrame) -> int:
+    return answers.height - answers["error"].null_count()
 
 
 def _count(job: _Job, counts: Mapping[str, int]) -> None:

@@ -128,7 +128,7 @@ class ParquetTable:
             for place, path in enumerate(new):
                 _linked(path, ready / f"part-{place:06d}.parquet")
             if not new:
-                _written(pl.DataFrame(schema=self._layout.columns), ready / "part-000000.parquet")  # type: ignore[arg-type]
+                _written(pl.DataFrame(schema=self._layout.columns), ready / "part-000000.parquet")
             return
         keys = list(self._layout.keys)
         # A table of an earlier version may lack columns, or have more.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,10 @@ class Chunk:
 
     def only(self, mask: pl.Series) -> Chunk:
         """The chunk with the rows of a mask."""
-        kept = (one.filter(mask) for one in (self.keys, self.inputs, self.digests, self.numbers))
-        return Chunk(self.place, self.digest, self.read, *kept, self.lacking, self.repeated)  # type: ignore[arg-type]
+        return replace(
+            self, keys=self.keys.filter(mask), inputs=self.inputs.filter(mask), digests=self.digests.filter(mask),
+            numbers=self.numbers.filter(mask),
+        )  # fmt: skip
 
 
 def open_rows(

@@ -40,7 +40,7 @@ class Scorer:
         manifest = package.manifest
         self.predictor = Predictor(package, policy=policy, allow=allow)
         self.signature = self.predictor.signature
-        self._prepare = compile_columns(manifest["cleaning"], manifest["encoding"])
+        self._prepare: Any = compile_columns(manifest["cleaning"], manifest["encoding"])
         self._repaired = frozenset(_looked_at(manifest["cleaning"]))
         self._takes_missing = bool(manifest.get("takes_missing", True))
         #: A contract's rules are about single rows: only the row validator knows them.
