@@ -125,7 +125,7 @@ def _declared(name: str, body: Mapping[str, Any]) -> EndpointPlan:
     return EndpointPlan(name, tuple(plans), **_lookups(name, body))
 
 
-def _lookups(name: str, body: Mapping[str, Any]) -> dict[str, str]:
+def _lookups(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Where predictions of entities are looked up."""
     found = {key: body[key] for key in _LOOKUPS if key in body}
     for key, value in found.items():

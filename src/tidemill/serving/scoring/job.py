@@ -97,7 +97,7 @@ class _Job:
     folder: Path
     incremental: bool
     keep_errors: bool
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
     resumed: int = 0
 
 

@@ -40,6 +40,8 @@ class Rows:
         The columns of the model.
     texts
         Inputs that are numbers or flags and are kept as text, in a format that has nothing else.
+    numeric
+        Inputs that are numbers or flags.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Rows:
     at: str | None
     inputs: tuple[str, ...]
     texts: tuple[str, ...] = ()
+    numeric: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -128,10 +131,14 @@ def open_rows(
     schema = frame.collect_schema()
     _check_entity(entity, schema[entity])
     texts = [column.name for column in signature.inputs if is_text and schema[column.name] == pl.String]
-    unreadable = {column.name for column in signature.inputs if not (column.is_numeric or column.type == "bool")}
+    numeric = frozenset(
+        column.name
+        for column in signature.inputs
+        if (column.is_numeric or column.type == "bool") and column.semantic != "category" and column.categories is None
+    )
     height = frame.select(pl.len()).collect().item()
-    kept = tuple(name for name in texts if name not in unreadable)
-    return Rows(found.name, resolved.fingerprint, frame, height, entity, at, inputs, kept)
+    kept = tuple(name for name in texts if name in numeric)
+    return Rows(found.name, resolved.fingerprint, frame, height, entity, at, inputs, kept, numeric)
 
 
 def chunks(rows: Rows, size: int) -> Iterator[Chunk]:
@@ -143,12 +150,12 @@ def chunks(rows: Rows, size: int) -> Iterator[Chunk]:
 def _chunk(rows: Rows, place: int, start: int, frame: pl.DataFrame) -> Chunk:
     keys = frame.select(_keys(rows, frame))
     inputs = frame.select(list(rows.inputs))
-    plain = inputs.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
-    digests = plain.hash_rows().cast(pl.String).alias("row_digest")
+    hashes = plain_inputs(inputs, rows.texts, rows.numeric).hash_rows()
+    digests = hashes.cast(pl.String).alias("row_digest")
     numbers = pl.int_range(start, start + frame.height, eager=True).alias("row")
     digest = hashlib.blake2b(digest_size=16)
-    for hashes in (plain.hash_rows(), keys.hash_rows()):
-        digest.update(hashes.to_numpy().tobytes())
+    for parts in (hashes, keys.hash_rows()):
+        digest.update(parts.to_numpy().tobytes())
     has_key = keys.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
     lacking = _lacking(rows, frame, numbers, ~has_key)
     last = keys.select(pl.struct(pl.all()).is_last_distinct()).to_series() if keys.width > 1 else (
@@ -158,6 +165,29 @@ def _chunk(rows: Rows, place: int, start: int, frame: pl.DataFrame) -> Chunk:
         place, digest.hexdigest(), frame.height, keys, inputs, digests, numbers, lacking, int((has_key & ~last).sum())
     )
     return whole if (has_key & last).all() else whole.only(has_key & last)
+
+
+def plain_inputs(inputs: pl.DataFrame, texts: tuple[str, ...], numeric: frozenset[str]) -> pl.DataFrame:
+    """The inputs for digests: alike for equal values, whatever type the rest of its column made them.
+
+    >>> from polars.testing import assert_frame_equal
+    >>> one, other = pl.DataFrame({"x": [9]}), pl.DataFrame({"x": ["9", "many"]})
+    >>> numeric = frozenset({"x"})
+    >>> assert_frame_equal(plain_inputs(one, (), numeric), plain_inputs(other, ("x",), numeric).head(1))
+    """
+    columns, unread = [], [pl.lit(None, dtype=pl.String)]
+    for name, kind in inputs.schema.items():
+        column = pl.col(name)
+        if name in texts:
+            read = column.str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"})
+            column = read.cast(pl.Float64, strict=False)
+            unread.append(pl.when(column.is_null()).then(pl.col(name)))
+        elif name in numeric and (kind.is_numeric() or kind == pl.Boolean):
+            column = column.cast(pl.Float64)
+        elif kind.is_integer() or kind in (pl.Categorical, pl.Enum):
+            column = column.cast(pl.String)
+        columns.append(column.alias(name))
+    return inputs.select(*columns, pl.concat_str(unread, separator="\n", ignore_nulls=True).alias("unread "))
 
 
 def _keys(rows: Rows, frame: pl.DataFrame) -> list[pl.Expr]:
