@@ -27,6 +27,7 @@ BENCHMARKS = {
         "a million predictions measured with intervals, beside scikit-learn",
     ),
     "registry": ("benchmarks.registry.compare", "what registering, promoting and finding a model costs, beside MLflow"),
+    "scoring": ("benchmarks.scoring.compare", "what scoring a table costs beside the model alone"),
     "serving": ("benchmarks.serving.compare", "what answering a request costs, beside other model servers"),
     "training": ("benchmarks.training.compare", "what tracking and packaging cost beside a fit"),
     "startup": ("benchmarks.startup.compare", "time until the package and the command line are there"),

@@ -17,12 +17,13 @@ PROGRAMS = {
     "java": "default-jre-headless",
     "mariadbd": "mariadb-server",
     "npm": "npm",
+    "redis-server": "redis-server",
 }
 #: Where torch has a build without CUDA it is of this version; others would bring gigabytes that no test uses.
 PINNED = {"torch": "torch==2.13.0"}
 #: Module to look for -> extra of Tidemill that brings it, too large for everybody's environment.
 MODULES = {"catboost": "catboost", "keras": "keras", "lightning": "lightning", "pyspark": "spark", "torch": "torch"}
-MODULES |= {"shap": "shap"}
+MODULES |= {"redis": "redis", "shap": "shap"}
 
 
 def install_modules() -> None:

@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from tidemill.serving.log.querying import log_labels as log_labels
     from tidemill.serving.log.querying import predictions as predictions
     from tidemill.serving.running import serve as serve
+    from tidemill.serving.scoring.job import score as score
     from tidemill.serving.starting import start_server as start_server
     from tidemill.tracking import compare as compare
     from tidemill.tracking import log_metric as log_metric
@@ -240,6 +241,7 @@ _HOMES: dict[str, str] = {
     "log_labels": "serving.log.querying",
     "predictions": "serving.log.querying",
     "serve": "serving.running",
+    "score": "serving.scoring.job",
     "start_server": "serving.starting",
     "drift": "monitoring.comparing",
     "drift_between": "monitoring.comparing",

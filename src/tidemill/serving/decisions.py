@@ -15,7 +15,7 @@ Decide = Callable[[Any], dict[str, Any]]
 _PARTS = {"probability", "probabilities", "quantiles", "score", "decision", "interval", "warnings", "error"}
 _ANSWER = "answer"
 #: Classes that mean no and yes, in this order; their answer is false or true.
-_FLAGS = {("0", "1"), ("false", "true"), ("False", "True")}
+FLAGS = {("0", "1"), ("false", "true"), ("False", "True")}
 
 
 def compile_decision(signature: Signature) -> Decide:
@@ -90,7 +90,7 @@ def _value(target: str, interval: tuple[float, float] | None) -> Decide:
 
 def _yes_or_no(signature: Signature) -> Decide:
     target, classes, threshold = signature.target, signature.classes, signature.threshold
-    no, yes = (False, True) if classes in _FLAGS or len(classes) != 2 else classes
+    no, yes = (False, True) if classes in FLAGS or len(classes) != 2 else classes
     low, high = signature.referred or (1.0, 0.0)
 
     def decide(score: Any) -> dict[str, Any]:

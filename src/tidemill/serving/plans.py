@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from tidemill.project.settings import nearest
 from tidemill.registry.names import parse_reference
 from tidemill.serving.log.privacy import Privacy
 
-_KEYS = ("variants", "shadow", "hash", "redact", "sample", "retention")
+_KEYS = ("variants", "shadow", "hash", "redact", "sample", "retention", "precomputed", "rows", "entity")
 _DAYS = {"h": 1 / 24, "d": 1, "w": 7}
+#: Keys of look-ups, and what they take.
+_LOOKUPS = {"precomputed": "sqlite:///scores.db", "rows": "SOURCE", "entity": "COLUMN"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,18 @@ class VariantPlan:
 
 @dataclass(frozen=True, slots=True)
 class EndpointPlan:
-    """A name and who is to answer under it: registered variants, or a package's folder."""
+    """A name and who is to answer under it: registered variants, or a package's folder.
+
+    `precomputed` is the table that predictions are looked up in; `rows` and its column `entity` are the source of what
+    is predicted when it is asked for.
+    """
 
     name: str
     variants: tuple[VariantPlan, ...] = ()
     folder: Path | None = None
+    precomputed: str = ""
+    rows: str = ""
+    entity: str = ""
 
 
 def plan_endpoints(
@@ -127,7 +136,8 @@ def _plan(reference: str, declared: Mapping[str, EndpointPlan]) -> EndpointPlan:
     wanted = parse_reference(reference)
     if reference in declared:
         return declared[reference]
-    return EndpointPlan(wanted.model, (VariantPlan(str(wanted)),))
+    plan = declared.get(wanted.model, EndpointPlan(wanted.model))
+    return replace(plan, variants=(VariantPlan(str(wanted)),))
 
 
 def _declared(name: str, body: Mapping[str, Any]) -> EndpointPlan:
@@ -147,7 +157,20 @@ def _declared(name: str, body: Mapping[str, Any]) -> EndpointPlan:
     plans += [VariantPlan(f"{name}@{version}", 0.0, shadow=True) for version in shadows]
     for plan in plans:
         parse_reference(plan.reference)
-    return EndpointPlan(name, tuple(plans))
+    return EndpointPlan(name, tuple(plans), **_lookups(name, body))
+
+
+def _lookups(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Where predictions of entities are looked up."""
+    found = {key: body[key] for key in _LOOKUPS if key in body}
+    for key, value in found.items():
+        if not isinstance(value, str) or not value:
+            hint = f'Write {key} = "{_LOOKUPS[key]}".'
+            raise ConfigError(f"{key} of [endpoints.{name}] is no text", value=value, hint=hint)
+    if ("rows" in found) != ("entity" in found):
+        hint = 'Write rows = "SOURCE" and entity = "COLUMN".'
+        raise ConfigError(f"[endpoints.{name}] needs both rows and entity, or neither", value=found, hint=hint)
+    return found
 
 
 def _check_keys(name: str, body: Mapping[str, Any]) -> None:

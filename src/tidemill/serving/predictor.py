@@ -186,6 +186,10 @@ class Predictor:
         """Typed rows (see `Answer.rows`) as the matrix that the engines take."""
         return self._prepare_columns({name: [row[name] for row in rows] for name in self.columns})
 
+    def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """What the engine for batches gives for an encoded matrix."""
+        return self._engine_for(max(len(matrix), BATCH_ROWS))(matrix)
+
     def _answer_one(self, row: Any, missing: Sequence[str] = ()) -> Answer:
         """The path of a single row: the same as of many, without their bookkeeping."""
         warnings = [one for one in missing if one]

@@ -178,6 +178,11 @@ class Repository:
             for name, entry in list(self._entries.items())  # without the lock: a version may be on its way in for long
         ]
 
+    def plan_of(self, name: str) -> EndpointPlan:
+        """What was planned for a name."""
+        entry = self._entries.get(name)
+        return EndpointPlan(name) if entry is None else entry.plan
+
     def close(self) -> None:
         """Finish the logs."""
         with self._lock:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError
-from tidemill.serving.rest import describing, labels, open_inference, probes, repository_api, rows
+from tidemill.serving.rest import describing, labels, lookup, open_inference, probes, repository_api, rows
 from tidemill.serving.rest.wire import Refusal, Request, Response
 from tidemill.serving.site import Site
 
@@ -48,6 +48,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/models", describing.models, "The models that are served."),
     Route("GET", "/v1/models/{name}", describing.model, "A model's signature, contract and variants."),
     Route("GET", "/v1/models/{name}/example", describing.example, "A body that the model takes."),
+    Route("GET", "/v1/models/{name}/predictions/{entity}", lookup.prediction, "What was predicted before, or is now."),
     Route("POST", "/v1/models/{name}/predict", rows.predict_named, "Predict rows."),
     Route("POST", "/v1/labels", labels.take, "Take labels: the truth about earlier answers."),
     *(Route(method, path, handler, about, path.startswith("/v2/health"), admin)

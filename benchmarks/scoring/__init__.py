@@ -1,0 +1,1 @@
+"""What scoring a table costs beyond the predictions themselves."""

@@ -1,0 +1,149 @@
+"""One entity's prediction: from the table that was made before, or from its newest row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import polars as pl
+
+from tidemill.core import clock
+from tidemill.core.errors import NotFoundError, StoreError, TidemillError
+from tidemill.core.model import Signature
+from tidemill.data.read import scan_source
+from tidemill.data.sources.pinning import find_source, resolve_source
+from tidemill.data.sources.source import Selection
+from tidemill.project import current_project, reveal
+from tidemill.serving.scoring.answers import answer_of
+from tidemill.serving.scoring.tables import find_prediction, place_of
+
+_NUMBER = re.compile(r"-?\d{1,18}")
+
+
+class EntityRows(Protocol):
+    """Whatever has the newest row of an entity: a source, or a feature store."""
+
+    def newest(self, entity: str) -> Mapping[str, Any] | None:
+        """The columns of the entity's newest row; None if it is not known.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When it does not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRows:
+    """The rows of a source of the project, newest by its event time, else the last one.
+
+    Parameters
+    ----------
+    source
+        Its name.
+    entity
+        The column that says whom a row is about.
+    """
+
+    source: str
+    entity: str
+
+    def newest(self, entity: str) -> Mapping[str, Any] | None:
+        """See `EntityRows`; the source is read as it is now, a database only as far as the entity goes."""
+        name = '"' + self.entity.replace('"', '""') + '"'
+        text = "'" + entity.replace("'", "''") + "'"
+        if _NUMBER.fullmatch(entity):
+            try:
+                found = self._last(f"{name} = {entity}")
+            except (TidemillError, pl.exceptions.PolarsError):  # the column may be text; if it is more, that fails too
+                found = None
+            if found is not None:
+                return found
+        try:
+            return self._last(f"{name} = {text}")
+        except pl.exceptions.ComputeError:  # the column has numbers, and this is none of them
+            return None
+
+    def _last(self, where: str) -> Mapping[str, Any] | None:
+        project = current_project()
+        source = find_source(self.source, root=project.root, sources=project.sources)
+        wanted = Selection(None, where, None, None)
+        resolved = resolve_source(source, root=project.root, sources=project.sources, selection=wanted)
+        rows = scan_source(resolved, root=project.root, where=where)
+        if source.event_time is not None:
+            rows = rows.sort(source.event_time, maintain_order=True, nulls_last=False)
+        found = rows.tail(1).collect()
+        return found.row(0, named=True) if found.height else None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a table says of an entity, or why that is not to be used.
+
+    Parameters
+    ----------
+    answer
+        As the predictor gave it; None if there is none to be used.
+    as_of, scored_at
+        Of the answer, if the table has times.
+    why
+        Why there is none.
+    """
+
+    answer: dict[str, Any] | None = None
+    as_of: datetime | None = None
+    scored_at: datetime | None = None
+    why: str = ""
+
+
+def look_up(uri: str, entity: str, version: int | None, signature: Signature, max_age: timedelta | None) -> Found:
+    """What the table at a URI says of an entity, unless it is missing, too old or of another version.
+
+    Parameters
+    ----------
+    uri
+        As ``[endpoints.NAME] precomputed`` has it.
+    entity
+        Whom.
+    version, signature
+        The version that answers now.
+    max_age
+        Since when it must have been scored.
+    """
+    root = current_project().root
+    try:
+        row = find_prediction(place_of(uri, root, revealed=reveal(uri, root=root)), entity)
+    except StoreError as error:  # whoever can be asked live is
+        return Found(why=f"the precomputed predictions cannot be read: {type(error).__name__}")
+    if row is None:
+        return Found(why="no prediction was precomputed")
+    if row["version"] != version:
+        return Found(why=f"precomputed by version {row['version']}, and version {version} answers now")
+    age = datetime.fromtimestamp(clock.now_us() / 1e6, UTC) - row["scored_at"]
+    if max_age is not None and age > max_age:
+        old, most = int(age.total_seconds()), int(max_age.total_seconds())
+        return Found(why=f"precomputed {old} seconds ago, and max_age is {most}")
+    if row.get("error") is not None:
+        return Found(why=f"the precomputed row could not be scored: {row['error']}")
+    return Found(answer_of(signature, row), row.get("as_of"), row["scored_at"])
+
+
+def live_row(rows: EntityRows, entity: str, inputs: tuple[str, ...]) -> dict[str, Any] | None:
+    """The inputs of a model from the newest row of an entity; None if it is not known.
+
+    Raises
+    ------
+    NotFoundError
+        If the row lacks an input.
+    """
+    row = rows.newest(entity)
+    if row is None:
+        return None
+    lacking = [name for name in inputs if name not in row]
+    if lacking:
+        raise NotFoundError("the newest row lacks inputs of the model", value=lacking, hint="Name another source.")
+    return {name: row[name] for name in inputs}

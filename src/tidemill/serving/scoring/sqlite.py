@@ -1,0 +1,117 @@
+"""Predictions in SQLite: one transaction for each chunk."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tidemill.core.errors import StoreUnavailableError
+from tidemill.serving.scoring.sql_table import SqlTable, column, quoted
+from tidemill.serving.scoring.tables import Layout, Place
+
+#: Seconds that a writer waits for another one.
+_PATIENCE = 60.0
+_MOMENT = "%Y-%m-%d %H:%M:%S%.6f"
+
+
+def open_table(place: Place, layout: Layout) -> SqliteTable:
+    """The table in a file, which is made if it is not there."""
+    Path(place.address).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return SqliteTable(sqlite3.connect(place.address, timeout=_PATIENCE, isolation_level=None), place.table, layout)
+    except sqlite3.Error as error:
+        raise _failed(place.address, error) from error
+
+
+def find(place: Place, entity: str) -> dict[str, Any] | None:
+    """The newest row of an entity."""
+    uri = f"{Path(place.address).absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
+            connection.row_factory = sqlite3.Row
+            names = [row["name"] for row in connection.execute(f"PRAGMA table_info({quoted(place.table)})")]
+            order = " ORDER BY as_of DESC LIMIT 1" if "as_of" in names else ""
+            statement = f"SELECT * FROM {quoted(place.table)} WHERE entity = ?{order}"
+            row = connection.execute(statement, [entity]).fetchone()  # of a number too: the column's affinity decides
+    except sqlite3.Error as error:
+        raise _failed(place.shown, error) from error
+    if row is None:
+        return None
+    found = dict(row)
+    for name in ("as_of", "scored_at"):
+        if name in found:
+            found[name] = datetime.fromisoformat(found[name]).replace(tzinfo=UTC)
+    return found
+
+
+_TYPES: Mapping[type[pl.DataType], str] = {
+    pl.Int64: "INTEGER", pl.Boolean: "INTEGER", pl.Float64: "REAL", pl.String: "TEXT", pl.Datetime: "TEXT",
+}  # fmt: skip
+
+
+class SqliteTable(SqlTable):
+    """A table of predictions in SQLite; times are text in UTC."""
+
+    types = _TYPES
+
+    def __init__(self, connection: sqlite3.Connection, table: str, layout: Layout) -> None:
+        super().__init__(table, layout)
+        self._connection = connection
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See `SqlTable`."""
+        begun = "BEGIN IMMEDIATE" if statement == "BEGIN" else statement  # not to find out at the end that it is locked
+        try:
+            return self._connection.execute(begun, values).fetchall()
+        except sqlite3.Error as error:
+            raise _failed(self.table, error) from error
+
+    def columns(self) -> list[str]:
+        """See `SqlTable`."""
+        return [row[1] for row in self.run(f"PRAGMA table_info({quoted(self.table)})")]
+
+    def stage(self, rows: pl.DataFrame) -> str:
+        """See `SqlTable`."""
+        lines = ", ".join(f"{column(name)} {self._type(kind)}" for name, kind in rows.schema.items())
+        self.run("DROP TABLE IF EXISTS temp.staged")
+        self.run(f"CREATE TEMP TABLE staged ({lines})")
+        self._many(f"INSERT INTO temp.staged VALUES ({self._marks(rows)})", rows)
+        return "temp.staged"
+
+    def upsert(self, rows: pl.DataFrame) -> None:
+        """See `SqlTable`; without a table between, which would be filled for nothing."""
+        self._many(self.merging(f"VALUES ({self._marks(rows)})", rows.columns), rows)
+
+    def close(self) -> None:
+        """See `SqlTable`."""
+        self._connection.close()
+
+    def _many(self, statement: str, rows: pl.DataFrame) -> None:
+        try:
+            self._connection.executemany(statement, _plain(rows).iter_rows(buffer_size=8192))
+        except sqlite3.Error as error:
+            raise _failed(self.table, error) from error
+
+    @staticmethod
+    def _marks(rows: pl.DataFrame) -> str:
+        return ", ".join("?" * rows.width)
+
+
+def _plain(rows: pl.DataFrame) -> pl.DataFrame:
+    """Values that SQLite has types for."""
+    return rows.with_columns(
+        pl.col(name).dt.strftime(_MOMENT) if kind == pl.Datetime else pl.col(name).cast(pl.Int8)
+        for name, kind in rows.schema.items()
+        if kind in (pl.Datetime, pl.Boolean)
+    )
+
+
+def _failed(where: str, error: Exception) -> StoreUnavailableError:
+    hint = "Check the path, the space on the disk and who else writes to it."
+    return StoreUnavailableError(f"SQLite: {error}", value=where, hint=hint)

@@ -1,0 +1,172 @@
+"""Where predictions are kept: what a table of them must do, and which module does it for a URI."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from tidemill.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: The table that is written when the URI names none.
+TABLE = "predictions"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
+
+#: scheme -> the module with ``open_table(place, layout)`` and ``find(place, entity)``.
+_MODULES = {
+    "": "tidemill.serving.scoring.parquet",
+    "sqlite": "tidemill.serving.scoring.sqlite",
+    "duckdb": "tidemill.integrations.scores_duckdb",
+    **dict.fromkeys(("postgresql", "postgres"), "tidemill.integrations.scores_postgresql"),
+    **dict.fromkeys(("redis", "rediss"), "tidemill.integrations.redis"),
+}
+#: Schemes of files.
+_LOCAL = ("", "sqlite", "duckdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A URI, taken apart.
+
+    Parameters
+    ----------
+    scheme
+        Empty for a path.
+    address
+        The URI without its fragment, its secrets revealed; for files, the path from the project's folder.
+    table
+        The fragment: ``sqlite:///scores.db#late_flights``.
+    shown
+        The URI for people, without secrets.
+    """
+
+    scheme: str
+    address: str
+    table: str
+    shown: str
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other places; no secret is part of it."""
+        return self.address if self.scheme in _LOCAL else self.shown
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a table of predictions.
+
+    Parameters
+    ----------
+    keys
+        ``("entity",)``, or ``("entity", "as_of")``: there is one row for each.
+    columns
+        All columns with their types, the keys first.
+    model
+        Whose predictions they are: a table is of one model.
+    """
+
+    keys: tuple[str, ...]
+    columns: Mapping[str, pl.DataType]
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A chunk that is in the table: the digest of its rows, and what became of them."""
+
+    digest: str
+    counts: Mapping[str, int]
+
+
+class Table(Protocol):
+    """A table of predictions that is open for writing."""
+
+    def begin(self, job: str) -> Mapping[int, Done]:
+        """Make the table if it is not there; the chunks of this job that are in it. Records of other jobs go.
+
+        Raises
+        ------
+        ConfigError
+            If it has another key, or holds another model's predictions.
+        """
+        ...
+
+    def known(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """The keys, ``version`` and ``row_digest`` of those that the table has."""
+        ...
+
+    def write(self, job: str, place: int, rows: pl.DataFrame, done: Done) -> None:
+        """Put a chunk's rows in the place of older ones of the same keys, and record the chunk: both or neither."""
+        ...
+
+    def finish(self, job: str) -> None:
+        """All chunks are written: show them, and forget their records."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the table."""
+        ...
+
+
+class _Module(Protocol):
+    def open_table(self, place: Place, layout: Layout) -> Table: ...
+
+    def find(self, place: Place, entity: str) -> dict[str, Any] | None: ...
+
+
+def place_of(uri: str, root: Path, *, revealed: str | None = None) -> Place:
+    """Take a URI apart; relative paths count from `root`.
+
+    Raises
+    ------
+    UsageError
+        If nothing writes this scheme, or the table's name is none.
+
+    Examples
+    --------
+    >>> place_of("sqlite:///scores.db#late", Path("/project"))
+    Place(scheme='sqlite', address='/project/scores.db', table='late', shown='sqlite:///scores.db#late')
+    """
+    text, _, table = (revealed or uri).partition("#")
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.partition("+")[0].lower() if separator else ""
+    if scheme == "file":
+        scheme, text = "", rest
+    if scheme not in _MODULES:
+        hint = f"Write a path, or one of {', '.join(f'{name}://' for name in _MODULES if name)}."
+        raise UsageError("predictions cannot be written there", value=uri.partition("@")[2] or uri, hint=hint)
+    if table and not _NAME.fullmatch(table):
+        hint = "Use letters, digits and underscores after the #, such as #late_flights or #schema.late_flights."
+        raise UsageError("this cannot be the name of a table", value=table, hint=hint)
+    address = text
+    if scheme in ("sqlite", "duckdb"):
+        address = str(root / rest.removeprefix("/").partition("?")[0])
+    elif not scheme:
+        address = str(root / text)
+    return Place(scheme, address, table or TABLE, uri)
+
+
+def open_table(place: Place, layout: Layout) -> Table:
+    """The table at a place, opened to be written."""
+    return _module(place).open_table(place, layout)
+
+
+def find_prediction(place: Place, entity: str) -> dict[str, Any] | None:
+    """The newest row of an entity, ``as_of`` and ``scored_at`` as datetimes in UTC; None if the table has none.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the table cannot be read now.
+    """
+    return _module(place).find(place, entity)
+
+
+def _module(place: Place) -> _Module:
+    return cast("_Module", importlib.import_module(_MODULES[place.scheme]))

@@ -1,0 +1,141 @@
+"""A look-up says where its answer comes from; a stale one is not passed off as fresh."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+from rows_to_score import to_score
+
+import tidemill as tm
+from tidemill.core.errors import ConfigError
+from tidemill.packaging.package import Package
+from tidemill.project import Project, load_project, open_project_store, use_project
+from tidemill.registry import promote_version, register_version
+from tidemill.serving import predictions, start_server
+from tidemill.serving.plans import plan_endpoints
+from tidemill.serving.starting import ServerHandle
+
+TOML = """[project]
+name = "flights"
+[sources.flights]
+uri = "flights.csv"
+event_time = "sched_dep"
+[endpoints.flight-delay]
+precomputed = "sqlite:///scores.db#late"
+rows = "flights"
+entity = "flight"
+"""
+PATH = "/v1/models/flight-delay/predictions/"
+
+
+@pytest.fixture
+def project(tmp_path: Path, packaged: Package) -> Iterator[Project]:
+    (tmp_path / "tidemill.toml").write_text(TOML)
+    rows = to_score(20)
+    newer = rows.filter(flight=4).with_columns(pl.col("sched_dep").dt.offset_by("1d"), pl.lit(81).alias("distance"))
+    pl.concat([rows, newer], how="vertical_relaxed").write_csv(tmp_path / "flights.csv")
+    with use_project(load_project(tmp_path)) as made:
+        store = open_project_store(made)
+        register_version(store, packaged)
+        promote_version(store, "flight-delay@1")
+        rows.filter(pl.col("flight") < 10).write_parquet(tmp_path / "first.parquet")
+        tm.score("flight-delay", "first.parquet", "sqlite:///scores.db#late", entity="flight", at="sched_dep")
+        yield made
+
+
+@pytest.fixture
+def server(project: Project) -> Iterator[ServerHandle]:
+    with start_server("flight-delay", project=project.root) as handle:
+        yield handle
+
+
+def get(server: ServerHandle, entity: str, **query: str) -> tuple[int, dict[str, Any]]:
+    response = httpx.get(f"{server.url}{PATH}{entity}", params=query, timeout=60)
+    return response.status_code, response.json()
+
+
+def test_what_was_precomputed_is_answered_and_what_was_not_is_predicted_and_logged(
+    server: ServerHandle, project: Project
+) -> None:
+    status, found = get(server, "7")
+    assert (status, found["source"], found["version"], found["entity"]) == (200, "precomputed", 1, "7")
+    row = to_score(20).filter(flight=7)
+    answer = tm.load("flight-delay").predict(row.drop("flight", "remark").to_dicts())[0]
+    assert found["prediction"]["late"] == answer["late"]
+    assert found["prediction"]["probability"] == pytest.approx(answer["probability"], abs=1e-6)
+    assert found["as_of"] == row["sched_dep"][0].isoformat()
+    assert found["scored_at"].endswith("+00:00")
+    status, live = get(server, "15")
+    assert (status, live["source"], live["why"]) == (200, "live", "no prediction was precomputed")
+    logged = predictions(project.hidden / "predictions").collect()
+    assert live["request_id"] in logged["request_id"].to_list()
+
+
+def test_what_is_too_old_is_predicted_from_the_newest_row(server: ServerHandle) -> None:
+    status, found = get(server, "4", max_age="0")
+    assert (status, found["source"]) == (200, "live")
+    assert found["why"].startswith("precomputed ")
+    row = (
+        to_score(20).filter(flight=4).with_columns(pl.col("sched_dep").dt.offset_by("1d"), pl.lit(81).alias("distance"))
+    )
+    answer = tm.load("flight-delay").predict(row.drop("flight", "remark").to_dicts())[0]
+    assert found["prediction"]["probability"] == pytest.approx(answer["probability"], abs=1e-6)
+    assert get(server, "4", max_age="1d")[1]["source"] == "precomputed"
+    assert get(server, "4", max_age="soon")[0] == 400
+
+
+def test_what_another_version_said_is_not_the_champions_answer(server: ServerHandle, project: Project) -> None:
+    with closing(sqlite3.connect(project.root / "scores.db")) as connection:
+        connection.execute("UPDATE late SET version = 9 WHERE entity = 7")
+        connection.commit()
+    assert get(server, "7")[1]["why"] == "precomputed by version 9, and version 1 answers now"
+
+
+def test_nobody_knows_the_entity(server: ServerHandle) -> None:
+    status, said = get(server, "999")
+    assert status == 404
+    assert "no row of it either" in said["error"]["message"]
+    status, said = get(server, "O'Hare")
+    assert status == 404
+
+
+def test_a_table_that_cannot_be_read_is_no_reason_not_to_answer(server: ServerHandle, project: Project) -> None:
+    (project.root / "scores.db").unlink()
+    status, found = get(server, "7")
+    assert (status, found["source"]) == (200, "live")
+    assert "cannot be read" in found["why"]
+
+
+def test_a_row_that_cannot_be_scored_is_refused_with_its_reason(server: ServerHandle) -> None:
+    status, found = get(server, "3")
+    assert (status, found["source"]) == (422, "live")
+    assert "finite number" in found["prediction"]["error"]["error"]
+
+
+def test_without_the_settings_it_says_which(packaged: Package, tmp_path: Path) -> None:
+    with start_server(folders=[packaged.write(tmp_path / "model")], log=tmp_path / "log") as handle:
+        status, said = get(handle, "7")
+    assert status == 404
+    assert "precomputed =" in said["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [{"rows": "flights"}, {"precomputed": 3}, {"entity": "x"}, {"precomputd": "x"}])
+def test_settings_that_cannot_be_meant_are_refused(project: Project, body: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ConfigError):
+        plan_endpoints(["flight-delay"], (), replace(project, endpoints={"flight-delay": body}))
+
+
+def test_a_server_that_is_never_asked_loads_no_tables(packaged: Package) -> None:
+    code = "import sys, tidemill.serving.rest.app; sys.exit('polars' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
