@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError
-from tidemill.serving.rest import describing, open_inference, probes, repository_api, rows
+from tidemill.serving.rest import batches, describing, open_inference, probes, repository_api, rows
 from tidemill.serving.rest.wire import Refusal, Request, Response
 from tidemill.serving.site import Site
 
@@ -49,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/models/{name}", describing.model, "A model's signature, contract and variants."),
     Route("GET", "/v1/models/{name}/example", describing.example, "A body that the model takes."),
     Route("POST", "/v1/models/{name}/predict", rows.predict_named, "Predict rows."),
+    Route("POST", "/v1/models/{name}/batch", batches.batch, "Predict the rows of a file."),
     *(Route(method, path, handler, about, path.startswith("/v2/health"), admin)
       for method, path, handler, about, admin in (*open_inference.ROUTES, *repository_api.ROUTES)),
 )  # fmt: skip
