@@ -120,7 +120,7 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -
         ("GET", "/v1/models/flight-delay/nothing", 404),
         ("GET", PREDICT, 405),
         ("POST", "/v1/models/flight-delay/example", 405),
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/v1/models/flight-delay/predict/more", 404),
         ("GET", "/v2", 200),
         ("GET", "/v2/health/live", 200),

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError
 from tidemill.serving.rest import batches, describing, open_inference, probes, repository_api, rows
+from tidemill.serving.rest.form import pages
 from tidemill.serving.rest.wire import Refusal, Request, Response
 from tidemill.serving.site import Site
 
@@ -30,6 +31,8 @@ class Route:
         Whether it is answered without a key, and however busy the server is.
     admin
         Whether it takes one of the admin keys, where there are any.
+    public
+        Whether it is answered without a key: it tells nothing of what is served.
     """
 
     method: str
@@ -38,6 +41,7 @@ class Route:
     about: str
     is_probe: bool = False
     admin: bool = False
+    public: bool = False
 
 
 ROUTES: tuple[Route, ...] = (
@@ -45,6 +49,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/ready", probes.ready, "Whether new requests should come here.", is_probe=True),
     Route("GET", "/startup", probes.ready, "Whether the models are open.", is_probe=True),
     Route("GET", "/metrics", probes.metrics, "Numbers in Prometheus' format.", is_probe=True),
+    Route("GET", "/", pages.home, "A page with the models.", public=True),
+    Route("GET", "/models/{name}", pages.page, "A form to try a model.", public=True),
+    Route("GET", "/form/{file}", pages.asset, "What the pages are made of.", public=True),
     Route("GET", "/v1/models", describing.models, "The models that are served."),
     Route("GET", "/v1/models/{name}", describing.model, "A model's signature, contract and variants."),
     Route("GET", "/v1/models/{name}/example", describing.example, "A body that the model takes."),
