@@ -7,6 +7,7 @@ of `routes`, which is also what the OpenAPI document and the refusals of other m
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
 from tidemill.serving.endpoint import TooLateError
@@ -73,7 +74,7 @@ class App:
         except ConnectionResetError:
             raise
         except Refusal as refusal:
-            return as_error(refusal.error, refusal.status, path)
+            return replace(as_error(refusal.error, refusal.status, path), headers=refusal.headers)
         except TooLateError:
             return as_error(InvalidRequestError("the time of this request was over before its turn came"), 504, path)
         except NotFoundError as error:

@@ -46,7 +46,7 @@ async def asset(site: Site, request: Request) -> Response:
     """A script, a style or a picture of the pages."""
     del site
     name = request.given["file"]
-    if name not in _assets():
+    if name not in assets():
         raise Refusal(404, NotFoundError("there is nothing at this path", value=name))
     return _file(name)
 
@@ -56,8 +56,9 @@ def _file(name: str, status: int = 200) -> Response:
 
 
 @cache
-def _assets() -> frozenset[str]:
-    return frozenset(file.name for file in _HERE.iterdir() if file.suffix in (".css", ".js", ".svg"))
+def assets() -> tuple[str, ...]:
+    """The names of the scripts, styles and pictures."""
+    return tuple(sorted(file.name for file in _HERE.iterdir() if file.suffix in (".css", ".js", ".svg")))
 
 
 @cache
