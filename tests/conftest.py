@@ -22,6 +22,7 @@ if "CI" not in os.environ:
 
 #: Fixtures that several rooms share; `tests/_shared` is on the path.
 pytest_plugins = [
+    "browser",
     "hadoop",
     "mariadb_server",
     "object_stores",

@@ -1,9 +1,9 @@
 """Score a table into Parquet, SQLite and PostgreSQL: rows for each second of CPU time, beside the model alone.
 
-Gradient boosting of 100 trees, 20 numbers and an entity. "The model alone" is what the native library, and ONNX Runtime
-on one thread, take for the encoded matrix; what scoring adds to it is reading, checking, encoding, deciding, digests and
-writing. CPU time of the process and its children, on one thread, so that a busy machine does not decide; PostgreSQL's own
-is not in it.
+Gradient boosting of 100 trees, 20 numbers and an entity. "The model alone" is what the native library, and ONNX
+Runtime on one thread, take for the encoded matrix; what scoring adds to it is reading, checking, encoding, deciding,
+digests and writing. CPU time of the process and its children, on one thread, so that a busy machine does not decide;
+PostgreSQL's own is not in it.
 """
 
 from __future__ import annotations

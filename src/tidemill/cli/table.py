@@ -44,7 +44,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "predictions": Entry("predictions", "Read the prediction log; its labels; erase from it."),
         "log-labels": Entry("log_labels", "Write the truth about earlier answers into the prediction log."),
         "score": Entry("score", "Predict the rows of a source into a table, before anybody asks."),
-        "predictions": Entry("predictions", "Read the prediction log."),
     },
     "The record": {
         "trace": Entry("trace", "Walk from anything back to the bytes it came from."),

@@ -88,6 +88,7 @@ class Predictor:
         self.model = package.name
         self.version = version
         self.alias = alias
+        self.policy = policy or Policy()
         self.signature = package.signature
         self.package_digest = package.digest
         self.schema_digest = digest_value(manifest["signature"])[:16]
@@ -103,7 +104,7 @@ class Predictor:
         self._features: RequestFeatures | None = None
         self._allow = tuple(allow)
         self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online, allow)}
-        self._validate = compile_validator(self.signature, policy, package.contract)
+        self._validate = compile_validator(self.signature, self.policy, package.contract)
         self._prepare = compile_row(manifest["cleaning"], manifest["encoding"])
         self._prepare_columns = compile_columns(manifest["cleaning"], manifest["encoding"])
         self._decide = compile_decision(self.signature)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rest_client import Client
 
 from tidemill.core.errors import OutOfSpaceError
 from tidemill.packaging.package import Package
@@ -26,24 +26,6 @@ from tidemill.serving.rest.app import App
 
 PREDICT = "/v1/models/flight-delay/predict"
 INFER = "/v2/models/flight-delay/infer"
-
-
-class Client:
-    """Requests to an application in this process."""
-
-    def __init__(self, app: App, root: Path) -> None:
-        self.app, self.root = app, root
-
-    def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
-            async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(ask())
-
-    def rows(self, *rows: Any, **more: Any) -> httpx.Response:
-        return self("POST", PREDICT, content=json.dumps({"rows": rows, **more}))
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +125,7 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -
         ("GET", "/v1/models/flight-delay/nothing", 404),
         ("GET", PREDICT, 405),
         ("POST", "/v1/models/flight-delay/example", 405),
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/v1/models/flight-delay/predict/more", 404),
         ("GET", "/v2", 200),
         ("GET", "/v2/health/live", 200),

@@ -13,14 +13,15 @@ import polars as pl
 from tidemill.cli.options import Setup, allowing, shared
 from tidemill.cli.output import emit, number, table
 from tidemill.cli.written import writer_of
-from tidemill.core.errors import DataError, UsageError
+from tidemill.core.errors import DataError, InvalidRequestError, UsageError
 from tidemill.project import find_modules, use_project
 from tidemill.serving import Predictor, load
+from tidemill.serving.tables import flat, read_csv, typed_cells
 
 _Rows = list[dict[str, Any]]
 _CHUNK = 10_000
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda file: pl.read_csv(file, infer_schema=False),
+    ".csv": lambda file: read_csv(file.read_bytes()),
     ".parquet": pl.read_parquet,
     ".ndjson": pl.read_ndjson,
     ".jsonl": pl.read_ndjson,
@@ -47,18 +48,18 @@ def command(setup: Setup, reference: str, file: Path, out: Path | None, allow: t
     refused = sum("error" in answer for answer in answers)
     if out is not None and writer is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        writer(pl.DataFrame([_flat(answer) for answer in answers], infer_schema_length=None), out)
+        writer(pl.DataFrame([flat(answer) for answer in answers], infer_schema_length=None), out)
     elif setup.json:
         for row, answer in enumerate(answers):
             emit({"row": row, "prediction": answer})
     elif answers:
-        click.echo(_as_table([_flat(answer) for answer in answers]))
+        click.echo(_as_table([flat(answer) for answer in answers]))
     if setup.json:
         emit({"status": "succeeded", "rows": len(answers), "refused": refused, "out": out})
     elif out is not None:
         click.echo(f"predicted {len(answers) - refused:,} rows, refused {refused:,}; written to {out}")
     if refused and not setup.json:
-        first = next(_flat(answer) for answer in answers if "error" in answer)
+        first = next(flat(answer) for answer in answers if "error" in answer)
         reason = ", ".join(f"{name.removeprefix('error.')} {value}" for name, value in first.items())
         click.echo(f"{refused:,} of {len(answers):,} rows were refused, the first one: {reason}", err=True)
     if answers and refused == len(answers):
@@ -77,7 +78,7 @@ def _given(file: Path, predictor: Predictor) -> _Rows:
     table = _read(file)
     if predictor.signature.target not in predictor.columns:
         table = table.drop(predictor.signature.target, strict=False)
-    return _typed(table, predictor) if file.suffix.lower() == ".csv" else table.to_dicts()
+    return typed_cells(table, predictor.signature) if file.suffix.lower() == ".csv" else table.to_dicts()
 
 
 def _read(file: Path) -> pl.DataFrame:
@@ -88,53 +89,15 @@ def _read(file: Path) -> pl.DataFrame:
         )
     try:
         return reader(file)
+    except InvalidRequestError as error:
+        raise UsageError(f"the file cannot be read: {error}", value=str(file)) from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UsageError(f"the file cannot be read: {str(error).splitlines()[0]}", value=str(file)) from error
-
-
-def _typed(cells: pl.DataFrame, predictor: Predictor) -> _Rows:
-    """The rows of a CSV file, cell by cell: one that is no number where the model takes one spoils its own row only."""
-    readers = {column.name: _reader_of(column.type) for column in predictor.signature.inputs}
-    return [
-        {name: readers.get(name, _as_it_is)(text) if text is not None else None for name, text in row.items()}
-        for row in cells.to_dicts()
-    ]
-
-
-def _reader_of(kind: str) -> Callable[[str], Any]:
-    if kind.startswith(("int", "uint")):
-        return lambda text: int(text) if text.strip().lstrip("+-").isdecimal() else _number(text)
-    if kind.startswith(("float", "decimal")):
-        return _number
-    if kind == "bool":
-        return lambda text: {"true": True, "false": False, "1": True, "0": False}.get(text.strip().lower(), text)
-    return _as_it_is
-
-
-def _number(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:  # the validator says what it should have been
-        return text
-
-
-def _as_it_is(text: str) -> str:
-    return text
 
 
 def _chunks(rows: _Rows) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(rows), _CHUNK):
         yield rows[start : start + _CHUNK]
-
-
-def _flat(answer: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in answer.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": item for key, item in value.items()}
-        else:
-            flat[name] = "; ".join(map(str, value)) if isinstance(value, list) else value
-    return flat
 
 
 def _as_table(answers: list[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ of `routes`, which is also what the OpenAPI document and the refusals of other m
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
 from tidemill.serving.endpoint import TooLateError
@@ -73,7 +74,7 @@ class App:
         except ConnectionResetError:
             raise
         except Refusal as refusal:
-            return as_error(refusal.error, refusal.status, path)
+            return replace(as_error(refusal.error, refusal.status, path), headers=refusal.headers)
         except TooLateError:
             return as_error(InvalidRequestError("the time of this request was over before its turn came"), 504, path)
         except NotFoundError as error:
@@ -108,13 +109,14 @@ class App:
     async def _by_table(self, scope: Scope, receive: Receive) -> Response:
         route, given = find_route(ROUTES, scope["method"], scope["path"])
         if not route.is_probe:
-            self._admit(scope, admin=route.admin)
+            self._admit(scope, admin=route.admin, public=route.public)
         limit = self._options.body_limit
         return await route.handler(self.site, Request(scope, receive, given, limit, self._options.timeout))
 
-    def _admit(self, scope: Scope, *, admin: bool = False) -> None:
+    def _admit(self, scope: Scope, *, admin: bool = False, public: bool = False) -> None:
         """Refuse who has no key, and everybody while too many requests are under way."""
-        self._keys.check(scope, admin=admin)
+        if not public:
+            self._keys.check(scope, admin=admin)
         if self._under_way > self._options.requests:
             error = UsageError("too many requests are under way", value=self._options.requests, hint="Try again soon.")
             raise Refusal(503, error)

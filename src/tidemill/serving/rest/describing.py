@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from tidemill.serving.endpoint import Endpoint
@@ -17,9 +18,10 @@ async def models(site: Site, request: Request) -> Response:
 
 
 async def model(site: Site, request: Request) -> Response:
-    """One model: its signature, what its contract asks, and the variants behind its name."""
+    """One model: its signature, what its contract asks, what unusual rows meet, and the variants behind its name."""
     endpoint = site.endpoint(request.given["name"])
     described = summary(endpoint) | {"signature": endpoint.predictor.signature.to_dict()}
+    described["policy"] = asdict(endpoint.predictor.policy)
     described["contract"] = _contract(endpoint.predictor.manifest.get("contract", {}))
     index = {entry["name"]: entry["variants"] for entry in site.repository.index()}
     described["variants"] = index.get(endpoint.name, [])

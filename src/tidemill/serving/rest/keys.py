@@ -34,7 +34,9 @@ class Keys:
     def check_key(self, key: str, *, admin: bool = False) -> None:
         """As `check`, of a key that came another way, or did not come."""
         if not key:
-            raise Refusal(401, UsageError("this server asks for a key", hint=_HINT))
+            raise Refusal(
+                401, UsageError("this server asks for a key", hint=_HINT), ((b"www-authenticate", b"Bearer"),)
+            )
         digest = _digest(key)
         if digest not in self._all:
             raise Refusal(403, UsageError("this key is not known here", hint=_HINT))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tidemill.core.errors import InvalidRequestError
 from tidemill.serving.repository import Repository
 from tidemill.serving.rest.wire import Request, Response, as_json, parse
 from tidemill.serving.site import Site
@@ -13,8 +14,10 @@ from tidemill.serving.site import Site
 async def index(site: Site, request: Request) -> Response:
     """Every model with its versions and their states; with ``{"ready": true}`` only those that answer."""
     body = await request.body()
-    asked = parse(body) if body else {}
-    return as_json(entries(site.repository, only_ready=asked.get("ready") is True))
+    only_ready = (parse(body) if body else {}).get("ready", False)
+    if not isinstance(only_ready, bool):
+        raise InvalidRequestError("ready takes true or false", value=only_ready)
+    return as_json(entries(site.repository, only_ready=only_ready))
 
 
 async def load(site: Site, request: Request) -> Response:

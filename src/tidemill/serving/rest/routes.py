@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError
-from tidemill.serving.rest import describing, labels, lookup, open_inference, probes, repository_api, rows
-from tidemill.serving.rest.wire import Refusal, Request, Response
+from tidemill.serving.rest import batches, describing, labels, lookup, open_inference, probes, repository_api, rows
+from tidemill.serving.rest.form import pages
+from tidemill.serving.rest.openapi import document
+from tidemill.serving.rest.route import Route
+from tidemill.serving.rest.wire import Refusal, Request, Response, as_json
 from tidemill.serving.site import Site
 
-Handler = Callable[[Site, Request], Awaitable[Response]]
 
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One method of one path.
-
-    Parameters
-    ----------
-    method, path
-        Such as ``GET`` and ``/v1/models/{name}/example``.
-    handler
-        Who answers.
-    about
-        One sentence for the OpenAPI document.
-    is_probe
-        Whether it is answered without a key, and however busy the server is.
-    admin
-        Whether it takes one of the admin keys, where there are any.
-    """
-
-    method: str
-    path: str
-    handler: Handler
-    about: str
-    is_probe: bool = False
-    admin: bool = False
+async def _openapi(site: Site, request: Request) -> Response:
+    """What can be asked here, as a document of OpenAPI 3.1."""
+    del request
+    return as_json(document(ROUTES, site))
 
 
 ROUTES: tuple[Route, ...] = (
@@ -45,12 +25,17 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/ready", probes.ready, "Whether new requests should come here.", is_probe=True),
     Route("GET", "/startup", probes.ready, "Whether the models are open.", is_probe=True),
     Route("GET", "/metrics", probes.metrics, "Numbers in Prometheus' format.", is_probe=True),
+    Route("GET", "/openapi.json", _openapi, "This document."),
+    Route("GET", "/", pages.home, "A page with the models.", public=True),
+    Route("GET", "/models/{name}", pages.page, "A form to try a model.", public=True),
+    Route("GET", "/form/{file}", pages.asset, "What the pages are made of.", public=True),
     Route("GET", "/v1/models", describing.models, "The models that are served."),
     Route("GET", "/v1/models/{name}", describing.model, "A model's signature, contract and variants."),
     Route("GET", "/v1/models/{name}/example", describing.example, "A body that the model takes."),
     Route("GET", "/v1/models/{name}/predictions/{entity}", lookup.prediction, "What was predicted before, or is now."),
     Route("POST", "/v1/models/{name}/predict", rows.predict_named, "Predict rows."),
     Route("POST", "/v1/labels", labels.take, "Take labels: the truth about earlier answers."),
+    Route("POST", "/v1/models/{name}/batch", batches.batch, "Predict the rows of a file."),
     *(Route(method, path, handler, about, path.startswith("/v2/health"), admin)
       for method, path, handler, about, admin in (*open_inference.ROUTES, *repository_api.ROUTES)),
 )  # fmt: skip
@@ -82,7 +67,8 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, 
         allowed.append(route.method)
     if allowed:
         hint = f"Use {' or '.join(allowed)}."
-        raise Refusal(405, InvalidRequestError("this path does not take the method", value=method, hint=hint))
+        error = InvalidRequestError("this path does not take the method", value=method, hint=hint)
+        raise Refusal(405, error, ((b"allow", ", ".join(allowed).encode()),))
     raise Refusal(404, NotFoundError("there is nothing at this path", value=path, hint="See GET /v1/models."))
 
 

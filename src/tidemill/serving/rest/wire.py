@@ -26,8 +26,8 @@ _RETRIED = (429, 503)
 class Refusal(Exception):
     """A request that is answered with a status of its own: a decision about it, not an error of the tree."""
 
-    def __init__(self, status: int, error: TidemillError) -> None:
-        self.status, self.error = status, error
+    def __init__(self, status: int, error: TidemillError, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.status, self.error, self.headers = status, error, headers
         super().__init__(status, error)
 
 
