@@ -117,3 +117,17 @@ def test_workers_whose_parent_was_killed_end_too(project: Project) -> None:
     code, said = run(project.root, "out", workers=2)
     assert (code, said.split()[1:]) == (0, ["1000", "998", "2"])
     assert held("out").height == 1000
+
+
+@pytest.mark.slow
+def test_a_source_that_changed_after_the_kill_is_read_as_it_is_now(project: Project) -> None:
+    to_score(300).write_csv(project.root / "rows.parquet.csv")
+    program = PROGRAM.replace('"rows.parquet"', '"rows.parquet.csv"')
+    command = [sys.executable, "-c", program, str(project.root), "out"]
+    cut = subprocess.run([*command, "1", "table:write", "2", "after"], check=False, cwd=project.root)
+    assert cut.returncode == -signal.SIGKILL
+    to_score(250, seed=8).write_csv(project.root / "rows.parquet.csv")
+    done = subprocess.run([*command, "1", "", "0", ""], check=True, cwd=project.root, capture_output=True, text=True)
+    assert done.stdout.split()[:2] == ["0", "250"]
+    tm.score("flight-delay", "rows.parquet.csv", "undisturbed", entity="flight")
+    assert held("out").equals(held("undisturbed"))

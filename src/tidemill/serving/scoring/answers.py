@@ -87,13 +87,17 @@ def _decided(signature: Signature, scores: NDArray[np.float64]) -> dict[str, Any
         chosen = [_labels([c for c, hit in zip(classes, row, strict=True) if hit]) for row in _hits(signature, scores)]
         return {"prediction": pl.Series(chosen, dtype=pl.String), **_spread("probabilities", classes, scores)}
     hits = scores >= signature.threshold
-    decision = np.where(hits, "act", "decline")
+    decision = pl.when(pl.Series(hits)).then(pl.lit("act")).otherwise(pl.lit("decline"))
     if task == "anomaly":
-        return {"prediction": hits, "score": scores, "decision": decision}
+        return {"prediction": hits, "score": scores, "decision": pl.select(decision).to_series()}
     least, most = signature.referred or (1.0, 0.0)
-    decision = np.where((least < scores) & (scores < most), "refer", decision)
-    answer: Any = hits if _flags(signature) else np.where(hits, classes[1], classes[0])
-    return {"prediction": answer, "probability": scores, "decision": decision}
+    if least < most:
+        decision = pl.when(pl.Series((least < scores) & (scores < most))).then(pl.lit("refer")).otherwise(decision)
+    answer: Any = hits
+    if not _flags(signature):
+        named = pl.when(pl.Series(hits)).then(pl.lit(classes[1])).otherwise(pl.lit(classes[0]))
+        answer = pl.select(named).to_series()
+    return {"prediction": answer, "probability": scores, "decision": pl.select(decision).to_series()}
 
 
 def flat_answers(signature: Signature, answers: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

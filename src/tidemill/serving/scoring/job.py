@@ -171,12 +171,7 @@ def score(
     folder = project.hidden / "scoring" / digest_value([place.identity, place.table])[:24]
     with _alone(folder, place):
         rows = open_rows(project, source, package.signature, entity, at, folder / "source")
-        told: dict[str, Any] = {
-            "model": version.model,
-            "version": version.version,
-            "source": rows.name,
-            "target": shown(place.shown),
-        }
+        told = _about(version, rows, place)
         try:
             if dry_run:
                 return _tried(package, rows, allow, told, -(-rows.height // chunk_rows))
@@ -185,6 +180,7 @@ def score(
                 digest_value(what)[:32], version, rows, _layout(rows, package, version.model), folder,
                 incremental, errors is not None,
             )  # fmt: skip
+            _forget_others(job)
             with closing(open_table(place, job.layout)) as table:
                 many = -(-rows.height // chunk_rows)
                 made = _scoring(project, package, job, min(workers, many), allow)
@@ -241,6 +237,19 @@ def _run(
         progress(read, job.rows.height)
 
 
+def _about(version: ModelVersion, rows: Rows, place: Place) -> dict[str, Any]:
+    """What a scoring is of."""
+    target = shown(place.shown)
+    return {"model": version.model, "version": version.version, "source": rows.name, "target": target}
+
+
+def _forget_others(job: _Job) -> None:
+    """Remove what a job left here that was cut off and that nobody will go on with."""
+    for other in job.folder.iterdir():
+        if other.is_dir() and other.name not in ("source", job.id):
+            shutil.rmtree(other)
+
+
 def _scoring(
     project: Project, package: Package, job: _Job, workers: int, allow: Sequence[str]
 ) -> Callable[[Iterable[Chunk]], _Scored]:
@@ -260,7 +269,7 @@ def _layout(rows: Rows, package: Package, model: str) -> Layout:
     kinds: dict[str, pl.DataType] = {"entity": entity_type(rows.frame.collect_schema()[rows.entity])}
     kinds |= {"as_of": moment} if "as_of" in rows.keys else {}
     kinds |= {"model": pl.String(), "version": pl.Int64(), "scored_at": moment}
-    return Layout(rows.keys, kinds | answer_columns(package.signature) | {"row_digest": pl.String()}, model)
+    return Layout(rows.keys, kinds | answer_columns(package.signature) | {"row_digest": pl.Int64()}, model)
 
 
 def _predictions(job: _Job, chunk: Chunk, answers: pl.DataFrame) -> pl.DataFrame:

@@ -194,5 +194,5 @@ def _linked(path: Path, target: Path) -> None:
 def _written(rows: pl.DataFrame, path: Path) -> None:
     """Write all of it or nothing."""
     temporary = path.with_suffix(".tmp")
-    rows.write_parquet(temporary)
+    rows.write_parquet(temporary, compression="lz4")
     temporary.replace(path)

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from tidemill.core.digests import digest_value
 from tidemill.core.errors import SchemaError
 from tidemill.core.model import Signature
 from tidemill.data.read import scan_source
@@ -122,7 +123,7 @@ def open_rows(
     is_text = connector_of(found) is None and not _is_columnar(resolved)
     frame = frame.select(wanted)
     if is_text or not _is_columnar(resolved):
-        copied = folder / "rows.parquet"
+        copied = folder / f"{digest_value([resolved.fingerprint, wanted])[:24]}.parquet"
         if not copied.exists():
             folder.mkdir(parents=True, exist_ok=True)
             frame.sink_parquet(folder / "rows.tmp", compression="lz4", maintain_order=True)
@@ -151,7 +152,7 @@ def _chunk(rows: Rows, place: int, start: int, frame: pl.DataFrame) -> Chunk:
     keys = frame.select(_keys(rows, frame))
     inputs = frame.select(list(rows.inputs))
     hashes = plain_inputs(inputs, rows.texts, rows.numeric).hash_rows()
-    digests = hashes.cast(pl.String).alias("row_digest")
+    digests = hashes.reinterpret(signed=True).alias("row_digest")
     numbers = pl.int_range(start, start + frame.height, eager=True).alias("row")
     digest = hashlib.blake2b(digest_size=16)
     for parts in (hashes, keys.hash_rows()):

@@ -17,6 +17,8 @@ from tidemill.serving.scoring.tables import Layout, Place
 
 #: Seconds that a writer waits for another one.
 _PATIENCE = 60.0
+#: Rows that are Python objects at a time.
+_PART_ROWS = 10_000
 _MOMENT = "%Y-%m-%d %H:%M:%S%.6f"
 
 
@@ -81,12 +83,15 @@ class SqliteTable(SqlTable):
         lines = ", ".join(f"{column(name)} {self._type(kind)}" for name, kind in rows.schema.items())
         self.run("DROP TABLE IF EXISTS temp.staged")
         self.run(f"CREATE TEMP TABLE staged ({lines})")
-        self._many(f"INSERT INTO temp.staged VALUES ({self._marks(rows)})", rows)
+        self._many(f"INSERT INTO temp.staged VALUES ({self._marks(rows)})", _plain(rows))
         return "temp.staged"
 
     def upsert(self, rows: pl.DataFrame) -> None:
         """See `SqlTable`; without a table between, which would be filled for nothing."""
-        self._many(self.merging(f"VALUES ({self._marks(rows)})", rows.columns), rows)
+        first = _plain(rows.head(1))
+        alike = {name: _literal(first[name]) for name in rows.columns if _is_alike(rows[name])}
+        values = ", ".join(alike.get(name, "?") for name in rows.columns)
+        self._many(self.merging(f"VALUES ({values})", rows.columns), _plain(rows.drop(alike)))
 
     def close(self) -> None:
         """See `SqlTable`."""
@@ -94,7 +99,8 @@ class SqliteTable(SqlTable):
 
     def _many(self, statement: str, rows: pl.DataFrame) -> None:
         try:
-            self._connection.executemany(statement, _plain(rows).iter_rows(buffer_size=8192))
+            for part in rows.iter_slices(_PART_ROWS):
+                self._connection.executemany(statement, part.rows())
         except sqlite3.Error as error:
             raise _failed(self.table, error) from error
 
@@ -110,6 +116,20 @@ def _plain(rows: pl.DataFrame) -> pl.DataFrame:
         for name, kind in rows.schema.items()
         if kind in (pl.Datetime, pl.Boolean)
     )
+
+
+def _is_alike(values: pl.Series) -> bool:
+    """Whether all rows have the same value, so that it need not be bound for each."""
+    if values.null_count():
+        return values.null_count() == values.len()
+    return values.dtype in (pl.String, pl.Int64, pl.Datetime) and values[0] == values[-1] and values.n_unique() == 1
+
+
+def _literal(values: pl.Series) -> str:
+    value = values[0]
+    if value is None:
+        return "NULL"
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
 def _failed(where: str, error: Exception) -> StoreUnavailableError:
