@@ -14,6 +14,7 @@ import polars as pl
 
 from tidemill.core.errors import InvalidRequestError
 from tidemill.core.model import Signature
+from tidemill.serving.arrow_packing import is_packed
 
 Format = Literal["csv", "ndjson", "parquet", "arrow"]
 Rows = list[dict[str, Any]]
@@ -134,7 +135,8 @@ class Written:
         if self._kind == "ndjson":
             return b"".join(self._lines)
         frame, out = pl.concat(self._frames, how="diagonal_relaxed"), io.BytesIO()
-        frame = frame.select(sorted(frame.columns, key=_last))
+        ordered = sorted(frame.columns, key=_last)
+        frame = frame.select(ordered)
         if self._kind == "csv":
             frame.write_csv(out)
         elif self._kind == "parquet":
@@ -223,6 +225,7 @@ def _frame(kind: Format, data: bytes) -> pl.DataFrame:
             _require_fit(int(lazy.select(pl.len()).collect().item()), len(lazy.collect_schema()))
             frame = lazy.collect()
         else:
+            _refuse_packed(data)
             frame = pl.read_ipc_stream(io.BytesIO(data), n_rows=MAX_ROWS + 1, use_pyarrow=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise _broken("Parquet file" if kind == "parquet" else "Arrow stream", error) from error
@@ -232,6 +235,12 @@ def _frame(kind: Format, data: bytes) -> pl.DataFrame:
     if size is not None and int(size.item() or 0) > MAX_TEXT_BYTES:
         raise TooManyRowsError(f"{int(size.item()):,} bytes of text")
     return frame
+
+
+def _refuse_packed(stream: bytes) -> None:
+    if is_packed(stream):
+        hint = "Write it without compression, or send a Parquet file."
+        raise InvalidRequestError("the Arrow stream is compressed inside, which is not read", hint=hint)
 
 
 def _require_inputs(names: Sequence[str], signature: Signature) -> None:

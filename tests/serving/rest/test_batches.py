@@ -197,6 +197,16 @@ def test_a_small_file_cannot_stand_for_more_rows_than_fit(client: Client) -> Non
         assert "the file holds too much" in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("packing", ["lz4", "zstd"])
+def test_an_arrow_stream_is_not_unpacked_to_whatever_size(client: Client, packing: Any) -> None:
+    out = io.BytesIO()
+    zeros = pl.DataFrame({"temp": pl.repeat(0.0, 500_000, eager=True), "carrier": pl.repeat("UA", 500_000, eager=True)})
+    zeros.write_ipc_stream(out, compression=packing)
+    response = send(client, out.getvalue(), ARROW)
+    assert response.status_code == 400
+    assert "compressed inside" in response.json()["error"]["message"]
+
+
 def test_a_file_over_the_limit_is_413(client: Client) -> None:
     assert send(client, b"distance\n" + b"1\n" * 500_000, CSV).status_code == 413
 
