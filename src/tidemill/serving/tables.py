@@ -14,6 +14,7 @@ import polars as pl
 
 from tidemill.core.errors import InvalidRequestError
 from tidemill.core.model import Signature
+from tidemill.serving.arrow_packing import is_packed
 
 Format = Literal["csv", "ndjson", "parquet", "arrow"]
 Rows = list[dict[str, Any]]
@@ -49,6 +50,7 @@ def read_chunks(kind: Format, data: bytes, signature: Signature) -> Iterator[lis
         frame = frame.drop(signature.target, strict=False)
     chunks = (frame.slice(start, CHUNK_ROWS) for start in range(0, frame.height, CHUNK_ROWS))
     if kind == "csv":
+        _require_inputs(frame.columns, signature)
         return (typed_cells(chunk, signature) for chunk in chunks)
     return (chunk.to_dicts() for chunk in chunks)
 
@@ -133,6 +135,8 @@ class Written:
         if self._kind == "ndjson":
             return b"".join(self._lines)
         frame, out = pl.concat(self._frames, how="diagonal_relaxed"), io.BytesIO()
+        ordered = sorted(frame.columns, key=_last)
+        frame = frame.select(ordered)
         if self._kind == "csv":
             frame.write_csv(out)
         elif self._kind == "parquet":
@@ -140,6 +144,11 @@ class Written:
         else:
             frame.write_ipc_stream(out, compat_level=pl.CompatLevel.oldest())
         return out.getvalue()
+
+
+def _last(name: str) -> int:
+    """Whatever the first row was told: answers first, then what is said about them, then what was wrong."""
+    return (name == "warnings") + 2 * (name == "request_id") + 3 * name.startswith("error.")
 
 
 def _lines(data: bytes, signature: Signature) -> Iterator[list[Any]]:
@@ -216,6 +225,7 @@ def _frame(kind: Format, data: bytes) -> pl.DataFrame:
             _require_fit(int(lazy.select(pl.len()).collect().item()), len(lazy.collect_schema()))
             frame = lazy.collect()
         else:
+            _refuse_packed(data)
             frame = pl.read_ipc_stream(io.BytesIO(data), n_rows=MAX_ROWS + 1, use_pyarrow=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise _broken("Parquet file" if kind == "parquet" else "Arrow stream", error) from error
@@ -225,6 +235,20 @@ def _frame(kind: Format, data: bytes) -> pl.DataFrame:
     if size is not None and int(size.item() or 0) > MAX_TEXT_BYTES:
         raise TooManyRowsError(f"{int(size.item()):,} bytes of text")
     return frame
+
+
+def _refuse_packed(stream: bytes) -> None:
+    if is_packed(stream):
+        hint = "Write it without compression, or send a Parquet file."
+        raise InvalidRequestError("the Arrow stream is compressed inside, which is not read", hint=hint)
+
+
+def _require_inputs(names: Sequence[str], signature: Signature) -> None:
+    """Refuse a file that has none of the columns as a whole, rather than row by row."""
+    if signature.inputs.names and not set(names) & set(signature.inputs.names):
+        what = "no column of the CSV file is an input of the model"
+        hint = f"Inputs: {', '.join(signature.inputs.names)}; cells are separated by commas."
+        raise InvalidRequestError(what, value=", ".join(names)[:200], hint=hint[:1000])
 
 
 def _require_fit(rows: int, columns: int) -> None:

@@ -127,6 +127,13 @@ def test_a_row_keeps_its_number_beyond_the_first_chunk(
         assert len({one["request_id"] for one in told}) == 3
 
 
+def test_columns_come_in_one_order_whatever_the_first_row_was_told(client: Client, some: pl.DataFrame) -> None:
+    rows = some.drop("late").head(3).with_columns(pl.when(pl.int_range(pl.len()) > 0).then("distance"))
+    names = pl.read_csv(send(client, encoded(rows, CSV), CSV).content).columns
+    assert names[:4] == ["late", "probability", "decision", "request_id"]
+    assert names[4:] == [f"error.{part}" for part in ("row", "column", "value", "error", "allowed")]
+
+
 def test_a_file_of_bad_rows_only_is_422(client: Client) -> None:
     response = send(client, b'{"distance": "far"}\n3\nnull\n', NDJSON)
     assert response.status_code == 422
@@ -143,6 +150,7 @@ def test_a_file_of_bad_rows_only_is_422(client: Client) -> None:
         (CSV, b'distance,carrier\n1,a\n1,"open\n', "line 3 of the CSV file is broken"),
         (CSV, b"distance,distance\n1,2\n", "column names repeat"),
         (CSV, b"distance,temp\n1,2\n\xff,3\n", "line 3 of the CSV file is not UTF-8"),
+        (CSV, b"distance;temp\n1;2\n", "no column of the CSV file is an input"),
         (CSV, b"distance,temp\r1,2\r", "can be read in two ways"),
         (NDJSON, b"", "no rows"),
         (NDJSON, b"{}\n\n{]\n", "line 3 of the NDJSON file is not JSON"),
@@ -187,6 +195,16 @@ def test_a_small_file_cannot_stand_for_more_rows_than_fit(client: Client) -> Non
         response = send(client, data, PARQUET)
         assert response.status_code == 413
         assert "the file holds too much" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("packing", ["lz4", "zstd"])
+def test_an_arrow_stream_is_not_unpacked_to_whatever_size(client: Client, packing: Any) -> None:
+    out = io.BytesIO()
+    zeros = pl.DataFrame({"temp": pl.repeat(0.0, 500_000, eager=True), "carrier": pl.repeat("UA", 500_000, eager=True)})
+    zeros.write_ipc_stream(out, compression=packing)
+    response = send(client, out.getvalue(), ARROW)
+    assert response.status_code == 400
+    assert "compressed inside" in response.json()["error"]["message"]
 
 
 def test_a_file_over_the_limit_is_413(client: Client) -> None:

@@ -77,7 +77,7 @@ def _sent_as(request: Request) -> str:
         raise Refusal(415, error)
     packed = request.header(b"content-encoding").decode("latin-1").strip().lower()
     if packed not in ("", "identity"):
-        hint = "Send it as it is; Parquet and Arrow are compressed inside."
+        hint = "Send it as it is; Parquet is compressed inside."
         raise Refusal(415, InvalidRequestError("a packed body is not unpacked", value=packed, hint=hint))
     return sent
 
