@@ -35,7 +35,7 @@ def test_rows_are_answered_on_the_screen_and_in_json(trained, tmp_path):
 def test_predictions_are_written_to_a_file(trained, tmp_path, ending, reader):
     out = tmp_path / "new" / f"out.{ending}"
     assert trained.json("predict", "cells@1", sample(trained, tmp_path), "--out", str(out))["out"] == str(out)
-    assert reader(out).columns == ["target", "probability"]
+    assert reader(out).columns == ["target", "probability", "decision"]
 
 
 def test_a_row_that_cannot_be_scored_does_not_spoil_the_others(trained, tmp_path):

@@ -197,7 +197,8 @@ def test_labels_are_watched_in_the_log(tagged: tuple[Model, pl.DataFrame]) -> No
     assert drift(model.profile, logged).labels == drift(model, fresh).labels
 
 
-def test_a_report_prints_what_drifted_and_not_every_bin() -> None:
+def test_a_report_prints_what_drifted_and_not_every_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     report = drift_between(window(1).with_columns(gone=1), window(2, shift=0.8))
     lines = str(report).splitlines()
     assert lines[0] == "2 of 5 columns drifted: 1,000 rows against 1,000 of the reference"

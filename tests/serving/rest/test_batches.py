@@ -19,7 +19,7 @@ from rest_client import Client
 from tidemill.packaging.package import Package
 from tidemill.serving import tables
 from tidemill.serving.endpoint import Endpoint
-from tidemill.serving.log.reading import predictions
+from tidemill.serving.log.querying import predictions
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.predictor import Predictor
