@@ -162,10 +162,27 @@ def test_models_are_loaded_and_unloaded_by_name(store: Store, project: Project) 
     with pytest.raises(NotFoundError, match="no such model is served"):
         repository.unload("flight-delay")
     assert repository.load("flight-delay").predictor.version == 1
+    assert set(states(repository)) == {"champion", "challenger", "candidate"}  # as it was planned
     promote_version(store, "flight-delay@2")
     assert repository.load("flight-delay").predictor.version == 2
     with pytest.raises(NotFoundError):
         repository.load("weather")
+    repository.close()
+
+
+def test_a_name_that_is_loaded_later_is_served_as_the_project_says(store: Store, project: Project) -> None:
+    repository = Repository([], ServerOptions(log=str(project.root / "log")), store, project=project)
+    repository.load("flight-delay")
+    assert set(states(repository)) == {"champion", "challenger", "candidate"}
+    repository.close()
+
+
+def test_a_folder_that_was_unloaded_can_be_loaded_again(packaged: Package, tmp_path: Path) -> None:
+    folder = packaged.write(tmp_path / "model")
+    repository = Repository(plan_endpoints([], [folder]), ServerOptions(log=str(tmp_path / "log")))
+    repository.open()
+    repository.unload("flight-delay")
+    assert repository.load("flight-delay").predictor.model == "flight-delay"
     repository.close()
 
 

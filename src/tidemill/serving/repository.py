@@ -15,6 +15,7 @@ from typing import Any
 from tidemill.core import clock
 from tidemill.core.errors import ModelError, NotFoundError, TidemillError, UsageError
 from tidemill.packaging.package import open_folder
+from tidemill.project import Project
 from tidemill.registry.versions import load_package, resolve
 from tidemill.serving.endpoint import Endpoint
 from tidemill.serving.journal import Journal
@@ -66,6 +67,8 @@ class Repository:
         Where other workers of the same server tell what they were asked to load and unload.
     privacy
         What the prediction log may keep, by name; of a name that is not there, everything.
+    project
+        Whose ``[endpoints]`` say how a name is served that is loaded later.
     """
 
     def __init__(
@@ -75,7 +78,10 @@ class Repository:
         store: Store | None = None,
         journal: Journal | None = None,
         privacy: Mapping[str, Privacy] | None = None,
+        project: Project | None = None,
     ) -> None:
+        self._project = project
+        self._known: dict[str, EndpointPlan] = {}
         self._journal = journal
         self._privacy = privacy or {}
         self._plans = list(plans)
@@ -133,7 +139,7 @@ class Repository:
                     place.failed = (0, 0.0)
                 self._follow(entry, loudly=True)
             else:
-                self._open(plan_endpoints([name])[0])
+                self._open(self._known.get(name) or plan_endpoints([name], (), self._project)[0])
             self._publish()
             return self.endpoints[name]
 
@@ -212,21 +218,21 @@ class Repository:
         if not any(place.variant is not None and not place.plan.shadow for place in entry.places):
             raise first or NotFoundError("nobody can answer under this name", value=name)
         self._route(entry)
-        self._entries[name] = entry
+        self._entries[name], self._known[name] = entry, plan
 
     def _follow(self, entry: _Entry, *, loudly: bool = False) -> None:
-        changed = False
-        for place in entry.places:
-            if entry.plan.folder is not None:
-                continue
+        """Renew the variants of a name; `loudly`, what kept one that answers from being renewed is raised."""
+        changed, kept = False, list[TidemillError]()
+        for place in entry.places if entry.plan.folder is None else ():
             try:
                 changed = self._renew(entry.plan.name, place) or changed
             except TidemillError as error:
-                if loudly:
-                    raise
-                _log.debug("%s: %s", place.plan.reference, error)
+                if place.variant is not None and not place.plan.shadow:
+                    kept.append(error)
         if changed:
             self._route(entry)
+        if loudly and kept:
+            raise kept[0]
 
     def _renew(self, name: str, place: _Place) -> bool:
         """Open the version that a variant's reference names now, unless it answers already; says whether it did."""

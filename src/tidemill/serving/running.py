@@ -101,7 +101,8 @@ def run_worker(
     if store is None and any(plan.folder is None for plan in plans):
         store = open_project_store(current_project())
     privacy = plan_privacy(current_project(), options.hash_key)
-    repository = Repository(plans, options, store, Journal(journal) if journal is not None else None, privacy)
+    told = None if journal is None else Journal(journal)
+    repository = Repository(plans, options, store, told, privacy, current_project())
     listening = listen(options.host, options.port, shared=shared)
     try:
         repository.open()
