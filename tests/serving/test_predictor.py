@@ -171,7 +171,7 @@ from tidemill.serving.predictor import open_predictor
 predictor = open_predictor({str(folder)!r})
 assert "late" in predictor.predict(predictor.example())
 assert len(predictor.predict([predictor.example()] * 20)) == 20
-unwanted = {{"polars", "pandas", "sklearn", "lightgbm", "scipy", "onnx", "pyarrow", "sqlalchemy"}}
+unwanted = {{"polars", "pandas", "sklearn", "lightgbm", "scipy", "onnx", "pyarrow", "sqlalchemy", "orjson", "uvicorn"}}
 heavy = sorted(sys.modules.keys() & unwanted)
 assert not heavy, heavy
 """

@@ -6,6 +6,7 @@ of shape ``[rows, columns]``, in the order of its metadata. REST and gRPC share 
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import orjson
 
 from tidemill.core.errors import InvalidRequestError
 from tidemill.core.model import Signature
@@ -267,5 +267,5 @@ def _datatype(column: Column) -> str:
 def _text(value: Any) -> str:
     """A decision as text; of several labels a JSON list."""
     if isinstance(value, list):
-        return orjson.dumps(value).decode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return str(value).lower() if isinstance(value, bool) else str(value)
