@@ -15,6 +15,8 @@ Reaction = Literal["reject", "warn", "ignore"]
 Warnings = list[str]
 
 _FLOAT32_MAX = 3.4028234663852886e38
+#: Up to this a float has every whole number.
+_EXACT = float(1 << 53)
 _INTEGER_BITS = {"int8": 7, "int16": 15, "int32": 31, "int64": 63, "uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
 
 
@@ -168,6 +170,8 @@ def _integer(column: Column, reaction: Reaction) -> Check:
                 return None
             if value in (math.inf, -math.inf) or value != int(value):
                 raise BadValue(name, value, f"column {name!r} takes a whole number", allowed)
+            if isinstance(value, float) and abs(value) > _EXACT:  # larger ones may have been another number before
+                raise BadValue(name, value, f"column {name!r} takes a whole number with all its digits", allowed)
             value = int(value)
             if not least <= value <= most:
                 raise BadValue(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -110,6 +111,7 @@ def test_schemathesis_finds_nothing_on_a_real_server(packaged: Package, tmp_path
     # loads and unloads models would take away what is asked.
     options = ["--exclude-checks", "positive_data_acceptance", "--exclude-path-regex", "(un)?load$"]
     options += ["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--warnings", "off", "--no-color"]
+    options += ["--generation-deterministic"] if "CI" in os.environ else []
     with start_server(folders=[folder], project=tmp_path, log=tmp_path / "log") as server:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", *options]
         done = subprocess.run(

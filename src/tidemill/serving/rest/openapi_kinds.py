@@ -162,7 +162,7 @@ def _predict(model: str) -> Kind:
         },
     }
     answer = _object(
-        {"model": _TEXT, "version": {"type": ["integer", "null"]}, "request_id": _TEXT}
+        {"model": _TEXT, "version": {"type": ["integer", "null"]}, "variant": _TEXT, "request_id": _TEXT}
         | {"predictions": _list_of(_ref(f"{model}.Prediction"))}
     )
     none = {**answer, "properties": {**answer["properties"], "error": COMPONENTS["Error"]["properties"]["error"]}}

@@ -51,6 +51,7 @@ def _response(endpoint: Endpoint, answered: Answered, predictions: list[dict[str
     body: dict[str, Any] = {
         "model": endpoint.name,
         "version": answered.variant.predictor.version,
+        "variant": answered.variant.name,
         "request_id": answered.request_id,
         "predictions": predictions,
     }
