@@ -96,7 +96,7 @@ def compile_validator(
 
     Examples
     --------
-    >>> from tidemill.core.schema import TableSchema
+    >>> from tidemill.core.schema import Column, TableSchema
     >>> columns = (Column("dest", "string", categories=("IAH", "MIA")), Column("distance", "int64", nullable=False))
     >>> validate = compile_validator(Signature(TableSchema(columns), "binary", "late", ("no", "yes")))
     >>> validate({"dest": "MIA", "distance": 1089}, 0, [])

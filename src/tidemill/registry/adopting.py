@@ -192,10 +192,13 @@ def _proved(estimator: Any, matrix: NDArray[np.float32], task: Task, classes: tu
         )
     try:
         return scores_of(estimator, matrix, task, max(1, len(classes)))
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+    except ModelError as error:  # told with its rows, by whoever asked it
+        cause = error.__cause__
+        if cause is None:
+            raise
         raise ModelError(
-            f"the estimator cannot be asked about a matrix of numbers: {type(error).__name__}: {error}", hint=_WAY_OUT
-        ) from error
+            f"the estimator cannot be asked about a matrix of numbers: {type(cause).__name__}: {cause}", hint=_WAY_OUT
+        ) from cause
 
 
 def _compared(scores: Numbers, expected: Numbers) -> dict[str, Any]:
