@@ -101,6 +101,7 @@ def test_in_a_folder_without_a_project_every_command_says_what_is_missing(tidemi
         "labels": ["list"],
         "log-labels": ["a", __file__],
         "reproduce": ["a"],
+        "score": ["a", "--source", __file__, "--to", "sqlite:///scores.db", "--entity", "b"],
         "webhooks": ["list"],
         "studies": ["list"],
     }
@@ -115,7 +116,7 @@ def test_in_a_folder_without_a_project_every_command_says_what_is_missing(tidemi
 
 
 @pytest.mark.parametrize(
-    "arguments", [["diff"], ["cancel"], ["predict", "m"], ["trace"], ["artifact"], ["models", "shwo"]]
+    "arguments", [["cancel"], ["predict", "m"], ["score", "m"], ["trace"], ["artifact"], ["models", "shwo"]]
 )
 def test_a_missing_argument_is_named_on_one_screen(tidemill, arguments):
     done = tidemill(*arguments, expect=2)

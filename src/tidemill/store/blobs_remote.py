@@ -116,7 +116,7 @@ class RemoteArtifacts(ArtifactStore):
         """Remove it here and from the cache."""
         self.cache.delete(digest)
         if self._info(digest) is not None:
-            self._call("delete a blob of", lambda fs: fs.rm_file(self._target(digest)))
+            self._call("delete a blob of", lambda fs: _delete(fs, self._target(digest)))
 
     def discard(self, digest: str, *, before: float) -> int | None:
         """Remove it if it was not touched since `before`; safe beside writers with `minimum_grace`."""
@@ -286,6 +286,12 @@ def default_cache() -> Path:
 
 def _remove(fs: Any, path: str) -> None:
     fs.rm_file(path)
+
+
+def _delete(fs: Any, path: str) -> None:
+    """Remove a file that another process may be removing too."""
+    with suppress(FileNotFoundError):
+        fs.rm_file(path)
 
 
 def _find(fs: Any, folder: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from tidemill.core.errors import ModelError, TidemillError, UsageError, message_of
 from tidemill.core.tasks import TASKS, Task
 from tidemill.training.frameworks import Fitting, Given, Matrix, Numbers, framework_for, iterations, refuse_unread
-from tidemill.training.frameworks.generic import last_of, steps_of
+from tidemill.training.frameworks.generic import last_of, steps_of, tags_of
 from tidemill.training.seeding import loaded_sources, seeded
 
 Build = Callable[[dict[str, Any]], Any]
@@ -138,8 +138,7 @@ class _Read(dict[str, Any]):
 
 def _require_kind(estimator: Any, fitting: Fitting) -> None:
     """Raise for a classifier where a number is asked, and for a regressor where a class is."""
-    tags = getattr(estimator, "__sklearn_tags__", None)
-    kind = None if tags is None else tags().estimator_type
+    kind = getattr(tags_of(estimator), "estimator_type", None)
     classifies, name = TASKS[fitting.task].classifies, type(last_of(estimator)).__name__
     if not classifies and kind == "classifier":
         raise ModelError(

@@ -12,6 +12,7 @@ from tidemill.core.errors import ModelError, UsageError
 from tidemill.core.tasks import TASKS
 from tidemill.training.estimators import Build, built, fit
 from tidemill.training.frameworks import Fitting, joint
+from tidemill.training.frameworks.generic import tags_of
 from tidemill.training.frameworks.members import Members, member_fitting, scores
 from tidemill.training.weighing import ClassWeight, refuse_twice
 
@@ -68,8 +69,7 @@ _OF = {"multilabel": "label", "quantile": "level"}
 
 def _require_untold(estimator: Any) -> None:
     """Raise for what learns from labels: it would be told which rows are strange, or learn nothing."""
-    tags_of = getattr(estimator, "__sklearn_tags__", None)
-    kind = tags_of().estimator_type if tags_of is not None else None
+    kind = getattr(tags_of(estimator), "estimator_type", None)
     if kind in {"classifier", "regressor"}:
         raise ModelError(
             f"{type(estimator).__name__} is a {kind}, and anomalies are found without being told",

@@ -134,12 +134,25 @@ def _reports(estimator: Any) -> bool:
         return False
 
 
+def tags_of(estimator: Any) -> Any:
+    """What scikit-learn knows of an estimator; None of one that does not tell.
+
+    >>> from sklearn.linear_model import Ridge
+    >>> tags_of(Ridge()).estimator_type, tags_of(object())
+    ('regressor', None)
+    """
+    told = getattr(estimator, "__sklearn_tags__", None)
+    try:
+        return None if told is None else told()
+    except AttributeError:  # one that passes on the attributes of another, without being an estimator itself
+        return None
+
+
 def joint(estimator: Any, task: Task) -> bool:
     """Whether one estimator answers all labels at once: scikit-learn's say so in their tags."""
-    tags_of = getattr(estimator, "__sklearn_tags__", None)
-    if task != "multilabel" or tags_of is None:
+    tags = tags_of(estimator)
+    if task != "multilabel" or tags is None:
         return False
-    tags = tags_of()
     among = tags.classifier_tags is not None and bool(tags.classifier_tags.multi_label)
     return among or bool(tags.target_tags.multi_output and not tags.target_tags.single_output)
 
