@@ -57,10 +57,6 @@ class DuckTable(SqlTable):
 
     types = _TYPES
 
-    def __init__(self, connection: Any, table: str, layout: Layout) -> None:
-        super().__init__(table, layout)
-        self._connection = connection
-
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See `SqlTable`."""
         try:
@@ -82,10 +78,6 @@ class DuckTable(SqlTable):
         """See `SqlTable`."""
         self._connection.register("staged", rows.to_arrow())
         return "staged"
-
-    def close(self) -> None:
-        """See `SqlTable`."""
-        self._connection.close()
 
 
 def _failed(error: Exception) -> StoreUnavailableError:

@@ -51,10 +51,6 @@ class PostgresTable(SqlTable):
     types = _TYPES
     mark = "%s"
 
-    def __init__(self, connection: psycopg.Connection[Any], table: str, layout: Layout) -> None:
-        super().__init__(table, layout)
-        self._connection = connection
-
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See `SqlTable`."""
         text: Any = statement
@@ -88,10 +84,6 @@ class PostgresTable(SqlTable):
         except psycopg.Error as error:
             raise _failed(error) from error
         return "pg_temp.staged"
-
-    def close(self) -> None:
-        """See `SqlTable`."""
-        self._connection.close()
 
 
 def _is_moment(rows: pl.DataFrame, name: str) -> bool:

@@ -36,8 +36,6 @@ class Caller:
         What the choice of a variant sticks to; by default the first entity.
     entities
         Whom the rows are about, one key per row.
-    route
-        The face that was asked: ``predict``, ``infer``, ``grpc``.
     deadline
         The moment (`clock.elapsed`) from which nobody waits any more.
     """
@@ -46,7 +44,6 @@ class Caller:
     trace: str = ""
     key: str | None = None
     entities: Sequence[Any] | None = None
-    route: str = "predict"
     deadline: float | None = None
 
 
@@ -135,8 +132,6 @@ class Endpoint:
 
     def choose(self, caller: Caller) -> Variant:
         """The variant whose turn it is."""
-        if len(self.traffic.live) == 1:
-            return self.traffic.live[0]
         key = caller.key
         if key is None and caller.entities and caller.entities[0] is not None:
             key = str(caller.entities[0])

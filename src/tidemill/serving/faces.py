@@ -17,6 +17,7 @@ import uvicorn
 from tidemill.serving.connections import with_patience
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.app import App
+from tidemill.serving.sockets import BACKLOG
 
 _KEEP_ALIVE_SECONDS = 75
 
@@ -96,7 +97,7 @@ def _config(app: App, options: ServerOptions) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=max(int(options.drain), 1),
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        backlog=2048,
+        backlog=BACKLOG,
         ssl_certfile=options.certificate or None,
         ssl_keyfile=options.private_key or None,
         ssl_ca_certs=options.client_authority or None,

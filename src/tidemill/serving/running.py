@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tidemill.core.errors import UsageError
 from tidemill.project import current_project, open_project_store
 from tidemill.serving.faces import Server
 from tidemill.serving.journal import Journal
@@ -20,11 +18,10 @@ from tidemill.serving.options import ServerOptions, server_options
 from tidemill.serving.plans import plan_endpoints, plan_privacy
 from tidemill.serving.repository import Follower, Repository
 from tidemill.serving.rest.app import App
+from tidemill.serving.sockets import listen, reserve, shown_host
 from tidemill.serving.tracing import open_tracer
 from tidemill.serving.workers import Work, supervise
 from tidemill.store import Store
-
-_BACKLOG = 2048
 
 Announce = Callable[[str], object]
 
@@ -110,7 +107,7 @@ def run_worker(
         app.site.tracer = open_tracer(options.traces)
         titles = ", ".join(endpoint.title for endpoint in repository.endpoints.values())
         scheme = "https" if options.certificate else "http"
-        url = f"{scheme}://{_shown_host(options.host)}:{listening.getsockname()[1]}"
+        url = f"{scheme}://{shown_host(options.host)}:{listening.getsockname()[1]}"
         _allow_many_connections()
         root = Path(options.log)
         retention = {name: one.retention for name, one in privacy.items()}
@@ -119,50 +116,6 @@ def run_worker(
             Server(app, options, lambda grpc: announce(f"serving {titles} on {url}{grpc}")).run(sockets=[listening])
     finally:
         listening.close()
-
-
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket; `shared` with others of this user at the same port.
-
-    Raises
-    ------
-    UsageError
-        When it cannot be had.
-    """
-    # The protocol is named so that asyncio turns Nagle's algorithm off: it would hold each answer back for 40 ms.
-    listening = socket.socket(_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        raise _taken(host, port, error) from error
-    listening.set_inheritable(True)
-    return listening
-
-
-def reserve(host: str, port: int) -> socket.socket:
-    """A socket that holds a port for workers without listening at it; nobody else may have it before.
-
-    Raises
-    ------
-    UsageError
-        When somebody has.
-    """
-    with listen(host, port) as alone:  # a shared port could be another server's of this user, unnoticed
-        port = alone.getsockname()[1]
-    holding = socket.socket(_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        holding.bind((host, port))
-    except OSError as error:
-        holding.close()
-        raise _taken(host, port, error) from error
-    return holding
 
 
 def tell_on_stderr() -> None:
@@ -183,19 +136,6 @@ def say(line: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever started the server no longer listens; that is no reason to stop serving
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _taken(host: str, port: int, error: Exception) -> UsageError:
-    hint = "Choose another port, or 0 for a free one."
-    return UsageError(f"cannot listen there: {error}", value=f"{host}:{port}", hint=hint)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _shown_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _allow_many_connections() -> None:

@@ -142,7 +142,7 @@ def tensors_of(
         When there is no such output.
     """
     out = []
-    for spec in _chosen(outputs, wanted) if wanted else outputs:
+    for spec in chosen(outputs, wanted):
         name = spec.name
         data: list[Any] = [prediction[name] for prediction in predictions]
         if len(spec.shape) == 2:
@@ -153,7 +153,16 @@ def tensors_of(
     return out
 
 
-def _chosen(outputs: Sequence[Spec], wanted: Sequence[str]) -> list[Spec]:
+def chosen(outputs: Sequence[Spec], wanted: Sequence[str]) -> Sequence[Spec]:
+    """Those of the outputs that are `wanted`, in that order; all if none are named.
+
+    Raises
+    ------
+    InvalidRequestError
+        When there is no such output.
+    """
+    if not wanted:
+        return outputs
     specs = {spec.name: spec for spec in outputs}
     unknown = [name for name in wanted if name not in specs]
     if unknown:

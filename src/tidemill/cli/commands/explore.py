@@ -51,14 +51,14 @@ class _Asked:
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what is explored."""
-    several = {"multiple": True, "metavar": "NAME=FILE"}
+    several: dict[str, Any] = {"multiple": True, "metavar": "NAME=FILE"}
     for option in reversed(
         (
             click.option(
                 "--target", metavar="COLUMN", help="The column to predict: looks at labels and relations too."
             ),
-            click.option("--reference", "references", help="A table that columns may point into.", **several),  # type: ignore[arg-type]
-            click.option("--part", "parts", help="Another part to compare, as test=test.csv.", **several),  # type: ignore[arg-type]
+            click.option("--reference", "references", help="A table that columns may point into.", **several),
+            click.option("--part", "parts", help="Another part to compare, as test=test.csv.", **several),
             click.option("--columns", metavar="A,B,…", help="Only these columns."),
             click.option("--where", metavar="SQL", help="Only rows like this, such as \"origin = 'EWR'\"."),
             click.option("--since", metavar="TIME", help="Rows from this event time on."),

@@ -16,10 +16,9 @@ from tidemill.cli.written import writer_of
 from tidemill.core.errors import DataError, InvalidRequestError, UsageError
 from tidemill.project import find_modules, use_project
 from tidemill.serving import Predictor, load
-from tidemill.serving.tables import flat, read_csv, typed_cells
+from tidemill.serving.tables import CHUNK_ROWS, flat, read_csv, typed_cells
 
 _Rows = list[dict[str, Any]]
-_CHUNK = 10_000
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".csv": lambda file: read_csv(file.read_bytes()),
     ".parquet": pl.read_parquet,
@@ -96,8 +95,8 @@ def _read(file: Path) -> pl.DataFrame:
 
 
 def _chunks(rows: _Rows) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, len(rows), _CHUNK):
-        yield rows[start : start + _CHUNK]
+    for start in range(0, len(rows), CHUNK_ROWS):
+        yield rows[start : start + CHUNK_ROWS]
 
 
 def _as_table(answers: list[dict[str, Any]]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import duration, emit, moment, table
+from tidemill.core.records import RunStatus
 from tidemill.store import runs
 from tidemill.store.studies import TRIAL
 
@@ -14,7 +17,7 @@ from tidemill.store.studies import TRIAL
 @click.option("--pipeline", help="Only runs of this pipeline.")
 @click.option(
     "--status",
-    type=click.Choice(["running", "succeeded", "failed", "cancelled", "interrupted"]),
+    type=click.Choice(get_args(RunStatus)),
     help="Only runs with this status.",
 )
 @click.option("--trials", is_flag=True, help="The trials of tuning studies too.")
@@ -24,15 +27,15 @@ from tidemill.store.studies import TRIAL
 def command(
     setup: Setup,
     pipeline: str | None,
-    status: str | None,
+    status: RunStatus | None,
     trials: bool,  # noqa: FBT001 — click passes it by name
     limit: int,
     before: str | None,
 ) -> None:
     """List runs, newest first. Trials of tuning studies are left out, unless asked for: see tidemill studies."""
     with setup.store() as store, store.metadata.reading() as tx:
-        wanted = {"pipeline": pipeline, "status": status, "limit": limit, "before": before}
-        found = runs.list_runs(tx, trials=trials or pipeline == TRIAL, **wanted)  # type: ignore[arg-type]
+        shown = trials or pipeline == TRIAL
+        found = runs.list_runs(tx, trials=shown, pipeline=pipeline, status=status, limit=limit, before=before)
     if setup.json:
         for run in found:
             emit({"run": run})

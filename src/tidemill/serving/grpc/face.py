@@ -22,6 +22,7 @@ from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.keys import Keys
 from tidemill.serving.rest.wire import Refusal, trace_of
 from tidemill.serving.site import Site
+from tidemill.serving.sockets import shown_host
 from tidemill.serving.tracing import Span, Tracer
 
 Answer = Callable[[Site, Any, Caller], Awaitable[Any]]
@@ -71,7 +72,7 @@ class GrpcFace:
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server, POOL)
-        host = f"[{options.host}]" if ":" in options.host else options.host
+        host = shown_host(options.host)
         port = self._bind(server, f"{host}:{options.grpc_port}")
         await server.start()
         return f" and grpc://{host}:{port}"
@@ -130,11 +131,11 @@ class GrpcFace:
                 sent = str(value).strip()
             elif name == "authorization" and str(value)[:7].lower() == "bearer ":
                 sent = str(value)[7:].strip()
-        if self._keys.any and not is_probe:
+        if not is_probe:
             self._keys.check_key(sent, admin=admin)
         left = context.time_remaining()
         patience = self._options.timeout if left is None else min(left, self._options.timeout)
-        return Caller(_client(context.peer()), trace, key_in(request), None, "grpc", clock.elapsed() + patience)
+        return Caller(_client(context.peer()), trace, key_in(request), None, clock.elapsed() + patience)
 
 
 def _begin(tracer: Tracer, name: str, context: Any) -> Span:

@@ -154,7 +154,7 @@ def _response(request: Any, answered: Answered, outputs: list[tuple[Spec, Tensor
     return response
 
 
-#: Method, its request and response, who answers, whether it takes an admin key.
+#: Method, who answers, whether it takes an admin key.
 METHODS = (
     ("ServerLive", server_live, False),
     ("ServerReady", server_ready, False),

@@ -35,7 +35,7 @@ async def batch(site: Site, request: Request) -> Response:
     started, endpoint = clock.elapsed(), site.endpoint(request.given["name"])
     given = _sent_as(request)
     wanted = _asked_for(request, given)
-    caller = request.caller("batch")
+    caller = request.caller()
     body = await request.body()
     variant = endpoint.choose(caller)
     response = await asyncio.to_thread(_answer, endpoint, variant, caller, body, given, wanted)

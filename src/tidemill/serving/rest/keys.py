@@ -26,13 +26,13 @@ class Keys:
         Refusal
             401 without a key, 403 with a key that is unknown, or of a kind that may not do this.
         """
-        if not self._all:
-            return
-        sent = key_of(scope)
-        self.check_key(sent, admin=admin)
+        if self._all:  # on the hot path: headers are looked through only then
+            self.check_key(key_of(scope), admin=admin)
 
     def check_key(self, key: str, *, admin: bool = False) -> None:
         """As `check`, of a key that came another way, or did not come."""
+        if not self._all:
+            return
         if not key:
             raise Refusal(
                 401, UsageError("this server asks for a key", hint=_HINT), ((b"www-authenticate", b"Bearer"),)
@@ -42,11 +42,6 @@ class Keys:
             raise Refusal(403, UsageError("this key is not known here", hint=_HINT))
         if admin and self._admin and digest not in self._admin:
             raise Refusal(403, UsageError("this key may not do that", hint="Use one of the admin keys."))
-
-    @property
-    def any(self) -> bool:
-        """Whether there are any."""
-        return bool(self._all)
 
 
 def key_of(scope: Scope) -> str:

@@ -16,12 +16,15 @@ import orjson
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError, NotFoundError
 from tidemill.serving.endpoint import Answered, Endpoint, score
+from tidemill.serving.rest import probes
+from tidemill.serving.rest.route import Route
 from tidemill.serving.rest.wire import Request, Response, as_json, parse
 from tidemill.serving.site import Site
 from tidemill.serving.tensors import (
     Spec,
     Tensor,
     checked,
+    chosen,
     from_bytes,
     inputs_of,
     rows_of,
@@ -40,18 +43,6 @@ async def server(site: Site, request: Request) -> Response:
     return as_json({"name": "tidemill", "version": VERSION, "extensions": list(EXTENSIONS)})
 
 
-async def live(site: Site, request: Request) -> Response:
-    """Whether the server answers."""
-    del site, request
-    return as_json({"live": True})
-
-
-async def ready(site: Site, request: Request) -> Response:
-    """Whether the server takes requests."""
-    del request
-    return as_json({"ready": site.ready}, 200 if site.ready else 503)
-
-
 async def model_metadata(site: Site, request: Request) -> Response:
     """Name, versions and tensors of a model."""
     return as_json(metadata(_endpoint(site, request)))
@@ -68,12 +59,10 @@ async def infer(site: Site, request: Request) -> Response:
     asked, binary = _split(request.header(_JSON_LENGTH), await request.body())
     tensors = _inputs(asked.get("inputs"), binary)
     wanted, as_bytes = _wanted(asked)
-    known = [spec.name for spec in endpoint.predictor.outputs]
-    if not set(wanted) <= set(known):
-        raise InvalidRequestError("there is no such output", value=wanted, hint=f"Outputs: {', '.join(known)}.")
+    chosen(endpoint.predictor.outputs, wanted)  # before a row is scored
     parameters = asked.get("parameters")
     key = parameters.get("key") if isinstance(parameters, dict) else None
-    caller = request.caller("infer", key=key if isinstance(key, str) else None)
+    caller = request.caller(key=key if isinstance(key, str) else None)
     answered = await score(endpoint, rows_of(tensors, endpoint.predictor.signature), caller)
     meters = endpoint.meters(answered.variant)
     if answered.answer.problems:  # the protocol has no place for the error of a single row
@@ -218,13 +207,12 @@ def _response(
 
 
 _MODEL, _VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
-#: Method, path, handler, what it is, whether it takes an admin key.
 ROUTES = (
-    ("GET", "/v2", server, "Name and extensions of the server.", False),
-    ("GET", "/v2/health/live", live, "Whether the server answers.", False),
-    ("GET", "/v2/health/ready", ready, "Whether the server takes requests.", False),
+    Route("GET", "/v2", server, "Name and extensions of the server."),
+    Route("GET", "/v2/health/live", probes.live, "Whether the server answers.", is_probe=True),
+    Route("GET", "/v2/health/ready", probes.ready, "Whether the server takes requests.", is_probe=True),
     *(
-        (method, f"{base}{path}", handler, about, False)
+        Route(method, f"{base}{path}", handler, about)
         for base in (_MODEL, _VERSION)
         for method, path, handler, about in (
             ("GET", "", model_metadata, "A model's tensors."),

@@ -7,6 +7,7 @@ from typing import Any
 
 from tidemill.core.errors import InvalidRequestError
 from tidemill.serving.repository import Repository
+from tidemill.serving.rest.route import Route
 from tidemill.serving.rest.wire import Request, Response, as_json, parse
 from tidemill.serving.site import Site
 
@@ -49,9 +50,8 @@ def entries(repository: Repository, *, only_ready: bool = False) -> list[dict[st
     ]
 
 
-#: Method, path, handler, what it is, whether it takes an admin key.
 ROUTES = (
-    ("POST", "/v2/repository/index", index, "Every model with its state.", False),
-    ("POST", "/v2/repository/models/{name}/load", load, "Serve a model, or follow its aliases now.", True),
-    ("POST", "/v2/repository/models/{name}/unload", unload, "Serve a model no longer.", True),
+    Route("POST", "/v2/repository/index", index, "Every model with its state."),
+    Route("POST", "/v2/repository/models/{name}/load", load, "Serve a model, or follow its aliases now.", admin=True),
+    Route("POST", "/v2/repository/models/{name}/unload", unload, "Serve a model no longer.", admin=True),
 )

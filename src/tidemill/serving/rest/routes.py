@@ -36,9 +36,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/models/{name}/predict", rows.predict_named, "Predict rows."),
     Route("POST", "/v1/labels", labels.take, "Take labels: the truth about earlier answers."),
     Route("POST", "/v1/models/{name}/batch", batches.batch, "Predict the rows of a file."),
-    *(Route(method, path, handler, about, path.startswith("/v2/health"), admin)
-      for method, path, handler, about, admin in (*open_inference.ROUTES, *repository_api.ROUTES)),
-)  # fmt: skip
+    *open_inference.ROUTES,
+    *repository_api.ROUTES,
+)
 
 
 def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
-
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
 from tidemill.serving.endpoint import Answered, Endpoint, score
@@ -36,7 +34,7 @@ async def predict(endpoint: Endpoint, scope: Scope, receive: Receive, options: S
         raise InvalidRequestError("entities are not one for each row", value=entities, hint="Send a list.")
     if key is not None and not isinstance(key, str):
         raise InvalidRequestError("the key is no text", value=key, hint="Send a string, or none.")
-    caller = caller_of(scope, "predict", options.timeout, key=key, entities=entities)
+    caller = caller_of(scope, options.timeout, key=key, entities=entities)
     answered = await score(endpoint, rows, caller)
     predictions = answered.answer.predictions
     if request.get("explain") is True:
@@ -56,6 +54,6 @@ def _response(endpoint: Endpoint, answered: Answered, predictions: list[dict[str
         "predictions": predictions,
     }
     if len(answer.problems) < rows:
-        return Response(200, orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY))
+        return as_json(body)
     body["error"] = {"type": "InvalidRequestError", "message": str(answer.problems[0].to_error())}
     return as_json(body, 500 if answer.failures == rows else 422)

@@ -91,9 +91,9 @@ class Request:
         """The JSON object of the body; see `parse`."""
         return parse(await self.body())
 
-    def caller(self, route: str, **more: Any) -> Caller:
+    def caller(self, **more: Any) -> Caller:
         """Who asks; see `caller_of`."""
-        return caller_of(self.scope, route, self.timeout, **more)
+        return caller_of(self.scope, self.timeout, **more)
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -101,9 +101,7 @@ def header(scope: Scope, name: bytes) -> bytes:
     return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
 
 
-def caller_of(
-    scope: Scope, route: str, timeout: float, *, key: str | None = None, entities: list[Any] | None = None
-) -> Caller:
+def caller_of(scope: Scope, timeout: float, *, key: str | None = None, entities: list[Any] | None = None) -> Caller:
     """Who asks, from the connection and the headers ``traceparent``, ``x-routing-key`` and ``x-request-timeout-ms``."""
     trace, seconds = "", timeout
     for name, value in scope["headers"]:
@@ -114,7 +112,7 @@ def caller_of(
         elif name == b"x-request-timeout-ms":
             seconds = min(timeout, _milliseconds(value) / 1e3)
     client = scope.get("client")
-    return Caller(client[0] if client else "", trace, key, entities, route, clock.elapsed() + seconds)
+    return Caller(client[0] if client else "", trace, key, entities, clock.elapsed() + seconds)
 
 
 def trace_of(traceparent: str) -> str:

@@ -36,6 +36,8 @@ class SqlTable(ABC):
 
     Parameters
     ----------
+    connection
+        To the database.
     table
         Its name.
     layout
@@ -47,8 +49,8 @@ class SqlTable(ABC):
     #: What stands for a value in a statement.
     mark = "?"
 
-    def __init__(self, table: str, layout: Layout) -> None:
-        self.table, self.layout = table, layout
+    def __init__(self, connection: Any, table: str, layout: Layout) -> None:
+        self._connection, self.table, self.layout = connection, table, layout
 
     @abstractmethod
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -62,9 +64,9 @@ class SqlTable(ABC):
     def stage(self, rows: pl.DataFrame) -> str:
         """Bring rows into the database for the time of a transaction; the name of what holds them, for SQL."""
 
-    @abstractmethod
     def close(self) -> None:
         """Close the connection."""
+        self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -62,17 +62,14 @@ class SqliteTable(SqlTable):
 
     types = _TYPES
 
-    def __init__(self, connection: sqlite3.Connection, table: str, layout: Layout) -> None:
-        super().__init__(table, layout)
-        self._connection = connection
-
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See `SqlTable`."""
         begun = "BEGIN IMMEDIATE" if statement == "BEGIN" else statement  # not to find out at the end that it is locked
         try:
-            return self._connection.execute(begun, values).fetchall()
+            rows: list[tuple[Any, ...]] = self._connection.execute(begun, values).fetchall()
         except sqlite3.Error as error:
             raise _failed(self.table, error) from error
+        return rows
 
     def columns(self) -> list[str]:
         """See `SqlTable`."""
@@ -92,10 +89,6 @@ class SqliteTable(SqlTable):
         alike = {name: _literal(first[name]) for name in rows.columns if _is_alike(rows[name])}
         values = ", ".join(alike.get(name, "?") for name in rows.columns)
         self._many(self.merging(f"VALUES ({values})", rows.columns), _plain(rows.drop(alike)))
-
-    def close(self) -> None:
-        """See `SqlTable`."""
-        self._connection.close()
 
     def _many(self, statement: str, rows: pl.DataFrame) -> None:
         try:
