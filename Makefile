@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TEST_ARGS ?=
 DEMO_DIR ?= demo
 
-.PHONY: help demo test check test-services bench docs format clean
+.PHONY: help demo test check test-services test-gpu bench docs format clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,18 +30,21 @@ demo: $(VENV)/.demo ## The whole life of a model on real data, in about a minute
 	$(BIN)/tidemill demo $(DEMO_DIR)
 
 test: $(VENV)/.dev ## The full test suite that needs no root
-	$(BIN)/python -m pytest -m "not services" -n 2 --dist worksteal $(TEST_ARGS)
+	$(BIN)/python -m pytest -m "not services and not gpu" -n 2 --dist worksteal $(TEST_ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, layers, docs against code, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "fast and not slow and not services" -n 2 --dist worksteal $(TEST_ARGS)
+	$(BIN)/python -m pytest -m "fast and not slow and not services and not gpu" -n 2 --dist worksteal $(TEST_ARGS)
 
 test-services: $(VENV)/.dev ## Tests that need Debian packages or servers; installs them where it may
 	$(BIN)/python scripts/services.py
 	$(BIN)/python -m pytest -m services $(TEST_ARGS)
+
+test-gpu: $(VENV)/.dev ## Tests that need a CUDA device, and torch that can use it
+	$(BIN)/python -m pytest -m gpu $(TEST_ARGS)
 
 bench: $(VENV)/.dev ## Each hot path beside its peers, in one run
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

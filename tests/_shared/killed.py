@@ -54,6 +54,8 @@ from tidemill.project import current_project, open_project_store
 from tidemill.store.statement import Statement
 
 run = models.train.run()
+if run.status != "succeeded":
+    raise SystemExit(run.error)
 store = open_project_store(current_project())
 with store.metadata.reading() as tx:
     left = tx.all(Statement("SELECT id FROM artifacts WHERE type = 'checkpoint'"))

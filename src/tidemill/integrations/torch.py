@@ -12,6 +12,7 @@ import torch
 
 from tidemill.core.errors import ModelError
 from tidemill.core.tasks import TASKS, Task
+from tidemill.integrations.torch_device import device_named
 from tidemill.integrations.torch_graph import load, predict, save
 from tidemill.integrations.torch_loop import train_net
 from tidemill.integrations.torch_net import Net, link_of, raw_output
@@ -47,7 +48,7 @@ def fit(estimator: Any, fitting: Fitting) -> Any:
     """
     net: Net = estimator
     generic.refuse_holes(net.module, fitting)
-    device = _device(net.plan.device)
+    device = device_named(net.plan.device)
     with repeatable(fitting.threads), seeded(fitting.seed):
         _try_out(net, fitting)
         _learn_scale(net, fitting)
@@ -108,19 +109,6 @@ def _learn_scale(net: Net, fitting: Fitting) -> None:
     spread = float(fitting.truth.std())
     net.centre.fill_(float(fitting.truth.mean()))
     net.spread.fill_(spread if spread > 0 else 1.0)
-
-
-def _device(wanted: str) -> torch.device:
-    name = wanted
-    if wanted == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise ModelError(f"there is no device {wanted!r} here: {said}", hint="Use device='auto' or 'cpu'.") from error
-    return device
 
 
 def _is_lightning(module: Any) -> bool:

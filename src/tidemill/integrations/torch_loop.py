@@ -18,6 +18,7 @@ import torch
 from tidemill.core.clock import elapsed
 from tidemill.core.errors import ModelError
 from tidemill.integrations.torch_chance import chance, restore_chance
+from tidemill.integrations.torch_device import full, is_full
 from tidemill.integrations.torch_loss import loss_of
 from tidemill.integrations.torch_net import Net
 from tidemill.integrations.torch_state import packed, unpacked
@@ -43,13 +44,12 @@ def train_net(net: Net, fitting: Fitting, device: torch.device, checkpoint: Chec
         try:
             _Training(net, fitting, device, rows, checkpoint).run()
             return
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_full(error):
+                raise
             rows = min(rows, len(fitting.truth)) // 2
             if rows < 1:
-                raise ModelError(
-                    f"{device} is full with one row at a time: {str(error).splitlines()[0]}",
-                    hint="Use a smaller module, free the device, or train on the processor: device='cpu'.",
-                ) from error
+                raise full(device, "with one row at a time", error) from error
         warnings.warn(f"{device} is full: training starts again with {rows} rows at a time", stacklevel=2)
         if device.type == "cuda":
             torch.cuda.empty_cache()

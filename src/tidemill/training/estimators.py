@@ -211,10 +211,13 @@ def _is_of_the_estimator(error: Exception) -> bool:
 def _failed(estimator: Any, what: str, matrix: Matrix, error: Exception) -> ModelError:
     """What could not be done, with which rows, and what the library says."""
     rows, columns = matrix.shape
+    hint = "Correct the parameters that build sets, or the columns of the split."
+    if "out of memory" in str(error).lower():  # of a graphics card: each library has an error of its own for it
+        hint = "Let fewer rows be learnt from at a time, use a smaller model, or free the device."
     return ModelError(
         f"{_name(estimator)} cannot {what} {rows:,} rows of {columns:,} columns: "
         f"{type(error).__name__}: {message_of(error).strip()}",
-        hint="Correct the parameters that build sets, or the columns of the split.",
+        hint=hint,
     )
 
 

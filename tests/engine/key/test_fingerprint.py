@@ -746,6 +746,35 @@ def test_a_sibling_project_installed_in_editable_mode_is_code_not_a_version(proj
     assert explain(before, project.parts(path=str(sibling))) == ["helper shared.helper changed"]
 
 
+def test_a_folder_that_pip_filled_elsewhere_holds_packages_and_no_code_of_the_project(project, tmp_path):
+    target = tmp_path / "layer"  # as `pip install --target` makes it
+    (target / "leaf-1.0.dist-info").mkdir(parents=True)
+    (target / "leaf-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: leaf\nVersion: 1.0\n")
+    (target / "leaf-1.0.dist-info" / "RECORD").write_text("leaf.py,,\n")
+    (target / "leaf.py").write_text("import threading\nLOCK = threading.Lock()\ndef grow(x): return LOCK, x\n")
+    project.write({"flow.py": "import leaf\ndef fit(x): return leaf.grow(x)\n"})
+    assert project.parts(path=str(target))["package leaf"] == "1.0"
+
+
+def test_a_module_that_answers_for_every_name_is_a_library_all_the_same(project, tmp_path):
+    """Such as `torch.ops` and `torch.classes`: their ``__file__`` is no file, and they have whatever one asks for."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    text = """
+import sys
+from types import ModuleType
+
+class Answering(ModuleType):
+    __file__ = "_ops.py"
+    def __getattr__(self, name): return None
+
+sys.modules[__name__] = Answering(__name__)
+"""
+    (site / "answering.py").write_text(text)
+    project.write({"flow.py": "import answering\ndef fit(x): return answering.add\n"})
+    assert set(project.parts(path=str(site))) == {"python", "package tidemill", "package answering", "step flow.fit"}
+
+
 def test_python_and_tidemill_count(project):
     project.write({"flow.py": "def fit(x): return x\n"})
     assert {"python", "package tidemill", "step flow.fit"} == set(project.parts())

@@ -32,7 +32,9 @@ def _is_project_file(filename: str, root: str) -> bool:
         return False
     if _is_under(real, root):
         return not set(Path(real).relative_to(root).parts) & set(_INSTALLED)
-    return not (set(Path(real).parts) & set(_INSTALLED) or any(_is_under(real, place) for place in _libraries()))
+    return not (
+        set(Path(real).parts) & set(_INSTALLED) or any(_is_under(real, place) for place in _libraries(tuple(sys.path)))
+    )
 
 
 def is_project_module(module: ModuleType, root: str) -> bool:
@@ -42,10 +44,11 @@ def is_project_module(module: ModuleType, root: str) -> bool:
         return True
     if name.partition(".")[0] == "tidemill":
         return False
-    filename = getattr(module, "__file__", None)
+    own = vars(module)  # not what a module of a library answers for every name that it is asked for
+    filename = own.get("__file__")
     if filename is not None:
         return is_project_file(filename, root)
-    return any(is_project_file(place, root) for place in getattr(module, "__path__", ()))
+    return any(is_project_file(place, root) for place in own.get("__path__") or ())
 
 
 def is_project_name(top: str, root: str) -> bool:
@@ -99,7 +102,10 @@ def _tidemill() -> str:
     return os.path.realpath(Path(__file__).parents[2])
 
 
-@lru_cache(maxsize=1)
-def _libraries() -> tuple[str, ...]:
-    paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return tuple({os.path.realpath(path) for path in [*paths, *site.getsitepackages(), site.getusersitepackages()]})
+@lru_cache(maxsize=8)
+def _libraries(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Folders of packages: those of the interpreter, and any that ``pip install --target`` made."""
+    own = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    made = [entry for entry in path if entry and any(Path(entry).glob("*.dist-info/RECORD"))]
+    found = [*own, *site.getsitepackages(), site.getusersitepackages(), *made]
+    return tuple({os.path.realpath(place) for place in found})

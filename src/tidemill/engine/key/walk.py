@@ -165,8 +165,7 @@ class Walk:
     def _extension(self, function: BuiltinFunctionType) -> str | None:
         """A compiled function of the project counts by the bytes of its library."""
         module = sys.modules.get(function.__module__ or "")
-        filename = getattr(module, "__file__", None)
-        if module is None or not is_project_file(filename, self.root):
+        if module is None or not is_project_file(vars(module).get("__file__"), self.root):
             return None
         return f"{self._label(module, f'extension {module.__name__}', self._visit_extension)}.{function.__qualname__}"
 
@@ -224,7 +223,7 @@ class Walk:
         self.parts[label] = _digest(*pieces)
 
     def _visit_module(self, module: ModuleType, label: str) -> None:
-        filename = getattr(module, "__file__", None)
+        filename = vars(module).get("__file__")
         source = None if filename is None else load_source(filename)
         if source is None:
             return self._visit_extension(module, label) if filename else None
