@@ -4,6 +4,9 @@ One model (gradient boosting, 100 trees, 20 columns), one row a request as JSON,
 answer. CPU time is that of the server's processes, so that the load generator's does not count. Tidemill validates
 every row and writes it to a log that survives kill -9 before its answer leaves; with ``durable`` it is on the disk, one
 fsync for many. No other server here keeps a log of predictions; each runs as its makers' first page says, one worker.
+
+What two workers cost is measured at one rate of requests for one and for two: a server that is never idle reads many
+requests at a time, and the second worker, with a load generator on the same cores, is never as busy as the only one.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from benchmarks.serving import model, servers
 from benchmarks.serving.load import Load, cpu_seconds, measure, memory_mb
 
 HERE = Path(__file__).parent
-SECONDS, WARM_SECONDS, CONNECTIONS = 4.0, 1.0, 16
+SECONDS, WARM_SECONDS, CONNECTIONS, RATE = 4.0, 1.0, 16, 500.0
 PEERS = (FASTAPI, LITSERVE, MLFLOW_SERVING, MLSERVER, BENTOML)
 
 Start = Callable[[], AbstractContextManager[servers.Running]]
@@ -53,7 +56,7 @@ def run(runs: int, peers: bool) -> list[Figure]:
             for who, start in starts.items():
                 for what, value in _measured(start).items():
                     samples.setdefault((who, what), []).append(value)
-            for who, what, value in (*_grpc(folder, log), *_forest(folder, log)):
+            for who, what, value in (*_at_one_rate(folder, log), *_grpc(folder, log), *_forest(folder, log)):
                 samples.setdefault((who, what), []).append(value)
     return [
         figure(who, what, values, _unit(what), _TARGETS.get((who, what))) for (who, what), values in samples.items()
@@ -87,6 +90,18 @@ def _measured(start: Start) -> dict[str, float]:
 def _all_answered(load: Load) -> None:
     if set(load.statuses) != {200}:
         raise servers.MeasurementError(f"not every request was answered: {load.statuses}")
+
+
+def _at_one_rate(folder: Path, log: Path) -> list[tuple[str, str, float]]:
+    out = []
+    for who, more in (("tidemill", ()), ("tidemill 2 workers", ("--workers", "2"))):
+        with servers.tidemill(folder, log / f"rate {who}", *more) as running:
+            asked = {"connections": CONNECTIONS, "rate": RATE}
+            measure(running.port, running.request, running.pids, seconds=WARM_SECONDS, **asked)
+            load = measure(running.port, running.request, running.pids, seconds=SECONDS, **asked)
+            _all_answered(load)
+            out.append((who, f"one row, {RATE:.0f} requests a second", load.cpu_us))
+    return out
 
 
 def _grpc(folder: Path, log: Path) -> list[tuple[str, str, float]]:

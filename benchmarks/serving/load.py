@@ -36,15 +36,20 @@ class Load:
 
 
 class _Client(asyncio.Protocol):
-    """One connection: sends a request, waits for the whole answer, sends the next, until the time is over."""
+    """One connection: sends a request, waits for the whole answer, sends the next, until the time is over.
 
-    def __init__(self, request: bytes, load: Load, until: float, done: asyncio.Future[None]) -> None:
-        self._request, self._load, self._until, self._done = request, load, until, done
+    The next one leaves at once, or with `every` not before so many seconds have passed since the last one was due.
+    """
+
+    def __init__(self, request: bytes, load: Load, until: float, every: float, done: asyncio.Future[None]) -> None:
+        self._request, self._load, self._until, self._every, self._done = request, load, until, every, done
         self._data = b""
         self._sent = 0.0
+        self._due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._due = time.perf_counter()
         self._send()
 
     def _send(self) -> None:
@@ -68,10 +73,13 @@ class _Client(asyncio.Protocol):
         status = int(head[9:12])
         self._load.statuses[status] = self._load.statuses.get(status, 0) + 1
         self._load.seconds.append(now - self._sent)
-        if now < self._until:
+        self._due += self._every
+        if max(now, self._due) >= self._until:
+            self._transport.close()
+        elif self._due <= now:
             self._send()
         else:
-            self._transport.close()
+            asyncio.get_running_loop().call_later(self._due - now, self._send)
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._done.done():
@@ -90,21 +98,25 @@ def post(path: str, body: bytes, headers: dict[str, str] | None = None) -> bytes
     return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
-def measure(port: int, request: bytes, pids: Sequence[int], *, connections: int, seconds: float) -> Load:
-    """Send the same request over and over on so many connections for so long."""
+def measure(
+    port: int, request: bytes, pids: Sequence[int], *, connections: int, seconds: float, rate: float = 0.0
+) -> Load:
+    """Send the same request on so many connections for so long: over and over, or `rate` times a second in all."""
     load = Load()
     before, started = cpu_seconds(pids), time.perf_counter()
-    asyncio.run(_drive(port, request, load, connections, seconds))
+    asyncio.run(_drive(port, request, load, connections, seconds, connections / rate if rate else 0.0))
     load.cpu, load.wall = cpu_seconds(pids) - before, time.perf_counter() - started
     return load
 
 
-async def _drive(port: int, request: bytes, load: Load, connections: int, seconds: float) -> None:
+async def _drive(port: int, request: bytes, load: Load, connections: int, seconds: float, every: float) -> None:
     loop = asyncio.get_running_loop()
     until = time.perf_counter() + seconds
     over = [loop.create_future() for _ in range(connections)]
-    for done in over:
-        await loop.create_connection(lambda done=done: _Client(request, load, until, done), "127.0.0.1", port)  # type: ignore[misc]
+    for number, done in enumerate(over):
+        if every:
+            await asyncio.sleep(every / connections if number else 0)  # not all at the same moment
+        await loop.create_connection(lambda done=done: _Client(request, load, until, every, done), "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.wait_for(asyncio.gather(*over), seconds + 60)
 
 

@@ -15,9 +15,9 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tidemill.core.errors import ConfigError, UnsafeModelError
+from tidemill.data.row_functions import compile_program
 from tidemill.data.row_patterns import python_pattern
 from tidemill.data.row_programs import row_program
-from tidemill.packaging.row_checks import compile_program
 
 SCHEMA: dict[str, pl.DataType] = {
     "tiny": pl.Int8(), "whole": pl.Int64(), "byte": pl.UInt8(), "x": pl.Float64(), "y": pl.Float64(),

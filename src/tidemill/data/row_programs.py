@@ -1,7 +1,7 @@
 """From a Polars expression over one row to a program: plain nested lists that serving compiles without Polars.
 
 A program is ``["column", NAME, KIND]``, ``["value", VALUE, KIND]`` or ``[OPERATION, *programs, *options]``; what it may
-say is what `tidemill.packaging.row_checks` carries out. Every expression that means the same for one row as for many
+say is what `tidemill.data.row_functions` carries out. Every expression that means the same for one row as for many
 has one; another is an error that says which part of it has none.
 """
 
@@ -126,8 +126,7 @@ class _Translation:
 
     def ternary(self, body: Mapping[str, Any]) -> Program:
         predicate, truthy, falsy = (self.of(body[part]) for part in ("predicate", "truthy", "falsy"))
-        self._alike((truthy, falsy), {"Ternary": body})
-        return ["if", predicate, truthy, falsy]
+        return ["if", predicate, *self._alike((truthy, falsy), {"Ternary": body})]
 
     def cast(self, body: Mapping[str, Any]) -> Program:
         inner, wanted = self.of(body["expr"]), self.dtype({"Cast": body})
@@ -147,8 +146,13 @@ class _Translation:
             return _FUNCTIONS[name](self, inputs, option, node)
         raise _untranslatable(node)
 
-    def _alike(self, parts: tuple[Program, ...], node: Any) -> None:
-        _require(node, len({_kind_of(part) for part in parts} - {"null"}) <= 1)
+    def _alike(self, parts: tuple[Program, ...], node: Any) -> tuple[Program, ...]:
+        """Parts of one kind; other numbers among floats are floats."""
+        kinds = {_kind_of(part) for part in parts} - {"null"}
+        if "float" in kinds and kinds <= {"int", "float", "decimal"}:
+            return tuple(["float", part] if _kind_of(part) in ("int", "decimal") else part for part in parts)
+        _require(node, len(kinds) <= 1)
+        return parts
 
     def sql(self, inputs: list[Any], option: Any, node: Any) -> Program:
         return self.operation(option, inputs[0], inputs[1], node)
@@ -194,9 +198,7 @@ class _Translation:
         return ["abs", inner, "float" if dtype == pl.Float64 else _INTEGERS[dtype.base_type()]]
 
     def coalesce(self, inputs: list[Any], option: Any, node: Any) -> Program:
-        parts = tuple(self.of(item) for item in inputs)
-        self._alike(parts, node)
-        return ["coalesce", *parts]
+        return ["coalesce", *self._alike(tuple(self.of(item) for item in inputs), node)]
 
 
 _NODES: dict[str, Callable[[_Translation, Any], Program]] = {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tidemill.core.errors import shorten
 from tidemill.core.schema import Column, TableSchema
-from tidemill.packaging.row_checks import Function, compile_program
+from tidemill.data.row_functions import Function, compile_program
 
 #: From a row as it was sent and as it was typed to the rules that it breaks.
 ContractCheck: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], "list[Broken]"]

@@ -11,7 +11,7 @@ from tidemill.core.clock import elapsed
 from tidemill.core.model import Model, Signature
 from tidemill.core.tasks import Task
 from tidemill.data.contract import TableContract
-from tidemill.data.operations import CleaningPlan, Learned
+from tidemill.data.operations import CleaningPlan, Derive, Learned
 from tidemill.data.request_contract import request_contract
 from tidemill.data.split import TrainingParts
 from tidemill.engine.step import step
@@ -48,7 +48,7 @@ def train(
     levels: Sequence[float] = (),
     class_weight: ClassWeight | None = None,
     weights: str = "",
-    cleaning: Sequence[Learned] | CleaningPlan = (),
+    cleaning: Sequence[Learned | Derive] | CleaningPlan = (),
     recipe: Recipe | Mapping[str, Any] | None = None,
     contract: TableContract | None = None,
     calibrate: Method | None = None,
@@ -96,7 +96,8 @@ def train(
         A column that says how much each training row counts in fitting; never a feature. Metrics count every row once.
     cleaning
         Repairs that learn from rows (`tidemill.data.operations`: `FillLearned`, `MergeRare`, `EncodeTarget`, …), or a
-        plan of these: fitted on training rows, part of the model.
+        plan of these: fitted on training rows, part of the model. Before them `Derive`: features on demand, which no
+        request brings and which are computed from it, in training and serving alike.
     recipe
         What becomes of each column (`tidemill.recipe`, or the mapping of one): its columns are then the features, and
         its repairs come after those of `cleaning`.

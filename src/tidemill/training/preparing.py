@@ -13,7 +13,8 @@ from tidemill.core.errors import DataError, SchemaError, UsageError
 from tidemill.core.model import Signature
 from tidemill.core.schema import TableSchema
 from tidemill.core.tasks import TASKS, Task
-from tidemill.data.operations import CleaningPlan, Learned
+from tidemill.data.on_demand import derivations
+from tidemill.data.operations import CleaningPlan, Derive, Learned
 from tidemill.data.repairs import apply_repairs, learn_repairs, repaired_schema
 from tidemill.data.split import TrainingParts
 from tidemill.features.lags import LAST
@@ -84,7 +85,7 @@ def prepare(
     levels: Sequence[float] = (),
     class_weight: ClassWeight | None = None,
     weights: str = "",
-    cleaning: Sequence[Learned] | CleaningPlan = (),
+    cleaning: Sequence[Learned | Derive] | CleaningPlan = (),
     recipe: Recipe | Mapping[str, Any] | None = None,
     seed: int = 0,
     threads: int = 1,
@@ -100,13 +101,13 @@ def prepare(
     signature = _question(data, train, task, group, levels, {weights}, plan)
     kind, classes = signature.task, signature.classes
     _check_variety(truth := target_values(train, signature.target, kind, classes, "training"), signature.target, kind)
-    asked = cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning
+    derived, asked = _on_demand(cleaning, train, signature.inputs)
     operations = (*asked, *(plan.operations if plan else ()))
     columns = columns_of(train, signature.inputs.names)
     # It refuses those that do not learn. The mean of a class's code tells nothing, so there is no target for many.
     told = truth if truth.ndim == 1 and kind not in {"multiclass", "anomaly"} else None
-    learnt = learn_repairs(columns, cast("Sequence[Learned]", operations), told)
-    repairs, cleaned, uses = learnt.repairs, learnt.columns, plan.uses if plan else None
+    learnt = learn_repairs(apply_repairs(columns, derived), cast("Sequence[Learned]", operations), told)
+    repairs, cleaned, uses = (*derived, *learnt.repairs), learnt.columns, plan.uses if plan else None
     encoding = fit_encoding(cleaned, repaired_schema(signature.inputs, repairs), uses=uses)
     fitting = Fitting(
         matrix=encode_columns(cleaned, encoding),
@@ -124,6 +125,20 @@ def prepare(
     )
     strange = tuple(suspicions(fitting.matrix, encoding, truth, kind, classes, signature.target))
     return Prepared(signature, encoding, repairs, columns, fitting, strange)
+
+
+def _on_demand(
+    cleaning: Sequence[Learned | Derive] | CleaningPlan, train: pl.DataFrame, inputs: TableSchema
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The features that are computed from each request, and the repairs that come after them."""
+    asked = list(cleaning.operations if isinstance(cleaning, CleaningPlan) else cleaning)
+    wanted = [one for one in asked if isinstance(one, Derive)]
+    after = asked[len(wanted) :]
+    late = next((one.into for one in after if isinstance(one, Derive)), None)
+    if late is not None:
+        hint = "Write every Derive first; the repairs after it see its column as any other."
+        raise UsageError("a feature on demand is computed from the request, before any repair", value=late, hint=hint)
+    return derivations(wanted, {name: train.schema[name] for name in inputs.names}), after
 
 
 def _require_names(group: Any, weights: Any, levels: Any) -> None:

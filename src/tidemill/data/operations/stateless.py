@@ -136,7 +136,10 @@ class MergeCategories:
 
 @dataclass(frozen=True, slots=True)
 class Derive:
-    """A new column from a SQL expression over the row: ``Derive("late", "arr_delay > 15")``."""
+    """A new column from a SQL expression over the row: ``Derive("late", "arr_delay > 15")``.
+
+    In the `cleaning` of a training it is a feature on demand: computed from each request, which does not bring it.
+    """
 
     into: str
     expression: str

@@ -19,6 +19,7 @@ A fitted repair is a JSON-able mapping::
     {"kind": "ordinal", "column": "size", "codes": {"S": 0.0, "M": 1.0}, "unseen": -1.0}
     {"kind": "target", "column": "maker", "means": {"BOEING": 0.31}, "value": 0.22}
     {"kind": "model", "column": "seats", "terms": [...], "outputs": [...], "indicator": None}
+    {"kind": "derive", "column": "mph", "by": ["miles", "hours"], "type": "float64", "program": [...]}
 
 Replaying needs NumPy only.
 """
@@ -27,11 +28,13 @@ from tidemill.data.repairs.columns import apply_repairs
 from tidemill.data.repairs.fitting import Learnt, fit_repairs, learn_repairs
 from tidemill.data.repairs.inputs import added_columns, repaired_schema
 from tidemill.data.repairs.rows import compile_repairs
+from tidemill.data.repairs.values import columns_needed
 
 __all__ = [
     "Learnt",
     "added_columns",
     "apply_repairs",
+    "columns_needed",
     "compile_repairs",
     "fit_repairs",
     "learn_repairs",

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.core.errors import SchemaError
+from tidemill.data.repairs.deriving import derived_values
 from tidemill.data.repairs.encoding import coded, flags
 from tidemill.data.repairs.modelling import imputed
-from tidemill.data.repairs.values import Columns, Repair, Values, floats, group_keys, is_missing, listed
+from tidemill.data.repairs.values import Columns, Repair, Values, columns_needed, floats, group_keys, is_missing, listed
 
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -25,8 +26,7 @@ def apply_repairs(columns: Columns, repairs: Iterable[Repair]) -> dict[str, Valu
     """
     out = dict(columns)
     for repair in repairs:
-        others = (term["column"] for term in repair.get("terms", ()))
-        for name in (repair["column"], *repair.get("by", ()), *others):
+        for name in columns_needed(repair):
             if name not in out:
                 raise SchemaError(
                     "a learned repair needs a column that is not there", value=name, hint="Send the column."
@@ -41,6 +41,8 @@ def _replay(out: dict[str, Values], name: str, repair: Repair) -> None:
         out[name], missing = _FILLS[kind](out, repair)
         if repair.get("indicator"):
             out[repair["indicator"]] = missing.astype(np.float64)
+    elif kind == "derive":
+        out[name] = derived_values(out, repair)
     elif kind == "onehot":
         out |= flags(out[name], repair)
     elif kind in _COLUMNS:

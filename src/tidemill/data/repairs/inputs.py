@@ -31,6 +31,8 @@ def repaired_schema(inputs: TableSchema, repairs: Iterable[Repair]) -> TableSche
             columns.pop(name, None)
         elif kind in ("ordinal", "target"):
             columns[name] = Column(name, "float64")
+        elif kind == "derive":
+            columns[name] = Column(name, repair["type"])
         for added in added_columns([repair]):
             columns[added] = Column(added, "float64", nullable=False)
     return TableSchema(tuple(columns.values()))

@@ -6,6 +6,7 @@ import bisect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from tidemill.data.repairs.deriving import compile_derived
 from tidemill.data.repairs.encoding import coding_of
 from tidemill.data.repairs.modelling import compile_imputation
 from tidemill.data.repairs.values import Repair, category_of, group_key, is_missing
@@ -134,6 +135,15 @@ def _row_code(repair: Repair) -> Replay:
     return replay
 
 
+def _row_derive(repair: Repair) -> Replay:
+    compute = compile_derived(repair)
+
+    def replay(row: dict[str, Any], column: str) -> None:
+        row[column] = compute(row)
+
+    return replay
+
+
 _ROWS: dict[str, Callable[[Repair], Replay]] = {
     "fill": _row_fill,
     "merge": _row_merge,
@@ -145,4 +155,5 @@ _ROWS: dict[str, Callable[[Repair], Replay]] = {
     "onehot": _row_flags,
     "ordinal": _row_code,
     "target": _row_code,
+    "derive": _row_derive,
 }

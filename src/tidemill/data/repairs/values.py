@@ -13,6 +13,12 @@ Columns: TypeAlias = Mapping[str, Values]
 Repair: TypeAlias = Mapping[str, Any]
 
 
+def columns_needed(repair: Repair) -> list[str]:
+    """The columns that a repair reads."""
+    own = [] if repair["kind"] == "derive" else [repair["column"]]
+    return [*own, *repair.get("by", ()), *(term["column"] for term in repair.get("terms", ()))]
+
+
 def is_missing(value: Any) -> bool:
     """None and NaN are missing."""
     return value is None or (isinstance(value, float) and math.isnan(value))

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.core.schema import Column
+from tidemill.data.repairs import columns_needed
 from tidemill.packaging.package import Package
 from tidemill.packaging.preparation import compile_columns
 from tidemill.packaging.validator import Policy
@@ -131,8 +132,7 @@ def _reading(name: str, column: Column) -> pl.Expr:
 
 
 def _looked_at(cleaning: Sequence[Any]) -> list[str]:
-    names = [name for repair in cleaning for name in (repair["column"], *repair.get("by", ()))]
-    return names + [term["column"] for repair in cleaning for term in repair.get("terms", ())]
+    return [name for repair in cleaning for name in columns_needed(repair)]
 
 
 def _warned(answers: pl.DataFrame, mask: NDArray[np.bool_], text: str) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import polars as pl
 
 from tidemill.core.errors import CancelledError, ModelError, StoreError
 from tidemill.core.tasks import TASKS, Task
-from tidemill.data.operations import CleaningPlan, Learned
+from tidemill.data.operations import CleaningPlan, Derive, Learned
 from tidemill.data.split import TrainingParts
 from tidemill.engine.key import value_digest
 from tidemill.measures.intervals import Estimate
@@ -42,7 +42,7 @@ class Plan:
     space: Space
     metric: str | Sequence[str] | None
     task: Task | None
-    cleaning: Sequence[Learned] | CleaningPlan
+    cleaning: Sequence[Learned | Derive] | CleaningPlan
     costs: Mapping[str, float] | None
     rows: int | None
     sampler: Any

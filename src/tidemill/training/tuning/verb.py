@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.core.tasks import Task
-from tidemill.data.operations import CleaningPlan, Learned
+from tidemill.data.operations import CleaningPlan, Derive, Learned
 from tidemill.data.split import TrainingParts
 from tidemill.engine.step import step
 from tidemill.training.estimators import Build
@@ -47,7 +47,7 @@ def tune(
     levels: Sequence[float] = (),
     class_weight: ClassWeight | None = None,
     weights: str = "",
-    cleaning: Sequence[Learned] | CleaningPlan = (),
+    cleaning: Sequence[Learned | Derive] | CleaningPlan = (),
     recipe: Recipe | Mapping[str, Any] | None = None,
     costs: Mapping[str, float] | None = None,
     seed: int = 0,
