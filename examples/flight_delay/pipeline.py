@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import httpx
 import polars as pl
 from lightgbm import LGBMClassifier
 
 import tidemill as tm
 from features import VIEWS
+from serving import ask, compare, departures, precompute
 from tables import FLIGHTS, FLIGHTS_REPAIRS, TRIPS, WEATHER, WEATHER_REPAIRS
-from tidemill.core.records import Alias
 from tidemill.data.availability import declared_availability
 from tidemill.evaluation import Examination
 
 AT = "sched_dep - 2h"
 COSTS = {"false_positive": 40, "false_negative": 250}
+#: The flights since this day are those that the champion is asked about when it is served.
+DUE = "2013-12-01"
 #: Minutes from touchdown to the gate; the table has only the time in the air.
 TAXI = 30
 #: What a planner knows from the schedule, the aircraft and the weather report.
@@ -57,58 +58,6 @@ SPACE = {
 
 
 @dataclass(frozen=True)
-class Served:
-    """What the server answered to real rows, and what its log says it did."""
-
-    endpoint: str
-    asked: int
-    answered: int
-    refused: int
-    flagged: int
-    logged: int
-    median_ms: float
-    p99_ms: float
-    differing: int
-    example: dict[str, Any]
-
-
-@tm.step(stage="serve", effect=True)
-def ask(alias: Alias, model: tm.Model, rows: pl.DataFrame, count: int) -> Served:
-    """Serve the champion over HTTP, send it rows of the test part, and read its prediction log."""
-    inputs = list(model.signature.inputs.names)
-    sample = rows.sample(count, seed=7)
-    reference = f"{alias.model}@{alias.alias}"
-    answers, scores, milliseconds = [], [], []
-    with (
-        tm.start_server(reference) as server,
-        httpx.Client(base_url=server.url) as client,
-    ):
-        url = f"/v1/models/{alias.model}/predict"
-        for row in sample.select(inputs).iter_rows(named=True):
-            response = client.post(url, json={"rows": [row]})
-            answers.append(response.json())  # a row that the model cannot score is refused with the reason
-            scores.append(answers[-1]["predictions"][0].get("probability"))
-            milliseconds.append(response.elapsed.total_seconds() * 1000)
-    ids = [answer["request_id"] for answer in answers]
-    logged = tm.predictions(tm.current_project().hidden / "predictions", alias.model)
-    found = logged.filter(pl.col("request_id").is_in(ids)).collect()
-    pairs = [(score, own) for score, own in zip(scores, tm.predict(model, sample), strict=True) if score is not None]
-    times = pl.Series(milliseconds)
-    return Served(
-        endpoint=f"POST {url}",
-        asked=count,
-        answered=len(pairs),
-        refused=count - len(pairs),
-        flagged=sum(bool(answer["predictions"][0].get("late")) for answer in answers),
-        logged=found.height,
-        median_ms=float(times.median()),
-        p99_ms=float(times.quantile(0.99)),
-        differing=sum(abs(score - own) > 1e-5 for score, own in pairs),
-        example=answers[0],
-    )
-
-
-@dataclass(frozen=True)
 class LeakyModel:
     """What a model would promise if it were fed a column that is not known yet."""
 
@@ -139,6 +88,30 @@ def months(table: pl.DataFrame) -> Months:
     return Months(table.filter(when == 8), table.filter(when == 12))
 
 
+def known_flights(flights: Any, weather: Any, references: dict[str, Any]) -> tuple[Any, Any]:
+    """Good flights with the moments at which their facts became known, and the same with aircraft and weather."""
+    good_flights = tm.validate(flights, FLIGHTS, references)
+    good_weather = tm.validate(weather, WEATHER)
+    clean_flights = tm.clean(good_flights.valid, FLIGHTS_REPAIRS)
+    clean_weather = tm.clean(good_weather.valid, WEATHER_REPAIRS)
+
+    trips = flown(clean_flights.table)
+    aircraft = ["year", "seats", "engines", "manufacturer"]
+    equipped = tm.key_join(trips, references["planes"], "tailnum", columns=aircraft, prefix="plane_")
+    readings = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
+    known = tm.asof_join(
+        equipped.table, clean_weather.table, left_time=AT, right_time="time_hour", by="origin", tolerance="6h",
+        columns=readings,
+    )  # fmt: skip
+    return trips, known.table
+
+
+def training_options(trips: Any) -> dict[str, Any]:
+    """What is learned, from which parts, and the views that are joined as they were known."""
+    split = tm.by_time("2013-08-01", "2013-09-01")
+    return {"target": "late", "split": split, "at": AT, "features": VIEWS, "frames": {v.name: trips for v in VIEWS}}
+
+
 @tm.pipeline
 def train(trials: int = 6, rows: int = 60_000, requests: int = 200) -> tm.ModelVersion:
     """From five tables to a served champion that is watched for drift."""
@@ -147,25 +120,11 @@ def train(trials: int = 6, rows: int = 60_000, requests: int = 200) -> tm.ModelV
     references = {"planes": planes, "airports": airports}
     tm.explore(flights, target="arr_delay", references=references)
     tm.explore(weather)
+    trips, known = known_flights(flights, weather, {**references, "airlines": airlines})
 
-    good_flights = tm.validate(flights, FLIGHTS, {**references, "airlines": airlines})
-    good_weather = tm.validate(weather, WEATHER)
-    clean_flights = tm.clean(good_flights.valid, FLIGHTS_REPAIRS)
-    clean_weather = tm.clean(good_weather.valid, WEATHER_REPAIRS)
-
-    trips = flown(clean_flights.table)
-    aircraft = ["year", "seats", "engines", "manufacturer"]
-    equipped = tm.key_join(trips, planes, "tailnum", columns=aircraft, prefix="plane_")
-    readings = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
-    known = tm.asof_join(
-        equipped.table, clean_weather.table, left_time=AT, right_time="time_hour", by="origin", tolerance="6h",
-        columns=readings,
-    )  # fmt: skip
-
-    tm.leaks(known.table, declared_availability(tm.current_project().sources), AT, target="late")
-    checked = tm.validate(known.table, TRIPS)  # given on whole: the model takes the contract along
-    split = tm.by_time("2013-08-01", "2013-09-01")
-    options = {"target": "late", "split": split, "at": AT, "features": VIEWS, "frames": {v.name: trips for v in VIEWS}}
+    tm.leaks(known, declared_availability(tm.current_project().sources), AT, target="late")
+    checked = tm.validate(known, TRIPS)  # given on whole: the model takes the contract along
+    options = training_options(trips)
     data = tm.training_set(checked, columns=COLUMNS, **options)
 
     study = tm.tune(build, SPACE, data, trials=trials, rows=rows)
@@ -180,9 +139,12 @@ def train(trials: int = 6, rows: int = 60_000, requests: int = 200) -> tm.ModelV
     package = tm.package(model, data.validation)
     version = tm.register(package, evaluation, examination, package)
     champion = tm.promote(version)
-    ask(champion, model, data.test, requests)
+    due = departures(data.test, model, DUE)
+    early = precompute(champion, due)
+    ask(champion, due, requests)
+    compare(champion, due, early, requests)
 
-    by_month = months(known.table)
+    by_month = months(known)
     tm.drift_between(by_month.august, by_month.december, columns=[*COLUMNS, "late"])
     tm.drift(model, data.test)
     return version

@@ -55,6 +55,22 @@ def test_a_table_with_the_answers_in_it_will_do_as_well(trained, tmp_path):
     assert (pl.read_csv(out)["target"] == known).mean() > 0.9
 
 
+def test_columns_that_the_model_does_not_take_are_left_aside_unless_one_of_its_own_is_missing(trained, tmp_path):
+    def more(rows):
+        for number, row in enumerate(rows):
+            row["patient"] = f"P-{number}"
+
+    def misspelt(rows):
+        for row in rows:
+            row["mean_raduis"] = row.pop("mean_radius")
+
+    done = trained("predict", "cells", sample(trained, tmp_path, more))
+    assert "left aside what the model does not take: patient" in done.err
+    assert "error" not in done.out
+    done = trained("predict", "cells", sample(trained, tmp_path, misspelt), expect=4)
+    assert "column 'mean_radius' was not sent" in done.err
+
+
 def test_if_no_row_can_be_scored_the_exit_code_says_so(trained, tmp_path):
     def spoil(rows):
         for row in rows:

@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
+import polars as pl
 import pytest
+from tritonclient import grpc as triton
 
 import tidemill as tm
 from tidemill.core.errors import InvalidRequestError
@@ -64,7 +68,7 @@ def test_it_succeeds_and_tells_its_progress(lines, summary):
         "evaluate",
         "test",
     ]
-    assert finished >= {*life, "package", "register", "promote", "serve", "drift"}
+    assert finished >= {*life, "package", "register", "promote", "precompute", "serve", "compare", "drift"}
 
 
 def test_the_honest_model_ranks_well_on_months_it_never_saw(summary):
@@ -135,8 +139,13 @@ def test_the_gate_passed_with_every_promise_measured(summary):
 
 
 def test_the_server_answered_and_logged_what_it_said(place, summary):
+    records = {record["step"]: record for record in summary["records"]}
+    asked, compared = records["ask"], records["compare"]
+    assert asked["answered"] + asked["refused"] == asked["asked"] == asked["logged"] == 200
+    assert asked["labelled"] == asked["answered"] > 150
+    assert asked["caught"] > asked["late"] / 2 > 10
     rows = tidemill(place / "flights", "predictions", "--limit", "5")
-    assert rows[-1]["total"] == 200
+    assert rows[-1]["total"] == asked["asked"] + compared["over_http"] + compared["live_instead"]
     request = next(
         row["prediction"]["request_id"] for row in rows if row.get("prediction", {}).get("status") == "answered"
     )
@@ -144,6 +153,55 @@ def test_the_server_answered_and_logged_what_it_said(place, summary):
     kinds = {node["kind"] for node in trace["nodes"].values()}
     assert kinds >= {"model version", "artifact", "execution"}
     assert any(node["name"].startswith("read") for node in trace["nodes"].values())
+
+
+def test_three_patterns_gave_the_same_answers_and_what_was_not_precomputed_was_predicted_live(summary):
+    records = {record["step"]: record for record in summary["records"]}
+    early, compared = records["precompute"], records["compare"]
+    assert early["scored"] + early["refused"] == early["flights"] > 20_000
+    assert compared["differing"] == 0
+    assert compared["over_http"] == compared["in_process"] == 200
+    assert compared["precomputed"] + compared["live_instead"] == 201  # one was asked for anew
+    assert compared["precomputed"] > 150
+
+
+def test_a_program_a_file_a_table_and_clients_of_three_protocols_are_told_the_same(place, lines):
+    flights = place / "flights"
+    sample = pl.read_parquet(flights / "departures.parquet").drop_nulls().sample(40, seed=3)
+    rows = sample.drop("flight_id", "sched_dep").to_dicts()
+    with use_project(load_project(flights)):
+        told = tm.load("flight-delay@champion").predict(rows)
+    sample.drop("flight_id", "sched_dep").write_parquet(place / "rows.parquet")
+    answers = tidemill(flights, "predict", "flight-delay", str(place / "rows.parquet"))[:-1]
+    assert [answer["prediction"] for answer in answers] == told
+    with tm.start_server("flight-delay", project=flights, grpc_port=0, timeout=60) as server:
+        with httpx.Client(base_url=f"{server.url}/v1/models") as client:
+            assert client.post("flight-delay/predict", json={"rows": rows}).json()["predictions"] == told
+            found = [client.get(f"flight-delay/predictions/{flight}").json() for flight in sample["flight_id"]]
+            fresh = client.get(f"flight-delay/predictions/{sample['flight_id'][0]}?max_age=0").json()
+        assert httpx.get(f"{server.url}/models/flight-delay").status_code == 200
+        by_grpc = over_grpc(server.grpc, rows)
+    assert {one["source"] for one in found} == {"precomputed"}
+    assert [one["prediction"]["decision"] for one in found] == [one["decision"] for one in told]
+    early = [one["prediction"]["probability"] for one in found]
+    assert early == pytest.approx([one["probability"] for one in told], abs=1e-6)  # by the engine for batches
+    assert (fresh["source"], fresh["prediction"]) == ("live", told[0])
+    assert by_grpc == [(str(one["late"]).lower(), one["probability"], one["decision"]) for one in told]
+
+
+def over_grpc(address: str, rows: list[dict[str, Any]]) -> list[tuple[str, float, str]]:
+    """Answers to a client that knows the Open Inference Protocol and nothing of Tidemill."""
+    kinds = {"INT64": np.int64, "FP64": np.float64, "BYTES": np.object_}
+    with triton.InferenceServerClient(address) as client:
+        tensors = []
+        for column in client.get_model_metadata("flight-delay").inputs:
+            values = [row[column.name] for row in rows]
+            kind = column.datatype if column.datatype in kinds else "INT64"
+            tensors.append(triton.InferInput(column.name, [len(rows)], kind))
+            tensors[-1].set_data_from_numpy(np.array(values, dtype=kinds[kind]))
+        answer = client.infer("flight-delay", tensors)
+    late, probability, decision = (answer.as_numpy(name).tolist() for name in ("late", "probability", "decision"))
+    return [(one.decode(), share, what.decode()) for one, share, what in zip(late, probability, decision, strict=True)]
 
 
 def test_the_report_is_one_small_file_without_requests(summary):
@@ -157,7 +215,7 @@ def test_the_report_is_one_small_file_without_requests(summary):
 def test_a_second_run_repeats_only_effects(place, lines):
     again = tidemill(place, "demo", "flights", "--trials", "2")
     ran = {line["step"] for line in again if line.get("event") == "step_started"}
-    assert ran == {"register_model", "promote", "ask"}
+    assert ran == {"register_model", "promote", "precompute", "ask", "compare"}
 
 
 def test_a_request_that_breaks_the_contract_of_the_training_rows_is_refused(place, lines):
@@ -185,12 +243,22 @@ def test_people_are_asked_why_flights_were_late_where_rules_disagree(place, line
     assert '"labelled": 1' in shown
 
 
+def test_a_challenger_takes_a_tenth_of_the_traffic_and_the_log_tells_both_apart(place, lines):
+    flights = place / "flights"
+    assert tidemill(flights, "run", "challenge", "--set", "requests=200")[-1]["status"] == "succeeded"
+    with use_project(load_project(flights)) as project:
+        found = tm.label_coverage(project.hidden / "predictions", "flight-delay")
+    answered = {(one.version, one.variant): one.labelled for one in found.by}
+    assert set(answered) == {(1, "champion"), (2, "challenger")}
+    assert 5 <= answered[2, "challenger"] <= 40  # each flight has its variant: the same ones in every run
+
+
 def test_the_version_is_made_again_from_its_record_and_is_equal(place, lines):
     found = tidemill(place / "flights", "reproduce", "flight-delay@1")[-1]
     outcomes = {step["node"]: step["outcome"] for step in found["steps"]}
     assert found["equal"], found["sentence"]
     assert {outcomes[name] for name in ("tune", "train", "evaluate", "examine", "package")} == {"equal"}
-    assert {outcomes[name] for name in ("read", "promote", "ask")} == {"taken"}
+    assert {outcomes[name] for name in ("read", "promote", "precompute", "ask")} == {"taken"}
 
 
 def test_an_edited_helper_runs_what_depends_on_it_and_says_why(place, lines):

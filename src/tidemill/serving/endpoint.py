@@ -15,7 +15,7 @@ from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.metrics import Meters
 from tidemill.serving.predictor import Answer, Predictor
 from tidemill.serving.shadowing import Shadowing
-from tidemill.serving.variants import Traffic, Variant, variant_of
+from tidemill.serving.variants import Traffic, Variant, shares_of, variant_of
 
 #: Requests with more rows are scored in a thread, so that others are answered meanwhile.
 _THREAD_ROWS = 512
@@ -94,10 +94,14 @@ class Endpoint:
 
     @property
     def title(self) -> str:
-        """For people: ``flight-delay@champion v1``."""
-        alias = f"@{self.predictor.alias}" if self.predictor.alias else ""
-        version = "" if self.predictor.version is None else f" v{self.predictor.version}"
-        return f"{self.name}{alias}{version}"
+        """For people: ``flight-delay@champion v1``, or ``flight-delay (champion v1 90 %, challenger v2 10 %)``."""
+        live, shadows = self.traffic.live, self.traffic.shadows
+        if len(live) == 1 and not shadows:
+            alias = f"@{self.predictor.alias}" if self.predictor.alias else ""
+            return f"{self.name}{alias}{_version(live[0])}"
+        shares = shares_of(live)
+        told = [f"{_called(one)} {shares[one.name] * 100:.3g} %" for one in live]
+        return f"{self.name} ({', '.join([*told, *(f'shadow {_called(one)}' for one in shadows)])})"
 
     def answer(self, rows: Sequence[Any], caller: Caller = Caller(), variant: Variant | None = None) -> Answered:
         """Answer rows and write that down; when it cannot be written, there is no answer.
@@ -172,6 +176,16 @@ class Endpoint:
         ts, started = clock.now_us(), clock.elapsed()
         answer = who.predictor.answer(rows)
         self._write(who, request_id, ts, clock.elapsed() - started, answer, caller)
+
+
+def _called(who: Variant) -> str:
+    """A variant and its version; one that is named by its version says it once."""
+    version = _version(who)
+    return who.name if version == f" {who.name}" else f"{who.name}{version}"
+
+
+def _version(who: Variant) -> str:
+    return "" if who.predictor.version is None else f" v{who.predictor.version}"
 
 
 async def score(endpoint: Endpoint, rows: Sequence[Any], caller: Caller) -> Answered:

@@ -89,7 +89,7 @@ def plan_endpoints(
     >>> plan_endpoints(["flight-delay@3"])[0].variants
     (VariantPlan(reference='flight-delay@3', share=1.0, shadow=False),)
     """
-    declared = {} if project is None else {name: _declared(name, body) for name, body in project.endpoints.items()}
+    declared = {name: _declared(name, body) for name, body in _tables(project).items()}
     plans = [_plan(reference, declared) for reference in references]
     plans += [EndpointPlan("", folder=Path(folder)) for folder in folders]
     if not plans:
@@ -110,11 +110,10 @@ def plan_privacy(project: Project, hash_key: str = "") -> dict[str, Privacy]:
     ConfigError
         For a table that does not say it, or hashes without a key.
     """
-    return {name: _private(name, body, hash_key) for name, body in project.endpoints.items()}
+    return {name: _private(name, body, hash_key) for name, body in _tables(project).items()}
 
 
 def _private(name: str, body: Mapping[str, Any], hash_key: str) -> Privacy:
-    _check_keys(name, body)
     for key in ("hash", "redact"):
         listed = body.get(key, [])
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
@@ -141,7 +140,6 @@ def _plan(reference: str, declared: Mapping[str, EndpointPlan]) -> EndpointPlan:
 
 
 def _declared(name: str, body: Mapping[str, Any]) -> EndpointPlan:
-    _check_keys(name, body)
     shares, shadows = body.get("variants", {"champion": 1}), body.get("shadow", [])
     if not isinstance(shares, Mapping) or not shares or not all(map(_is_share, shares.values())):
         example = "variants = { champion = 90, challenger = 10 }"
@@ -173,10 +171,14 @@ def _lookups(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_keys(name: str, body: Mapping[str, Any]) -> None:
-    for key in body:
-        if key not in _KEYS:
-            raise ConfigError(f"[endpoints.{name}] has an unknown key", value=key, hint=nearest(key, _KEYS))
+def _tables(project: Project | None) -> Mapping[str, Mapping[str, Any]]:
+    """The ``[endpoints]`` tables, with known keys only."""
+    tables: Mapping[str, Mapping[str, Any]] = {} if project is None else project.endpoints
+    for name, body in tables.items():
+        for key in body:
+            if key not in _KEYS:
+                raise ConfigError(f"[endpoints.{name}] has an unknown key", value=key, hint=nearest(key, _KEYS))
+    return tables
 
 
 def _is_share(value: Any) -> bool:

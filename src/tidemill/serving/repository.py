@@ -256,8 +256,7 @@ class Repository:
             place.failed = (number, clock.elapsed())
             if known != number:  # said once of each version, and once of an alias that is not there
                 swapped(name, place.plan.name, well=False)
-                stays = "nobody answers for it" if before is None else f"version {before.predictor.version} stays"
-                _log.warning("%s cannot be opened, %s: %s", place.plan.reference, stays, error)
+                _tell_why(place, error)
             raise error from raised
         place.variant = variant_of(predictor, name=place.plan.name, share=place.plan.share)
         place.error, place.failed = "", (0, 0.0)
@@ -313,6 +312,17 @@ class Follower:
                 self._also()
             except Exception:  # the registry may be away for a while: what is served goes on
                 _log.exception("the registry could not be looked at")
+
+
+def _tell_why(place: _Place, error: TidemillError) -> None:
+    """Write into the server's log why a variant is not served as it should be."""
+    if place.variant is not None:
+        version = place.variant.predictor.version
+        _log.warning("%s cannot be opened, version %s stays: %s", place.plan.reference, version, error)
+    elif isinstance(error, NotFoundError):  # an alias may be planned before any version has it
+        _log.info("nobody answers for %s yet: %s", place.plan.reference, error)
+    else:
+        _log.warning("%s cannot be opened, nobody answers for it: %s", place.plan.reference, error)
 
 
 def _cannot_open(reference: str, error: Exception) -> ModelError:

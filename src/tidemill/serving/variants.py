@@ -55,7 +55,7 @@ def variant_of(predictor: Predictor, *, name: str | None = None, share: float = 
         "columns": [{"name": c.name, "type": c.type, "semantic": c.semantic} for c in signature.inputs],
         "target": signature.target,
     }
-    return Variant(called, predictor, share, schema, slow=timed and _seconds(predictor) > SLOW_SECONDS)
+    return Variant(called, predictor, share, schema, slow=timed and _is_slow(predictor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ def _point(salt: str, key: str) -> float:
     return int.from_bytes(digest) / 2**64
 
 
-def _seconds(predictor: Predictor) -> float:
-    """What one row takes, the quickest of three."""
+def _is_slow(predictor: Predictor) -> bool:
+    """Whether one row takes long three times in a row: once may be the machine's fault, and a quick one settles it."""
     example = [predictor.example()]
-    taken = []
     for _ in range(3):
         started = clock.elapsed()
         predictor.answer(example)
-        taken.append(clock.elapsed() - started)
-    return min(taken)
+        if clock.elapsed() - started <= SLOW_SECONDS:
+            return False
+    return True

@@ -36,7 +36,8 @@ _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 def command(setup: Setup, reference: str, file: Path, out: Path | None, allow: tuple[str, ...]) -> None:
     """Predict every row of FILE (.csv, .parquet, .ndjson); a row that cannot be scored gets its error, not silence.
 
-    The exit code is 4 if no row could be scored. A column with the answers is left out.
+    The exit code is 4 if no row could be scored. A column with the answers is left out; so are other columns that the
+    model does not take, if the file has all that it does.
     """
     if out is not None and _same(out, file):
         raise UsageError("the predictions would replace the rows", value=str(out), hint="Choose another --out.")
@@ -73,10 +74,18 @@ def _opened(setup: Setup, reference: str, allow: tuple[str, ...]) -> Predictor:
 
 
 def _given(file: Path, predictor: Predictor) -> _Rows:
-    """The rows of the file without the column that is predicted, so that a table with known answers will do as well."""
+    """The rows of the file without the column that is predicted, so that a table with known answers will do as well.
+
+    Other columns are left aside too where none of the model's is missing: else one of them may be it, misspelt.
+    """
     table = _read(file)
     if predictor.signature.target not in predictor.columns:
         table = table.drop(predictor.signature.target, strict=False)
+    if set(predictor.columns) < set(table.columns):
+        aside = [name for name in table.columns if name not in predictor.columns]
+        shown = ", ".join(aside[:10]) + (", …" if len(aside) > 10 else "")
+        click.echo(f"left aside what the model does not take: {shown}", err=True)
+        table = table.select(predictor.columns)
     return typed_cells(table, predictor.signature) if file.suffix.lower() == ".csv" else table.to_dicts()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -26,7 +27,12 @@ from tidemill.serving.sockets import shown_host
 from tidemill.serving.tracing import Span, Tracer
 
 Answer = Callable[[Site, Any, Caller], Awaitable[Any]]
-_REFUSED = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED}
+_REFUSED = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    500: grpc.StatusCode.INTERNAL,
+}
 _PROBES = ("ServerLive", "ServerReady", "ModelReady")
 _log = logging.getLogger("tidemill.serving")
 
@@ -102,9 +108,10 @@ class GrpcFace:
         taken, given = message(f"{name}Request"), message(f"{name}Response")
         is_probe = name in _PROBES
 
-        async def handle(request: Any, context: Any) -> Any:
+        async def handle(raw: bytes, context: Any) -> Any:
             span = None if self._site.tracer is None or is_probe else _begin(self._site.tracer, name, context)
             try:
+                request = _parsed(taken, raw)
                 caller = self._caller(request, context, admin=admin, is_probe=is_probe)
                 if span is not None:
                     caller = replace(caller, trace=trace_of(span.traceparent))
@@ -120,7 +127,7 @@ class GrpcFace:
                     span.end(failed=False, attributes={"rpc.grpc.status_code": 0})
                 return response
 
-        return grpc.unary_unary_rpc_method_handler(handle, taken.FromString, given.SerializeToString)
+        return grpc.unary_unary_rpc_method_handler(handle, None, given.SerializeToString)
 
     def _caller(self, request: Any, context: Any, *, admin: bool, is_probe: bool) -> Caller:
         trace, sent = "", ""
@@ -136,6 +143,14 @@ class GrpcFace:
         left = context.time_remaining()
         patience = self._options.timeout if left is None else min(left, self._options.timeout)
         return Caller(_client(context.peer()), trace, key_in(request), None, clock.elapsed() + patience)
+
+
+def _parsed(kind: Any, raw: bytes) -> Any:
+    """A message; parsed here, since gRPC would blame the server for what is none."""
+    try:
+        return kind.FromString(raw)
+    except DecodeError as error:
+        raise InvalidRequestError("the message is none of the protocol", value=f"{len(raw)} bytes") from error
 
 
 def _begin(tracer: Tracer, name: str, context: Any) -> Span:

@@ -10,7 +10,7 @@ from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
 from tidemill.serving.endpoint import Answered, Caller, score
 from tidemill.serving.grpc.messages import message
-from tidemill.serving.rest.open_inference import EXTENSIONS, VERSION, metadata, require_version
+from tidemill.serving.rest.open_inference import EXTENSIONS, VERSION, metadata, refusal_of, require_version
 from tidemill.serving.rest.repository_api import entries
 from tidemill.serving.site import Site
 from tidemill.serving.tensors import Spec, Tensor, checked, from_bytes, rows_of, tensors_of, to_bytes
@@ -70,9 +70,9 @@ async def model_infer(site: Site, request: Any, caller: Caller) -> Any:
     tensors = _inputs(request)
     answered = await score(endpoint, rows_of(tensors, endpoint.predictor.signature), caller)
     meters = endpoint.meters(answered.variant)
-    if answered.answer.problems:  # the protocol has no place for the error of a single row
-        meters.took("grpc", 400, clock.elapsed() - started)
-        raise answered.answer.problems[0].to_error()
+    if (refusal := refusal_of(answered)) is not None:
+        meters.took("grpc", refusal.status, clock.elapsed() - started)
+        raise refusal
     wanted = [output.name for output in request.outputs]
     outputs = tensors_of(answered.variant.predictor.outputs, answered.answer.predictions, wanted)
     response = _response(request, answered, outputs)

@@ -38,6 +38,7 @@ def summary(endpoint: Endpoint) -> dict[str, Any]:
     predictor = endpoint.predictor
     return {
         "name": endpoint.name,
+        "title": endpoint.title,
         "version": predictor.version,
         "alias": predictor.alias,
         "task": predictor.signature.task,

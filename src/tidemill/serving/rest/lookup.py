@@ -56,7 +56,7 @@ async def _live(endpoint: Endpoint, plan: EndpointPlan, request: Request, why: s
         raise NotFoundError(f"no prediction of this entity: {why}", value=entity, hint=hint)
     answered = await score(endpoint, [row], request.caller(entities=[entity]))
     told = {"why": why, "request_id": answered.request_id, "prediction": answered.answer.predictions[0]}
-    status = 422 if answered.answer.problems else 200
+    status = 500 if answered.answer.failures else 422 if answered.answer.problems else 200
     return as_json(_about(endpoint, answered.variant.predictor.version, entity, "live") | told, status)
 
 

@@ -18,7 +18,7 @@ from tidemill.core.errors import InvalidRequestError, NotFoundError
 from tidemill.serving.endpoint import Answered, Endpoint, score
 from tidemill.serving.rest import probes
 from tidemill.serving.rest.route import Route
-from tidemill.serving.rest.wire import Request, Response, as_json, parse
+from tidemill.serving.rest.wire import Refusal, Request, Response, as_json, parse
 from tidemill.serving.site import Site
 from tidemill.serving.tensors import (
     Spec,
@@ -65,13 +65,25 @@ async def infer(site: Site, request: Request) -> Response:
     caller = request.caller(key=key if isinstance(key, str) else None)
     answered = await score(endpoint, rows_of(tensors, endpoint.predictor.signature), caller)
     meters = endpoint.meters(answered.variant)
-    if answered.answer.problems:  # the protocol has no place for the error of a single row
-        meters.took("infer", 400, clock.elapsed() - started)
-        raise answered.answer.problems[0].to_error()
+    if (refusal := refusal_of(answered)) is not None:
+        meters.took("infer", refusal.status, clock.elapsed() - started)
+        raise refusal
     outputs = tensors_of(answered.variant.predictor.outputs, answered.answer.predictions, wanted)
     response = _response(endpoint, answered, str(asked.get("id") or ""), outputs, as_bytes)
     meters.took("infer", 200, clock.elapsed() - started)
     return response
+
+
+def refusal_of(answered: Answered) -> Refusal | None:
+    """Why there is no answer unless every row has one: the protocol has no place for the error of a single row.
+
+    It is the client's error (400) where a row was refused, the model's (500) where all rows without an answer made it
+    fail.
+    """
+    answer = answered.answer
+    if not answer.problems:
+        return None
+    return Refusal(500 if answer.failures == len(answer.problems) else 400, answer.problems[0].to_error())
 
 
 def metadata(endpoint: Endpoint) -> dict[str, Any]:

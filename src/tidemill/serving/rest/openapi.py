@@ -56,6 +56,7 @@ def document(routes: Iterable[Route], site: Site) -> dict[str, Any]:
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Tidemill", "version": importlib.metadata.version("tidemill")},
+        "tags": [{"name": endpoint.name, "description": endpoint.title} for endpoint in endpoints],
         "paths": paths,
         "components": {"schemas": schemas},
     }

@@ -15,6 +15,7 @@ Content = Mapping[str, Mapping[str, Any]]
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _OBJECT: Schema = {"type": "object"}
+_ROWS = "A row that is none is answered with an error in its place; the request is refused when every row is."
 _DATATYPES = [
     "BOOL",
     "UINT8",
@@ -77,7 +78,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "TensorType": _object({"name": _TEXT, "datatype": _TEXT, "shape": _list_of({"type": "integer"})}),
     "Model": _object(
-        {"name": _TEXT, "version": {"type": ["integer", "null"]}, "alias": {"type": ["string", "null"]}}
+        {"name": _TEXT, "title": _TEXT, "version": {"type": ["integer", "null"]}, "alias": {"type": ["string", "null"]}}
         | {"task": _TEXT, "target": _TEXT, "inputs": _list_of(_TEXT), "package": _TEXT}
     ),
 }
@@ -155,7 +156,7 @@ def _predict(model: str) -> Kind:
     body = {
         **_rows_of(model),
         "properties": {
-            "rows": {"type": "array", "minItems": 1, "items": _ref(f"{model}.Row")},
+            "rows": {"type": "array", "minItems": 1, "items": _ref(f"{model}.Row"), "description": _ROWS},
             "entities": {"type": ["array", "null"], "description": "Whom the rows are about, one key for each."},
             "key": {"type": ["string", "null"], "description": "What the choice of a variant sticks to."},
             "explain": {"type": "boolean", "description": "Whether to say what each input added."},

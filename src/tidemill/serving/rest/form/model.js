@@ -11,10 +11,10 @@ let model, example, fields = [];
 
 loadPage(async () => {
   [model, example] = await Promise.all([ask(path), ask(`${path}/example`)]);
-  const { signature, version, alias } = model;
+  const { signature, title } = model;
   document.title = `${model.name} · predict`;
   find("title").textContent = model.name;
-  find("about").textContent = [`Predicts ${signature.target}`, alias, version === null ? "" : `version ${version}`].filter(Boolean).join(" · ");
+  find("about").textContent = `Predicts ${signature.target} · ${title}`;
   fields = signature.inputs.columns.map((column, place) =>
     fieldOf({ nullable: true, ...column }, place, { ...POLICY, ...model.policy }));
   find("fields").replaceChildren(...fields.map((field) => field.element));

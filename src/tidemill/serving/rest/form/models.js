@@ -11,12 +11,10 @@ loadPage(async () => {
 });
 
 function card(model) {
-  const version = model.version === null ? "" : `version ${model.version}`;
-  const about = [model.alias, version, `${model.inputs.length} inputs`].filter(Boolean).join(" · ");
   return make(
     "li", {},
     make("a", { href: `models/${encodeURIComponent(model.name)}` }, model.name),
     make("p", {}, `Predicts ${model.target}: ${TASKS[model.task] || model.task}.`),
-    make("p", {}, about),
+    make("p", {}, `${model.title} · ${model.inputs.length} inputs`),
   );
 }
