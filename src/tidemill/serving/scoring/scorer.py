@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,11 +62,13 @@ class Scorer:
             return self._read(frame, texts)
         if self._by_rows:
             return self._slowly(frame)
-        checked = check_columns(self.signature, frame)
+        checked = check_columns(self.signature, frame, self.predictor.policy)
         good, scores = self._scores(checked)
         answers = decide_columns(self.signature, scores)
         for mask, text in checked.warnings:
             answers = _warned(answers, mask[good], text)
+        if checked.own:
+            answers = _warned_singly(answers, good, checked.own)
         if len(good) == frame.height:
             return answers
         others = np.setdiff1d(np.arange(frame.height), good, assume_unique=True)
@@ -141,3 +143,10 @@ def _warned(answers: pl.DataFrame, mask: NDArray[np.bool_], text: str) -> pl.Dat
     more = said.str.strip_suffix("]") + pl.lit(f", {quoted}]")
     longer = pl.when(said.is_null()).then(pl.lit(f"[{quoted}]")).otherwise(more)
     return answers.with_columns(pl.when(pl.Series(mask)).then(longer).otherwise(said).alias("warnings"))
+
+
+def _warned_singly(answers: pl.DataFrame, good: NDArray[np.intp], own: Mapping[int, list[str]]) -> pl.DataFrame:
+    """The answers of these rows with the warnings that are a row's own in the place of others."""
+    rows = np.intersect1d(good, np.fromiter(own, dtype=np.intp, count=len(own)), assume_unique=True)
+    texts = pl.Series([json.dumps(own[row], ensure_ascii=False) for row in rows.tolist()], dtype=pl.String)
+    return answers.with_columns(answers["warnings"].scatter(np.searchsorted(good, rows), texts))
