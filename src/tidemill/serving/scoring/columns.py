@@ -40,15 +40,12 @@ class Checked:
         Which rows are answered with a warning, and its words, in the order of the columns.
     own
         The warnings of rows that have words of their own, by row; they take the place of `warnings` there.
-    usual
-        Which rows had no cell that was looked at by itself.
     """
 
     clean: NDArray[np.bool_]
     columns: pl.DataFrame
     warnings: tuple[tuple[NDArray[np.bool_], str], ...] = ()
     own: Mapping[int, list[str]] = field(default_factory=dict)
-    usual: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
 
     def said(self, row: int) -> list[str]:
         """The warnings of a row that is clean."""
@@ -98,14 +95,13 @@ def check_columns(signature: Signature, frame: pl.DataFrame, policy: Policy | No
     ([True, True, False], ["column 'dest' is 'LAX', which was not seen in training"])
     """
     known = [_held(column, frame[column.name]) for column in signature.inputs]
-    usual = np.logical_and.reduce([one.clean for one in known])
+    clean, own = np.logical_and.reduce([one.clean for one in known]), dict[int, list[str]]()
     said = {place: (one.there, one.warning) for place, one in enumerate(known) if one.warning}
-    clean, own = usual, dict[int, list[str]]()
-    if not usual.all():
+    if not clean.all():
         clean, words = _by_cells(signature, frame, known, policy or Policy())
         own = {row: _in_order(texts, said, row) for row, texts in words.items() if clean[row]}
     columns = pl.DataFrame([one.values for one in known])
-    return Checked(clean, columns, tuple(said.values()), own, usual)
+    return Checked(clean, columns, tuple(said.values()), own)
 
 
 def _by_cells(

@@ -16,7 +16,8 @@ from tidemill.packaging.preparation import compile_columns
 from tidemill.packaging.validator import Policy
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.scoring.answers import decide_columns, flat_answers
-from tidemill.serving.scoring.columns import Checked, as_arrays, check_columns
+from tidemill.serving.scoring.columns import as_arrays, check_columns
+from tidemill.serving.scoring.rules import compile_rules
 
 #: Rows that go the validator's way at a time: each is a mapping of Python objects meanwhile.
 _SLOW_ROWS = 10_000
@@ -43,8 +44,7 @@ class Scorer:
         self._prepare: Any = compile_columns(manifest["cleaning"], manifest["encoding"])
         self._repaired = frozenset(_looked_at(manifest["cleaning"]))
         self._takes_missing = bool(manifest.get("takes_missing", True))
-        #: A contract's rules are about single rows: only the row validator knows them.
-        self._by_rows = bool(package.contract.get("checks"))
+        self._rules = compile_rules(package.contract, self.signature.inputs)
 
     def score(self, frame: pl.DataFrame, texts: Sequence[str] = ()) -> pl.DataFrame:
         """The answers to rows, in their order; the columns are those of `answers.answer_columns`.
@@ -60,10 +60,10 @@ class Scorer:
         frame = frame.select(self.signature.inputs.names)
         if texts:
             return self._read(frame, texts)
-        if self._by_rows:
+        if self._rules is None:
             return self._slowly(frame)
         checked = check_columns(self.signature, frame, self.predictor.policy)
-        good, scores = self._scores(checked)
+        good, scores = self._scores(checked.clean & ~self._rules(frame, checked.columns), checked.columns)
         answers = decide_columns(self.signature, scores)
         for mask, text in checked.warnings:
             answers = _warned(answers, mask[good], text)
@@ -78,12 +78,12 @@ class Scorer:
         ]
         return pl.concat(parts).sort(_PLACE).drop(_PLACE)
 
-    def _scores(self, checked: Checked) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    def _scores(self, clean: NDArray[np.bool_], columns: pl.DataFrame) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """The places of rows that were scored, and their finite scores."""
-        good = np.flatnonzero(checked.clean)
+        good = np.flatnonzero(clean)
         if not len(good):
             return good, np.empty(0)
-        rows = checked.columns if len(good) == checked.columns.height else checked.columns[good]
+        rows = columns if len(good) == columns.height else columns[good]
         try:
             matrix = self._prepare(as_arrays(rows, self._repaired))
             if not self._takes_missing and np.isnan(matrix).any():
