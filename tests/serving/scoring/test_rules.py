@@ -77,7 +77,7 @@ KEPT: list[tuple[str, str, dict[str, Any], str, list[Any], Any]] = [
     ("moments of a zone", "timestamp[us, UTC]", {}, f"c > TIMESTAMP '{NIGHT}'", [NIGHT.replace(tzinfo=UTC)], EAST),
     ("moments cut to milliseconds", "timestamp[ms]", {}, f"c <= TIMESTAMP '{NIGHT}'", LATER, pl.Datetime("us")),
     ("numbers that are missing", "float64", {}, "c IS NULL", [math.nan, None, 1.0], None),
-    ("numbers of single precision", "float32", {}, "c = 0.1", [0.1, 0.2], None),
+    ("numbers of single precision", "float32", {}, "c = 0.1", [0.1, 0.2], pl.Float32),
     ("numbers out of range", "int8", {"minimum": 0, "maximum": 9}, "c > 5", [12, 3, -1], pl.Int64),
 ]  # fmt: skip
 
