@@ -1,4 +1,7 @@
-"""Whether an Arrow stream is compressed inside: what that unpacks to is known only once it fills the memory."""
+"""Whether an Arrow stream holds no more than it is long: compressed inside, or with bytes that stand for many columns.
+
+What such a stream unpacks to is known only once it fills the memory.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ def is_packed(data: bytes) -> bool:
     Raises
     ------
     ValueError
-        When it is no such stream.
+        When it is no such stream, or its columns share bytes.
     """
     at = 0
     try:
@@ -28,23 +31,38 @@ def is_packed(data: bytes) -> bool:
                 return False
             message = _followed(data, at + 8)
             kind = data[message + _field(data, message, 1)] if _field(data, message, 1) else 0
-            if kind in (_DICTIONARY, _BATCH) and _has_compression(data, message, kind):
-                return True
             size = _field(data, message, 3)
             body = struct.unpack_from("<q", data, message + size)[0] if size else 0
             if body < 0:
                 raise ValueError("a message of the stream has a negative length")
+            if kind in (_DICTIONARY, _BATCH):
+                batch = _batch(data, message, kind)
+                if _field(data, batch, 3):
+                    return True
+                if _claimed(data, batch) > body:
+                    raise ValueError("columns of the stream share bytes")
             at += 8 + length + body
     except (struct.error, IndexError) as error:
         raise ValueError("the metadata of a message is broken") from error
     return False
 
 
-def _has_compression(data: bytes, message: int, kind: int) -> bool:
+def _batch(data: bytes, message: int, kind: int) -> int:
+    """Where the table of a message's batch lies."""
     batch = _followed(data, message + _field(data, message, 2))
-    if kind == _DICTIONARY:
-        batch = _followed(data, batch + _field(data, batch, 1))
-    return _field(data, batch, 3) != 0
+    return batch if kind == _BATCH else _followed(data, batch + _field(data, batch, 1))
+
+
+def _claimed(data: bytes, batch: int) -> int:
+    """The bytes of all buffers of a batch, each a pair of offset and length."""
+    field = _field(data, batch, 2)
+    if not field:
+        return 0
+    vector = _followed(data, batch + field)
+    (count,) = struct.unpack_from("<I", data, vector)
+    if vector + 4 + 16 * count > len(data):
+        raise ValueError("the metadata of a message is broken")
+    return sum(struct.unpack_from("<q", data, vector + 4 + 16 * place + 8)[0] for place in range(count))
 
 
 def _followed(data: bytes, place: int) -> int:

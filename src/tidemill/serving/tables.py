@@ -15,6 +15,7 @@ import polars as pl
 from tidemill.core.errors import InvalidRequestError
 from tidemill.core.model import Signature
 from tidemill.serving.arrow_packing import is_packed
+from tidemill.serving.parquet_packing import unpacked
 
 Format = Literal["csv", "ndjson", "parquet", "arrow"]
 Rows = list[dict[str, Any]]
@@ -22,7 +23,7 @@ Rows = list[dict[str, Any]]
 #: Rows that are answered, and logged, together.
 CHUNK_ROWS = 10_000
 #: What a file may grow to once it is unpacked: a few bytes of Parquet can stand for any number of rows.
-MAX_ROWS, MAX_CELLS, MAX_TEXT_BYTES = 1_000_000, 50_000_000, 1 << 30
+MAX_ROWS, MAX_CELLS, MAX_BYTES = 1_000_000, 50_000_000, 1 << 29
 
 
 class TooManyRowsError(Exception):
@@ -221,20 +222,62 @@ def _checked_csv(text: str, most: int | None) -> int:
 def _frame(kind: Format, data: bytes) -> pl.DataFrame:
     try:
         if kind == "parquet":
-            lazy = pl.scan_parquet(io.BytesIO(data))
-            _require_fit(int(lazy.select(pl.len()).collect().item()), len(lazy.collect_schema()))
-            frame = lazy.collect()
+            _require_parquet_fit(data)
+            frame = _parquet(data)
         else:
             _refuse_packed(data)
             frame = pl.read_ipc_stream(io.BytesIO(data), n_rows=MAX_ROWS + 1, use_pyarrow=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise _broken("Parquet file" if kind == "parquet" else "Arrow stream", error) from error
     _require_fit(frame.height, frame.width)
-    texts = [name for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical, pl.Enum)]
-    size = frame.select(pl.sum_horizontal(pl.col(texts).cast(pl.String).str.len_bytes().sum())) if texts else None
-    if size is not None and int(size.item() or 0) > MAX_TEXT_BYTES:
-        raise TooManyRowsError(f"{int(size.item()):,} bytes of text")
+    values, size = map(sum, zip((0, 0), *map(_extent, frame.get_columns()), strict=True))
+    if values > MAX_CELLS or size > MAX_BYTES:
+        raise TooManyRowsError(f"{values:,} values, and {size:,} bytes of text")
     return frame
+
+
+def _require_parquet_fit(data: bytes) -> None:
+    told = unpacked(data)
+    if told.rows > MAX_ROWS or told.values > MAX_CELLS or told.size > MAX_BYTES:
+        what = f"{told.rows:,} rows of {told.values:,} values, {told.size:,} bytes when it is unpacked"
+        raise TooManyRowsError(what)
+
+
+def _parquet(data: bytes) -> pl.DataFrame:
+    """The rows; categories as text, since Polars would look at the whole text of each of them again in every row."""
+    scan = pl.scan_parquet(io.BytesIO(data))
+    schema = scan.collect_schema()
+    if not any(map(_has_categories, schema.values())):
+        return scan.collect()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    plain = data[:footer] + data[footer:].replace(b"ARROW:schema", b"arrow schema")  # a key that nobody reads
+    held = pl.scan_parquet(io.BytesIO(plain)).collect()
+    lost = {name: kind for name, kind in schema.items() if held.schema[name] != kind and not _has_categories(kind)}
+    return held.cast(lost)  # type: ignore[arg-type]
+
+
+def _has_categories(kind: pl.DataType) -> bool:
+    """Whether it is a type of categories, or of lists or structures with one."""
+    return "Categorical" in str(kind) or "Enum" in str(kind)
+
+
+def _extent(column: pl.Series) -> tuple[int, int]:
+    """How many values a column holds, and how many bytes of text: a dictionary holds its text only once."""
+    kind = column.dtype
+    if isinstance(kind, pl.List | pl.Array):
+        return _extent(column.explode())
+    if isinstance(kind, pl.Struct):
+        values, size = zip(*map(_extent, column.struct.unnest().get_columns()), strict=True)
+        return sum(values), sum(size)
+    if kind == pl.String:
+        lengths = column.str.len_bytes()
+    elif isinstance(kind, pl.Categorical | pl.Enum):
+        lengths = column.cat.len_bytes()
+    elif kind == pl.Binary:
+        lengths = column.bin.size()
+    else:
+        return len(column), 0
+    return len(column), int(lengths.cast(pl.Int64).sum() or 0)
 
 
 def _refuse_packed(stream: bytes) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column, TableSchema
 from tidemill.packaging.package import Package
-from tidemill.packaging.validator import Problem, compile_validator
+from tidemill.packaging.validator import Policy, Problem, compile_validator
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.scoring.answers import flat_answers
 from tidemill.serving.scoring.columns import as_arrays, check_columns
@@ -73,10 +73,33 @@ def test_a_clean_row_is_one_that_the_row_validator_passes_with_the_same_numbers(
         warnings: list[str] = []
         typed = validate(rows[place], int(place), warnings)
         assert not isinstance(typed, Problem), (rows[place], typed)
-        assert warnings == [text for mask, text in checked.warnings if mask[place]]
+        assert warnings == checked.said(int(place))
         encoding = fit_encoding({"x": ["IAH", "1", "True"]}, signature.inputs)
         mine = encode_columns(as_arrays(checked.columns[[int(place)]]), encoding)
         assert np.array_equal(mine, encode_columns({"x": [typed["x"]]}, encoding), equal_nan=True), rows[place]
+
+
+def test_a_row_that_the_validator_passes_with_a_word_is_clean_with_that_word() -> None:
+    """Rows unlike the training rows are many when the world has moved: they must not go row by row."""
+    columns = (
+        Column("at", "timestamp[us, UTC]"), Column("dest", "string", categories=("IAH",)),
+        Column("distance", "float64", minimum=0, maximum=10),
+    )  # fmt: skip
+    signature = Signature(TableSchema(columns), "regression", "y")
+    frame = pl.DataFrame(
+        {"at": [datetime(2013, 1, 1), None, None], "dest": ["LAX", "IAH", "LAX"], "distance": [11.0, -1.0, math.inf]}
+    )
+    checked, validate = check_columns(signature, frame), compile_validator(signature)
+    assert checked.clean.tolist() == [True, True, False]
+    for place, row in enumerate(frame.to_dicts()[:2]):
+        warnings: list[str] = []
+        validate(row, place, warnings)
+        assert checked.said(place) == warnings
+        assert len(warnings) == (3, 1)[place]
+    strict = check_columns(signature, frame, Policy(out_of_range="reject", unseen_category="ignore"))
+    assert (strict.clean.tolist(), check_columns(signature, frame, Policy("ignore", "ignore")).said(0)) == (
+        [False, False, False], ["column 'at' has no time zone and is read as UTC"],
+    )  # fmt: skip
 
 
 def test_what_is_usual_is_clean() -> None:

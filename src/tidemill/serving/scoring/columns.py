@@ -1,13 +1,13 @@
 """The usual rows of a table, recognised by whole columns: what every check of the validator passes without a word.
 
-As `tidemill.packaging.usual_rows` does for one row: whatever is not known to be in order goes to the row validator, so
-there is one meaning and one wording.
+As `tidemill.packaging.usual_rows` does for one row. A cell that is not known to be in order goes to the validator's
+check of its column, and a row with a cell that this refuses to the row validator: there is one meaning and one wording.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column
-from tidemill.packaging.value_checks import usual_bounds
+from tidemill.packaging.usual_rows import Bounds
+from tidemill.packaging.validator import Policy
+from tidemill.packaging.value_checks import BadValue, usual_bounds, value_check
 
 #: Whole numbers below this are the same as floats.
 _EXACT = float((1 << 53) - 1)
@@ -36,23 +38,42 @@ class Checked:
         The typed values by column; those of rows that are not clean mean nothing.
     warnings
         Which rows are answered with a warning, and its words, in the order of the columns.
+    own
+        The warnings of rows that have words of their own, by row; they take the place of `warnings` there.
     """
 
     clean: NDArray[np.bool_]
     columns: pl.DataFrame
     warnings: tuple[tuple[NDArray[np.bool_], str], ...] = ()
+    own: Mapping[int, list[str]] = field(default_factory=dict)
+
+    def said(self, row: int) -> list[str]:
+        """The warnings of a row that is clean."""
+        return self.own[row] if row in self.own else [text for mask, text in self.warnings if mask[row]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The typed values of a column, which of them are in order, and what is to be said of those that are there."""
+
+    values: pl.Series
+    clean: NDArray[np.bool_]
+    there: NDArray[np.bool_]
+    warning: str = ""
+    #: Whether the checks of single cells would type them the same.
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """The typed values of a column, which of them are in order, and what is to be said of those that are there."""
+    """How a column is typed: see `_Held`."""
 
     values: pl.Expr
     clean: pl.Expr
     warning: str = ""
 
 
-def check_columns(signature: Signature, frame: pl.DataFrame) -> Checked:
+def check_columns(signature: Signature, frame: pl.DataFrame, policy: Policy | None = None) -> Checked:
     """Which rows of a table are in order, and their typed values.
 
     Parameters
@@ -61,30 +82,69 @@ def check_columns(signature: Signature, frame: pl.DataFrame) -> Checked:
         Whose inputs the table has, all of them.
     frame
         The rows, of any types.
+    policy
+        How values unlike the training rows' are met.
 
     Examples
     --------
     >>> from tidemill.core.schema import TableSchema
     >>> inputs = TableSchema((Column("dest", "string", categories=("IAH",)), Column("distance", "int64", minimum=0)))
     >>> table = pl.DataFrame({"dest": ["IAH", "LAX", "IAH"], "distance": [1.0, 2.0, 2.5]})
-    >>> check_columns(Signature(inputs, "regression", "delay"), table).clean.tolist()
-    [True, False, False]
+    >>> checked = check_columns(Signature(inputs, "regression", "delay"), table)
+    >>> checked.clean.tolist(), checked.said(1)
+    ([True, True, False], ["column 'dest' is 'LAX', which was not seen in training"])
     """
-    known: list[_Column] = []
-    for column in signature.inputs:
-        found = _checked(column, pl.col(column.name), frame.schema[column.name])
-        if found is None:
-            return Checked(np.zeros(frame.height, dtype=bool), frame.clear())
-        known.append(found)
-    names = signature.inputs.names
-    said = [(name, one.warning) for name, one in zip(names, known, strict=True) if one.warning]
-    made = frame.select(
-        pl.all_horizontal([one.clean.fill_null(_FALSE) for one in known]).alias("clean"),
-        pl.struct([one.values.alias(name) for name, one in zip(names, known, strict=True)]).alias("typed"),
-        *(pl.col(name).is_not_null().alias(f"said {place}") for place, (name, _) in enumerate(said)),
-    )
-    warnings = tuple((made[f"said {place}"].to_numpy(), text) for place, (_, text) in enumerate(said))
-    return Checked(made["clean"].to_numpy(), made["typed"].struct.unnest(), warnings)
+    known = [_held(column, frame[column.name]) for column in signature.inputs]
+    clean, own = np.logical_and.reduce([one.clean for one in known]), dict[int, list[str]]()
+    said = {place: (one.there, one.warning) for place, one in enumerate(known) if one.warning}
+    if not clean.all():
+        clean, words = _by_cells(signature, frame, known, policy or Policy())
+        own = {row: _in_order(texts, said, row) for row, texts in words.items() if clean[row]}
+    columns = pl.DataFrame([one.values for one in known])
+    return Checked(clean, columns, tuple(said.values()), own)
+
+
+def _by_cells(
+    signature: Signature, frame: pl.DataFrame, known: list[_Held], policy: Policy
+) -> tuple[NDArray[np.bool_], dict[int, list[tuple[int, str]]]]:
+    """The validator's checks look at the cells that are not known to be in order; what they make of them is put in.
+
+    Gives the rows that are in order then, and the words by row, each with the place of its column.
+    """
+    clean, own = np.ones(frame.height, dtype=bool), dict[int, list[tuple[int, str]]]()
+    for place, column in enumerate(signature.inputs):
+        mask, held = pl.Series(~known[place].clean), known[place].values
+        odd = mask.arg_true().to_numpy()
+        if not len(odd):
+            continue
+        if _is_moment(column):  # what is no moment yet may have a zone or none, each its own
+            clean[odd] = False
+            continue
+        check = value_check(column, out_of_range=policy.out_of_range, unseen_category=policy.unseen_category)
+        typed: list[Any] = []
+        for row, cell in zip(odd.tolist(), frame[column.name].filter(mask).to_list(), strict=True):
+            words: list[str] = []
+            try:
+                value = check(cell, words)
+            except BadValue:
+                value, clean[row] = None, False
+            if type(value) is int and abs(value) > _EXACT:  # no column holds all its digits
+                value, clean[row] = None, False
+            typed.append(value)
+            if words:
+                own.setdefault(row, []).extend((place, text) for text in words)
+        if not known[place].plain and held.filter(mask).to_list() != typed:
+            given = [float(value) if held.dtype == pl.Float64 and value is not None else value for value in typed]
+            known[place] = replace(known[place], values=held.clone().scatter(odd, pl.Series(given, dtype=held.dtype)))
+    return clean, own
+
+
+def _in_order(
+    words: Iterable[tuple[int, str]], said: Mapping[int, tuple[NDArray[np.bool_], str]], row: int
+) -> list[str]:
+    """The warnings of a row in the order of its columns."""
+    others = [(place, text) for place, (mask, text) in said.items() if mask[row]]
+    return [text for _, text in sorted([*words, *others], key=lambda one: one[0])]
 
 
 def as_arrays(frame: pl.DataFrame, lists: frozenset[str] = frozenset()) -> dict[str, NDArray[Any] | Sequence[Any]]:
@@ -99,10 +159,8 @@ def as_arrays(frame: pl.DataFrame, lists: frozenset[str] = frozenset()) -> dict[
     """
     columns: dict[str, NDArray[Any] | Sequence[Any]] = {}
     for series in frame.get_columns():
-        if series.dtype == pl.Float64:
-            columns[series.name] = series.fill_null(float("nan")).to_numpy()
-        elif series.dtype == pl.Boolean:
-            columns[series.name] = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        if series.dtype in (pl.Float64, pl.Boolean):
+            columns[series.name] = series.cast(pl.Float64).to_numpy()  # NaN where missing
         elif series.dtype == pl.Datetime and series.name not in lists:
             columns[series.name] = series.dt.replace_time_zone(None).to_numpy()
         else:
@@ -120,41 +178,72 @@ def _checked(column: Column, values: pl.Expr, kind: pl.DataType) -> _Column | No
         return _text(column, values, kind)
     if column.type == "bool":
         return _flag(column, values, kind)
-    if column.type == "date" or column.type.startswith("timestamp["):
+    if _is_moment(column):
         return _moment(column, values, kind)
     if column.type.startswith("duration["):
         return _duration(column, values, kind)
-    return _number(column, values, kind)
+    return None
 
 
 def _missing(column: Column, values: pl.Expr) -> _Column:
     """A column without a value."""
-    text = column.categories is not None or column.semantic == "category" or column.type == "string"
-    kind = pl.String if text or column.type.startswith(("categorical", "enum[")) else pl.Float64
-    if column.type == "date" or column.type.startswith("timestamp["):
-        return _Column(values.cast(pl.Datetime("us")), values.is_null() & pl.lit(column.nullable))
-    return _Column(values.cast(kind), values.is_null() & pl.lit(column.nullable))
+    return _Column(values.cast(_typed_as(column)), values.is_null() & pl.lit(column.nullable))
 
 
-def _number(column: Column, values: pl.Expr, kind: pl.DataType) -> _Column | None:
-    bounds = usual_bounds(column)
-    if bounds is None or not (kind.is_integer() or kind.is_float()):
-        return None
-    low, high = bounds
-    return _within(column, values, kind, low, high, whole=column.type.startswith(("int", "uint")))
+def _typed_as(column: Column) -> pl.DataType:
+    """What the typed values of a column are held in."""
+    if column.categories is not None or column.type.startswith(("categorical", "enum[")):
+        return pl.String()
+    if column.semantic == "category" or column.type == "string":
+        return pl.String()
+    if column.type == "bool":
+        return pl.Boolean()
+    return pl.Datetime("us") if _is_moment(column) else pl.Float64()
 
 
-def _within(
-    column: Column, values: pl.Expr, kind: pl.DataType, low: float, high: float, *, whole: bool = False
-) -> _Column:
+def _is_moment(column: Column) -> bool:
+    return column.type == "date" or column.type.startswith("timestamp[")
+
+
+def _held(column: Column, series: pl.Series) -> _Held:
+    """A column's typed values."""
+    kind, bounds = series.dtype, usual_bounds(column)
+    if bounds is not None and (kind.is_integer() or kind.is_float()):
+        return _numbers(column, series, bounds)
+    nothing = np.zeros(len(series), dtype=bool)
+    found = _checked(column, pl.col(column.name), kind)
+    if found is None:
+        return _Held(pl.Series(column.name, [None], _typed_as(column)).new_from_index(0, len(series)), nothing, nothing)
+    clean = found.clean.fill_null(_FALSE)
+    made = series.to_frame().select(found.values.alias(column.name), clean.alias("clean "))
+    there = series.is_not_null().to_numpy() if found.warning else nothing
+    return _Held(made.to_series(0), made.to_series(1).to_numpy(), there, found.warning)
+
+
+def _numbers(column: Column, series: pl.Series, bounds: Bounds) -> _Held:
+    """Plain numbers, by far the most usual columns, in as few looks as there can be."""
+    values = series.cast(pl.Float64).rechunk()
+    array, (low, high) = values.to_numpy(), bounds  # NaN where missing
+    whole = column.type.startswith(("int", "uint"))
+    if whole or series.dtype.is_integer():
+        low, high = max(low, -_EXACT), min(high, _EXACT)
+    clean = (array >= low) & (array <= high)
+    if whole and series.dtype.is_float():
+        clean &= array == np.floor(array)
+    if column.nullable and not clean.all():
+        odd = np.flatnonzero(~clean)
+        clean[odd] = np.isnan(array[odd])
+    return _Held(values, clean, clean, plain=True)
+
+
+def _within(column: Column, values: pl.Expr, kind: pl.DataType, low: float, high: float) -> _Column:
     numbers, missing = values.cast(pl.Float64), values.is_null()
-    if whole or kind.is_integer():
+    if kind.is_integer():
         low, high = max(low, -_EXACT), min(high, _EXACT)
     clean = numbers.is_between(low, high)
     if kind.is_float():
         missing = missing | values.is_nan().fill_null(_FALSE)
         clean = clean & numbers.is_not_nan()
-        clean = clean & (numbers == numbers.floor()) if whole else clean
     return _Column(numbers, _or_missing(column, clean, missing))
 
 

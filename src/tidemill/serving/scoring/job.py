@@ -6,7 +6,7 @@ import fcntl
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -298,7 +298,8 @@ def _only_new(chunk: Chunk, table: Table, version: int) -> tuple[Chunk, dict[str
 
 def _tried(package: Package, rows: Rows, allow: Sequence[str], told: Mapping[str, Any], many: int) -> Scoring:
     """What a scoring of the first rows would give."""
-    chunk = next(chunks(rows, _TRIED), None)
+    first = replace(rows, frame=rows.frame.head(_TRIED))
+    chunk = next(chunks(first, _TRIED), None)
     if chunk is None:
         return Scoring(**told, rows=0, dry_run=True)
     answers = Scorer(package, allow=allow).score(chunk.inputs, rows.texts)

@@ -143,7 +143,10 @@ class ParquetTable:
 
     def _repeated(self, files: list[Path]) -> bool:
         """Whether two chunks may have a row of the same key."""
-        if len(files) < 2:
+        entity = pl.col("entity")
+        spans = [pl.scan_parquet(path).select(entity.min(), entity.max().alias("last")).collect() for path in files]
+        edges = pl.concat(spans).sort("entity") if spans else pl.DataFrame(schema=["entity", "last"])
+        if (edges["last"][:-1] < edges["entity"][1:]).all():  # as they lie in a source that is sorted by them
             return False
         hashes = pl.scan_parquet(files).select(pl.struct(self._layout.keys).hash()).collect().to_series()
         return hashes.n_unique() < hashes.len()

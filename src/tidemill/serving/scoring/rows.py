@@ -144,8 +144,21 @@ def open_rows(
 
 def chunks(rows: Rows, size: int) -> Iterator[Chunk]:
     """The rows in chunks of so many, in the order of the source."""
-    for place, start in enumerate(range(0, rows.height, size)):
-        yield _chunk(rows, place, start, rows.frame.slice(start, size).collect())
+    for place, frame in enumerate(_parts(rows.frame, size)):
+        yield _chunk(rows, place, place * size, frame)
+
+
+def _parts(table: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
+    """The table in its order, read once: a file is kept in parts of its own, which no slice need meet."""
+    held: list[pl.DataFrame] = []
+    for batch in table.collect_batches(chunk_size=size, maintain_order=True, lazy=True):
+        held.append(batch)
+        while (height := sum(part.height for part in held)) >= size:
+            whole = held[0] if len(held) == 1 else pl.concat(held)
+            yield whole.head(size)
+            held = [whole.slice(size)] if height > size else []
+    if held:
+        yield pl.concat(held)
 
 
 def _chunk(rows: Rows, place: int, start: int, frame: pl.DataFrame) -> Chunk:
@@ -158,10 +171,8 @@ def _chunk(rows: Rows, place: int, start: int, frame: pl.DataFrame) -> Chunk:
     for parts in (hashes, keys.hash_rows()):
         digest.update(parts.to_numpy().tobytes())
     has_key = keys.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
-    lacking = _lacking(rows, frame, numbers, ~has_key)
-    last = keys.select(pl.struct(pl.all()).is_last_distinct()).to_series() if keys.width > 1 else (
-        keys["entity"].is_last_distinct()
-    )  # fmt: skip
+    lacking = _lacking(rows, frame.filter(~has_key), numbers.filter(~has_key))
+    last = _are_last(keys)
     whole = Chunk(
         place, digest.hexdigest(), frame.height, keys, inputs, digests, numbers, lacking, int((has_key & ~last).sum())
     )
@@ -220,12 +231,20 @@ def _moment(name: str, kind: pl.DataType) -> pl.Expr:
     raise SchemaError("the time is no moment", value=f"{name} is {kind}", hint="Give a column of dates or times.")
 
 
-def _lacking(rows: Rows, frame: pl.DataFrame, numbers: pl.Series, mask: pl.Series) -> pl.DataFrame:
+def _are_last(keys: pl.DataFrame) -> pl.Series:
+    """Which rows have a key that does not come again."""
+    entities = keys["entity"]
+    if entities.dtype == pl.Int64 and not entities.null_count() and (entities[:-1] < entities[1:]).all():
+        return pl.repeat(True, keys.height, dtype=pl.Boolean, eager=True)  # noqa: FBT003  as numbered rows come
+    return keys.to_struct().is_last_distinct() if keys.width > 1 else entities.is_last_distinct()
+
+
+def _lacking(rows: Rows, frame: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
     at = pl.lit(None, dtype=pl.String) if rows.at is None else pl.col(rows.at).cast(pl.String)
     nobody, never = f"column {rows.entity!r}, the entity, is missing", f"column {rows.at!r} is missing or no moment"
     said = pl.when(pl.col("entity").is_null()).then(pl.lit(nobody)).otherwise(pl.lit(never))
     found = frame.select(pl.col(rows.entity).cast(pl.String).alias("entity"), at.alias("as_of"))
-    return found.with_columns(numbers, said.alias("error")).filter(mask)
+    return found.with_columns(numbers, said.alias("error"))
 
 
 def _check_entity(name: str, kind: pl.DataType) -> None:

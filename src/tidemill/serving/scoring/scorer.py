@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from tidemill.packaging.preparation import compile_columns
 from tidemill.packaging.validator import Policy
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.scoring.answers import decide_columns, flat_answers
-from tidemill.serving.scoring.columns import Checked, as_arrays, check_columns
+from tidemill.serving.scoring.columns import as_arrays, check_columns
+from tidemill.serving.scoring.rules import compile_rules
 
 #: Rows that go the validator's way at a time: each is a mapping of Python objects meanwhile.
 _SLOW_ROWS = 10_000
@@ -44,8 +45,7 @@ class Scorer:
         self._prepare: Any = compile_columns(manifest["cleaning"], manifest["encoding"])
         self._repaired = frozenset(_looked_at(manifest["cleaning"]))
         self._takes_missing = bool(manifest.get("takes_missing", True))
-        #: A contract's rules are about single rows: only the row validator knows them.
-        self._by_rows = bool(package.contract.get("checks"))
+        self._rules = compile_rules(package.contract, self.signature.inputs)
 
     def score(self, frame: pl.DataFrame, texts: Sequence[str] = ()) -> pl.DataFrame:
         """The answers to rows, in their order; the columns are those of `answers.answer_columns`.
@@ -61,13 +61,15 @@ class Scorer:
         frame = frame.select(self.signature.inputs.names)
         if texts:
             return self._read(frame, texts)
-        if self._by_rows:
+        if self._rules is None:
             return self._slowly(frame)
-        checked = check_columns(self.signature, frame)
-        good, scores = self._scores(checked)
+        checked = check_columns(self.signature, frame, self.predictor.policy)
+        good, scores = self._scores(checked.clean & ~self._rules(frame, checked.columns), checked.columns)
         answers = decide_columns(self.signature, scores)
         for mask, text in checked.warnings:
             answers = _warned(answers, mask[good], text)
+        if checked.own:
+            answers = _warned_singly(answers, good, checked.own)
         if len(good) == frame.height:
             return answers
         others = np.setdiff1d(np.arange(frame.height), good, assume_unique=True)
@@ -77,12 +79,12 @@ class Scorer:
         ]
         return pl.concat(parts).sort(_PLACE).drop(_PLACE)
 
-    def _scores(self, checked: Checked) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    def _scores(self, clean: NDArray[np.bool_], columns: pl.DataFrame) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """The places of rows that were scored, and their finite scores."""
-        good = np.flatnonzero(checked.clean)
+        good = np.flatnonzero(clean)
         if not len(good):
             return good, np.empty(0)
-        rows = checked.columns if len(good) == checked.columns.height else checked.columns[good]
+        rows = columns if len(good) == columns.height else columns[good]
         try:
             matrix = self._prepare(as_arrays(rows, self._repaired))
             if not self._takes_missing and np.isnan(matrix).any():
@@ -141,3 +143,10 @@ def _warned(answers: pl.DataFrame, mask: NDArray[np.bool_], text: str) -> pl.Dat
     more = said.str.strip_suffix("]") + pl.lit(f", {quoted}]")
     longer = pl.when(said.is_null()).then(pl.lit(f"[{quoted}]")).otherwise(more)
     return answers.with_columns(pl.when(pl.Series(mask)).then(longer).otherwise(said).alias("warnings"))
+
+
+def _warned_singly(answers: pl.DataFrame, good: NDArray[np.intp], own: Mapping[int, list[str]]) -> pl.DataFrame:
+    """The answers of these rows with the warnings that are a row's own in the place of others."""
+    rows = np.intersect1d(good, np.fromiter(own, dtype=np.intp, count=len(own)), assume_unique=True)
+    texts = pl.Series([json.dumps(own[row], ensure_ascii=False) for row in rows.tolist()], dtype=pl.String)
+    return answers.with_columns(answers["warnings"].scatter(np.searchsorted(good, rows), texts))
