@@ -119,3 +119,21 @@ def test_an_entity_is_erased_after_a_look(trained, asked, tmp_path):
     assert trained.json("predictions", "erase", "--proofs", "--entity", "ann", "--log", log)["proofs"] == 1
     assert "MODEL and --entity are needed" in trained("predictions", "erase", "m", "--log", log, expect=2).err
     assert "nothing of this model" in trained("predictions", "erase", "x", "--entity", "a", "--log", log, expect=3).err
+
+
+def test_sealed_files_are_archived_on_demand_and_read_from_there(trained, asked):
+    assert "names no archive" in trained("predictions", "archive", expect=2).err
+    total = trained.json("predictions")["total"]
+    file = trained.folder / "tidemill.toml"
+    before = file.read_text()
+    try:
+        file.write_text(f'{before}\n[serving]\narchive = "elsewhere"\n')
+        done = trained.json("predictions", "archive")
+        assert done["archive"] == str(trained.folder / "elsewhere")
+        assert done["files"]
+        assert trained("predictions", "archive").out == "there is nothing to move\n"
+        assert trained.json("predictions")["total"] == total
+        assert trained.json("predictions", "--local")["total"] == 0
+        assert trained.json("trace", asked)["prediction"]["request_id"] == asked
+    finally:
+        file.write_text(before)

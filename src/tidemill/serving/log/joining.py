@@ -59,6 +59,7 @@ def label_coverage(
     since: datetime | None = None,
     until: datetime | None = None,
     window: timedelta | None = None,
+    local: bool = False,
 ) -> LabelCoverage:
     """How many of a model's predictions have their labels, and how long those took.
 
@@ -70,7 +71,7 @@ def label_coverage(
         Whose predictions.
     since, until
         Predictions from this moment on, and before that one.
-    window
+    window, local
         As for `predictions`.
 
     Returns
@@ -78,9 +79,10 @@ def label_coverage(
     LabelCoverage
         For all together; ``by`` has each version and variant.
     """
-    frame = scan_log(root, model, since=since, until=until).frame.filter(pl.col("status") == "answered")
-    labels = scan_labels(root, model).frame.collect()
-    matched = _matched(_keys(root, model, None), labels, window)
+    scan = scan_log(root, model, since=since, until=until, local=local)
+    frame = scan.frame.filter(pl.col("status") == "answered")
+    labels = scan_labels(root, model, local=local).frame.collect()
+    matched = _matched(_keys(root, model, None, local=local), labels, window)
     joined = _join(frame.select(*_ROW, "ts", "version", "variant", "prediction"), _winners(matched)).collect()
     # A label without a model may be another model's: only a match makes it this one's.
     own = labels.with_row_index("place").filter(pl.col("model").is_not_null())["place"]
@@ -92,7 +94,13 @@ def label_coverage(
 
 
 def with_labels(
-    frame: pl.LazyFrame, root: str | Path, model: str | None, since: datetime | None, window: timedelta | None
+    frame: pl.LazyFrame,
+    root: str | Path,
+    model: str | None,
+    since: datetime | None,
+    window: timedelta | None,
+    *,
+    local: bool = False,
 ) -> pl.LazyFrame:
     """Predictions with ``label``, ``label_at`` and ``label_delay_s``, missing where there is no label.
 
@@ -100,20 +108,21 @@ def with_labels(
     ----------
     frame
         Of `scan_log`.
-    root, model, since
+    root, model, since, local
         What it was scanned from.
     window
         How long before a label's time the prediction about an entity may have been made.
     """
-    return _join(frame, _winners(_matched(_keys(root, model, since), scan_labels(root, model).frame.collect(), window)))
+    labels = scan_labels(root, model, local=local).frame.collect()
+    return _join(frame, _winners(_matched(_keys(root, model, since, local=local), labels, window)))
 
 
-def _keys(root: str | Path, model: str | None, since: datetime | None) -> pl.DataFrame:
+def _keys(root: str | Path, model: str | None, since: datetime | None, *, local: bool) -> pl.DataFrame:
     """The rows that labels can belong to, shadows' answers to the same row not told apart.
 
     Not only until some moment: a label may be about a later prediction of its entity.
     """
-    frame = scan_log(root, model, since=since).frame
+    frame = scan_log(root, model, since=since, local=local).frame
     return (
         frame.group_by("model", *_ROW)
         .agg(pl.col("ts").min(), pl.col("entity").first(), (pl.col("status") == "answered").any().alias("answered"))

@@ -34,6 +34,7 @@ def predictions(
     until: datetime | None = None,
     labels: bool = False,
     window: timedelta | None = None,
+    local: bool = False,
 ) -> pl.LazyFrame:
     """Everything that was asked and answered, as a lazy table.
 
@@ -51,6 +52,8 @@ def predictions(
     window
         A label of an entity belongs to the last prediction about it before the label's time; with a window, only if
         that was made no longer before.
+    local
+        Whether to leave out what is in an archive only, as where it cannot be reached.
 
     Returns
     -------
@@ -59,10 +62,15 @@ def predictions(
         ``probability``, ``probabilities``, ``warnings``, ``status`` (answered, refused, failed), ``error``,
         ``latency_ms``, ``client``, ``entity``, ``sample`` (the chance that the row had to be written down), and
         ``features.<column>`` for each input of the models.
+
+    Raises
+    ------
+    StoreUnavailableError
+        When an archive of the log cannot be read; never are there fewer rows instead.
     """
     folder = log_folder() if root is None else root
-    frame = scan_log(folder, model, since=since, until=until).frame
-    return with_labels(frame, folder, model, since, window) if labels else frame
+    frame = scan_log(folder, model, since=since, until=until, local=local).frame
+    return with_labels(frame, folder, model, since, window, local=local) if labels else frame
 
 
 def log_labels(labels: Any, model: str | None = None, *, root: str | Path | None = None) -> int:
