@@ -137,3 +137,19 @@ def test_sealed_files_are_archived_on_demand_and_read_from_there(trained, asked)
         assert trained.json("trace", asked)["prediction"]["request_id"] == asked
     finally:
         file.write_text(before)
+
+
+def test_every_label_that_was_told_is_listed_with_the_one_that_holds(trained, asked, tmp_path):
+    file = tmp_path / "truth.csv"
+    for label, seen in (("0", "2026-01-02"), ("1", "2026-01-03")):
+        file.write_text(f"request_id,label,at\n{asked},{label},{seen}T00:00:00Z\nelsewhere,1,\n")
+        trained("log-labels", "cells", file)
+    *labels, summary = trained("predictions", "labels", "cells", "--request", asked, "--corrected", "--json").lines
+    assert summary["labels"] == len(labels) >= 2
+    assert [line["label"]["holds"] for line in labels].count(True) == 1
+    assert labels[-1]["label"]["label"] == "1"
+    assert labels[-1]["label"]["at"].startswith("2026-01-03")
+    out = trained("predictions", "labels", "cells").out
+    assert "of no prediction here" in out
+    assert trained("predictions", "labels", "cells", "--entity", "nobody").out == "no labels like that\n"
+    assert "nothing of this model was logged" in trained("predictions", "labels", "cels", expect=3).err

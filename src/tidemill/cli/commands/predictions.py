@@ -1,4 +1,4 @@
-"""`tidemill predictions [MODEL]`, `tidemill predictions archive|coverage|erase`."""
+"""`tidemill predictions [MODEL]`, `tidemill predictions archive|coverage|erase|labels`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from tidemill.core.errors import UsageError
 from tidemill.project import use_project
 from tidemill.serving.log.archive import Archive
 from tidemill.serving.log.joining import LabelCoverage, label_coverage
-from tidemill.serving.log.querying import log_folder, predictions, query_log
+from tidemill.serving.log.privacy import ENTITY, hashed
+from tidemill.serving.log.querying import hash_key, label_history, log_folder, predictions, query_log
 from tidemill.serving.log.reading import check_logged
 from tidemill.serving.log.sealing import archive_sealed, seal
 from tidemill.serving.options import server_options
 
 _SHOWN = ("ts", "request_id", "model", "version", "status", "prediction", "probability", "latency_ms")
 _LABELLED = (*_SHOWN[:-1], "label", "label_delay_s")
+_TOLD = ("request_id", "row", "entity", "label", "at", "arrived", "holds")
 _RIGHT = ["probability", "latency_ms", "label_delay_s"]
 
 
@@ -117,6 +119,42 @@ def coverage(
     click.echo(f"{found.told:,} labels told, {found.unmatched:,} of them belong to no prediction in this log")
 
 
+@command.command(name="labels", short_help="List every label that was told, corrected ones too.")
+@click.argument("model")
+@click.option("--request", metavar="ID", help="Of this request only.")
+@click.option("--entity", metavar="KEY", help="Of this entity only, as it was sent with the requests or the labels.")
+@click.option("--corrected", is_flag=True, help="Only of rows that were told different labels.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="The newest so many.")
+@click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
+@click.option("--local", is_flag=True, help="Without what is in an archive only.")
+@shared
+def labels_(
+    setup: Setup, *, model: str, request: str | None, entity: str | None, corrected: bool, limit: int, log: Path | None,
+    local: bool,
+) -> None:  # fmt: skip
+    """List what was told about answers of MODEL: which truth of when, when it arrived, and which one holds."""
+    with use_project(setup.project()):
+        root = log or log_folder()
+        check_logged(root, model)
+        found = label_history(model, root=root, local=local)
+        if request is not None:
+            found = found.filter(request_id=request)
+        if entity is not None:
+            found = found.filter(pl.col("entity").is_in([entity, hashed(hash_key(), ENTITY, entity)]))
+    if corrected:
+        found = found.filter((pl.col("label").n_unique() > 1).over("request_id", "row") & pl.col("holds").is_not_null())
+    newest = found.tail(limit)
+    if setup.json:
+        for row in newest.to_dicts():
+            emit({"label": row})
+        emit({"status": "listed", "labels": newest.height, "total": found.height})
+    elif not found.height:
+        click.echo("no labels like that" if request or entity or corrected else "no labels yet")
+    else:
+        click.echo(table(list(_TOLD), [_told_label(row) for row in newest.to_dicts()]))
+        click.echo(f"{newest.height:,} of {found.height:,} labels")
+
+
 @command.command(short_help="Move sealed files into the archive now.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
 @shared
@@ -167,6 +205,12 @@ def _told(one: LabelCoverage) -> dict[str, Any]:
         "version": one.version, "variant": one.variant, "rows": one.rows, "labelled": one.labelled,
         "share": one.share, "delay_s": dict(one.delay_s),
     }  # fmt: skip
+
+
+def _told_label(row: dict[str, Any]) -> list[object]:
+    moments = {name: f"{row[name]:%Y-%m-%d %H:%M:%S}" for name in ("at", "arrived")}
+    holds = {True: "yes", False: "no", None: "of no prediction here"}[row["holds"]]
+    return [number(cell) for cell in ({**row, **moments, "holds": holds}[name] for name in _TOLD)]
 
 
 def _line(one: LabelCoverage) -> list[object]:

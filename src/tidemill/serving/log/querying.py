@@ -13,6 +13,7 @@ import polars as pl
 from tidemill.core import clock
 from tidemill.core.errors import UsageError
 from tidemill.project import current_project
+from tidemill.serving.log import joining
 from tidemill.serving.log.joining import with_labels
 from tidemill.serving.log.labelling import LabelLog, PrivacyOf, read_labels
 from tidemill.serving.log.privacy import OPEN
@@ -48,7 +49,8 @@ def predictions(
         From this moment on, and before that one; days outside are not read.
     labels
         Whether to add the truth that has arrived since: ``label`` (text, as ``prediction`` is), ``label_at`` and
-        ``label_delay_s``, missing where there is none.
+        ``label_delay_s``, missing where there is none. Of a model with several labels, ``label.<name>`` says of each
+        whether it holds, missing where that was not told.
     window
         A label of an entity belongs to the last prediction about it before the label's time; with a window, only if
         that was made no longer before.
@@ -116,6 +118,37 @@ def log_labels(labels: Any, model: str | None = None, *, root: str | Path | None
     finally:
         log.close()
     return sum(map(len, told.values()))
+
+
+def label_history(model: str | None = None, *, root: str | Path | None = None, local: bool = False) -> pl.DataFrame:
+    """Every label that was told about predictions, corrected ones and repetitions too.
+
+    Parameters
+    ----------
+    model
+        Of this model only.
+    root
+        The log's folder; the current project's by default.
+    local
+        As for `predictions`.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``model`` (as it was told), ``request_id``, ``row``, ``entity``, ``label``, ``at`` (the moment of the truth),
+        ``arrived``, and ``holds``: whether it is the one that counts of its row now; missing if it belongs to no
+        prediction in this log. Of a row, the oldest truth is first.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     log_labels([{"request_id": "01kg", "label": True}], "flight-delay", root=folder)
+    ...     label_history("flight-delay", root=folder).select("request_id", "label", "holds").rows()
+    1
+    [('01kg', 'true', None)]
+    """
+    return joining.label_history(log_folder() if root is None else root, model, local=local)
 
 
 def query_log(sql: str, frame: pl.LazyFrame) -> pl.DataFrame:
