@@ -117,7 +117,13 @@ def test_an_entity_is_erased_after_a_look(trained, asked, tmp_path):
     assert done["id"] in trained("predictions", "erase", "--proofs", "--log", log).out
     assert trained.json("predictions", "erase", "--proofs", "--entity", "ben", "--log", log)["proofs"] == 0
     assert trained.json("predictions", "erase", "--proofs", "--entity", "ann", "--log", log)["proofs"] == 1
-    assert "MODEL and --entity are needed" in trained("predictions", "erase", "m", "--log", log, expect=2).err
+    assert (
+        "MODEL and --entity or --where are needed" in trained("predictions", "erase", "m", "--log", log, expect=2).err
+    )
+    by_client = ("predictions", "erase", "m", "--log", log, "--where")
+    assert "nothing about this client" in trained(*by_client, "client=ann").out
+    assert "--where takes COLUMN=VALUE" in trained(*by_client, "client", expect=2).err
+    assert "Did you mean 'client'?" in trained(*by_client, "cleint=a", expect=2).err
     assert "nothing of this model" in trained("predictions", "erase", "x", "--entity", "a", "--log", log, expect=3).err
 
 

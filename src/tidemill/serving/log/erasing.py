@@ -19,8 +19,9 @@ from tidemill.serving.log.archive import archives_of
 from tidemill.serving.log.decoding import decode, decode_labels
 from tidemill.serving.log.layout import Days, both
 from tidemill.serving.log.locks import locked
+from tidemill.serving.log.matching import Subject, requests_of
 from tidemill.serving.log.places import Folder, Place
-from tidemill.serving.log.privacy import ENTITY, OPEN, Privacy, hashed
+from tidemill.serving.log.privacy import ENTITY, OPEN, Privacy
 from tidemill.serving.log.proofs import ErasedFile, Erasure, Proof, erasures
 from tidemill.serving.log.reading import check_logged
 from tidemill.serving.log.requests import asking_to_finish
@@ -39,6 +40,7 @@ def erase_entity(
     privacy: Privacy = OPEN,
     really: bool = False,
     patience: float = 60.0,
+    column: str = ENTITY,
 ) -> Erasure:
     """Erase the predictions about an entity and their labels; safe to repeat, and to interrupt at any point.
 
@@ -58,6 +60,8 @@ def erase_entity(
         Whether to do it, or only to say what would be erased.
     patience
         Seconds to wait for servers to finish the segments that they write.
+    column
+        What `entity` is a value of: ``entity``, ``client``, or an input of the model that is logged, hashed or not.
 
     Returns
     -------
@@ -71,15 +75,17 @@ def erase_entity(
     ConflictError
         When another erasure is under way in this log.
     UsageError
-        When a segment is still being written after `patience`; nothing is erased then.
+        When a segment is still being written after `patience`, or there is no such column; nothing is erased then.
     """
     where = Path(root)
     check_logged(where, model)
-    keys = [entity, *([hashed(privacy.key, ENTITY, entity)] if privacy.key else [])]
+    subject = Subject(column, entity, privacy.key)
     salt = secrets.token_hex(16)
-    told = Erasure(new_id(), model, _digest(privacy.key, salt, entity), salt, by, clock.now(), bool(privacy.key))
+    told = Erasure(
+        new_id(), model, _digest(privacy.key, salt, entity), salt, by, clock.now(), bool(privacy.key), column
+    )
     if not really:
-        return told.with_files(list(_found(where, model, keys)))
+        return told.with_files(list(_found(where, model, subject)))
     with locked(where, "erasing") as alone:
         if not alone:
             raise ConflictError("another erasure is under way", value=str(where), hint="Wait for it.")
@@ -89,10 +95,12 @@ def erase_entity(
                 raise ConflictError("sealed files of this log are being archived", value=str(where), hint=hint)
             with asking_to_finish(where, model) as before:
                 _finished(where, model, before, patience)
-                return _erase(where, told, keys)
+                return _erase(where, told, subject)
 
 
-def erasures_about(root: str | Path, entity: str | None = None, key: str = "") -> list[Erasure]:
+def erasures_about(
+    root: str | Path, entity: str | None = None, key: str = "", *, column: str = ENTITY
+) -> list[Erasure]:
     """The proofs of a log, the oldest first; with `entity` those that are about it.
 
     Parameters
@@ -103,17 +111,20 @@ def erasures_about(root: str | Path, entity: str | None = None, key: str = "") -
         The key as it was sent.
     key
         Of the hashes, for proofs that were made with it.
+    column
+        What `entity` is a value of.
     """
     found = erasures(Path(root))
     if entity is None:
         return found
-    return [one for one in found if one.entity == _digest(key if one.keyed else "", one.salt, entity)]
+    of = [one for one in found if one.column == column]
+    return [one for one in of if one.entity == _digest(key if one.keyed else "", one.salt, entity)]
 
 
-def _erase(root: Path, told: Erasure, keys: list[str]) -> Erasure:
+def _erase(root: Path, told: Erasure, subject: Subject) -> Erasure:
     places: list[Place] = [Folder(root), *archives_of(root)]
     rows, labels = both(told.model, nobody=True)
-    is_label, is_row = _masks(root, told.model, places, keys)
+    is_label, is_row = _masks(root, told.model, places, subject)
     for place in places:
         place.clear_drafts(rows)
         place.clear_drafts(labels)
@@ -127,10 +138,10 @@ def _erase(root: Path, told: Erasure, keys: list[str]) -> Erasure:
     return proof.finish(done)
 
 
-def _found(root: Path, model: str, keys: list[str]) -> Iterator[ErasedFile]:
+def _found(root: Path, model: str, subject: Subject) -> Iterator[ErasedFile]:
     places: list[Place] = [Folder(root), *archives_of(root)]
     rows, labels = both(model, nobody=True)
-    is_label, is_row = _masks(root, model, places, keys)
+    is_label, is_row = _masks(root, model, places, subject)
     for days, mask, decoder in ((labels, is_label, decode_labels), (rows, is_row, decode)):
         for place in places:
             for path in place.files(days):
@@ -143,30 +154,19 @@ def _found(root: Path, model: str, keys: list[str]) -> Iterator[ErasedFile]:
                 yield ErasedFile(str(path_.relative_to(root)), frame.height, hit)
 
 
-def _masks(root: Path, model: str, places: list[Place], keys: list[str]) -> tuple[Mask, Mask]:
+def _masks(root: Path, model: str, places: list[Place], subject: Subject) -> tuple[Mask, Mask]:
     """Which labels and which predictions are about the entity."""
-    gone = [pl.DataFrame(schema={"request_id": pl.String, "row": pl.Int32})]
-    for place in places:
-        for path in place.files(Days(model)):
-            frame = pl.scan_parquet(place.source(path), hive_partitioning=False).filter(pl.col("entity").is_in(keys))
-            gone.append(frame.select("request_id", "row").collect())
-    for segment in _segments(root, Days(model)):
-        frame_ = decode(segment.read_bytes()).frame.filter(pl.col("entity").is_in(keys))
-        gone.append(frame_.select("request_id", "row"))
-    requests = pl.concat(gone).unique()
+    requests = requests_of(subject, model, places, _segments(root, Days(model)))
     whole = requests["request_id"].unique()
-
-    def of_rows(frame: pl.DataFrame) -> pl.Series:
-        return frame["entity"].is_in(keys).fill_null(value=False)
 
     def of_labels(frame: pl.DataFrame) -> pl.Series:
         exact = frame.join(
             requests.with_columns(pl.lit(value=True).alias("_gone")), on=["request_id", "row"], how="left"
         )
         unsaid = frame["row"].is_null() & frame["request_id"].is_in(whole.implode()).fill_null(value=False)
-        return of_rows(frame) | exact["_gone"].fill_null(value=False) | unsaid
+        return subject.labels(frame) | exact["_gone"].fill_null(value=False) | unsaid
 
-    return of_labels, of_rows
+    return of_labels, subject.rows
 
 
 def _segments(root: Path, days: Days) -> Iterator[Path]:

@@ -144,7 +144,7 @@ class LabelLog:
             return self._segments[name]
 
 
-def _label(item: Any, place: int, now: int, model: str | None, names_of: NamesOf) -> tuple[str | None, Told]:
+def _label(item: Any, place: int, now: int, model: str | None, names_of: NamesOf | None) -> tuple[str | None, Told]:
     if not isinstance(item, Mapping):
         _refuse(place, "a label is an object", item, 'Send {"request_id": "…", "label": …}.')
     given = {key: _plain(value) for key, value in item.items()}
