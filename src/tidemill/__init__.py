@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from tidemill.registry.verbs import rollback as rollback
     from tidemill.serving.loading import load as load
     from tidemill.serving.log.joining import label_coverage as label_coverage
+    from tidemill.serving.log.querying import label_history as label_history
     from tidemill.serving.log.querying import log_labels as log_labels
     from tidemill.serving.log.querying import predictions as predictions
     from tidemill.serving.running import serve as serve
@@ -238,6 +239,7 @@ _HOMES: dict[str, str] = {
     "rollback": "registry.verbs",
     "load": "serving.loading",
     "label_coverage": "serving.log.joining",
+    "label_history": "serving.log.querying",
     "log_labels": "serving.log.querying",
     "predictions": "serving.log.querying",
     "serve": "serving.running",

@@ -117,5 +117,45 @@ def test_an_entity_is_erased_after_a_look(trained, asked, tmp_path):
     assert done["id"] in trained("predictions", "erase", "--proofs", "--log", log).out
     assert trained.json("predictions", "erase", "--proofs", "--entity", "ben", "--log", log)["proofs"] == 0
     assert trained.json("predictions", "erase", "--proofs", "--entity", "ann", "--log", log)["proofs"] == 1
-    assert "MODEL and --entity are needed" in trained("predictions", "erase", "m", "--log", log, expect=2).err
+    assert (
+        "MODEL and --entity or --where are needed" in trained("predictions", "erase", "m", "--log", log, expect=2).err
+    )
+    by_client = ("predictions", "erase", "m", "--log", log, "--where")
+    assert "nothing about this client" in trained(*by_client, "client=ann").out
+    assert "--where takes COLUMN=VALUE" in trained(*by_client, "client", expect=2).err
+    assert "Did you mean 'client'?" in trained(*by_client, "cleint=a", expect=2).err
     assert "nothing of this model" in trained("predictions", "erase", "x", "--entity", "a", "--log", log, expect=3).err
+
+
+def test_sealed_files_are_archived_on_demand_and_read_from_there(trained, asked):
+    assert "names no archive" in trained("predictions", "archive", expect=2).err
+    total = trained.json("predictions")["total"]
+    file = trained.folder / "tidemill.toml"
+    before = file.read_text()
+    try:
+        file.write_text(f'{before}\n[serving]\narchive = "elsewhere"\n')
+        done = trained.json("predictions", "archive")
+        assert done["archive"] == str(trained.folder / "elsewhere")
+        assert done["files"]
+        assert trained("predictions", "archive").out == "there is nothing to move\n"
+        assert trained.json("predictions")["total"] == total
+        assert trained.json("predictions", "--local")["total"] == 0
+        assert trained.json("trace", asked)["prediction"]["request_id"] == asked
+    finally:
+        file.write_text(before)
+
+
+def test_every_label_that_was_told_is_listed_with_the_one_that_holds(trained, asked, tmp_path):
+    file = tmp_path / "truth.csv"
+    for label, seen in (("0", "2026-01-02"), ("1", "2026-01-03")):
+        file.write_text(f"request_id,label,at\n{asked},{label},{seen}T00:00:00Z\nelsewhere,1,\n")
+        trained("log-labels", "cells", file)
+    *labels, summary = trained("predictions", "labels", "cells", "--request", asked, "--corrected", "--json").lines
+    assert summary["labels"] == len(labels) >= 2
+    assert [line["label"]["holds"] for line in labels].count(True) == 1
+    assert labels[-1]["label"]["label"] == "1"
+    assert labels[-1]["label"]["at"].startswith("2026-01-03")
+    out = trained("predictions", "labels", "cells").out
+    assert "of no prediction here" in out
+    assert trained("predictions", "labels", "cells", "--entity", "nobody").out == "no labels like that\n"
+    assert "nothing of this model was logged" in trained("predictions", "labels", "cels", expect=3).err

@@ -14,11 +14,11 @@ PUBLIC = """
     TableSpec TidemillError TrainingParts Unique asof_join bad_lines by_group by_share by_time case choice clean compare
     compare_versions conditional contract_versions count current_project disturb drift drift_between evaluate explain
     explore expression_check fuzzy_join gate generate infer_contract integers key_join label_coverage label_errors
-    label_queue lagged last leaks load load_contract load_project log_labels log_metric log_metrics log_params log_tags
-    lookup maximum mean minimum model_card model_test monotone open_project_store package pipeline point_in_time predict
-    predictions promote read read_labels recipe register reproduce resample rollback rolling_origin run runs same_model
-    save_contract score serve share split start_server step suggest_cleaning test total trace train training_set tune
-    uniform use_project validate weak_labels
+    label_history label_queue lagged last leaks load load_contract load_project log_labels log_metric log_metrics
+    log_params log_tags lookup maximum mean minimum model_card model_test monotone open_project_store package pipeline
+    point_in_time predict predictions promote read read_labels recipe register reproduce resample rollback
+    rolling_origin run runs same_model save_contract score serve share split start_server step suggest_cleaning test
+    total trace train training_set tune uniform use_project validate weak_labels
 """
 
 

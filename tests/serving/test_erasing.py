@@ -19,6 +19,7 @@ from tidemill.core.errors import ConflictError, NotFoundError, UsageError
 from tidemill.packaging.package import Package
 from tidemill.serving import predictions, start_server
 from tidemill.serving.log.erasing import erase_entity, erasures_about
+from tidemill.serving.log.matching import Subject
 from tidemill.serving.log.privacy import Privacy
 from tidemill.serving.log.querying import log_labels
 from tidemill.serving.log.reading import scan_labels
@@ -102,6 +103,42 @@ def test_the_proof_names_files_and_nobody(tmp_path: Path) -> None:
     erase_entity(tmp_path, "other", "ann", by="me", privacy=PRIVATE, really=True)
     assert len(erasures_about(tmp_path, "ann")) == 1
     assert len(erasures_about(tmp_path, "ann", KEY)) == 2
+
+
+MAIL: dict[str, Any] = {
+    **SCHEMA, "columns": [{"name": "mail", "type": "string"}, {"name": "seat", "type": "float64"}],
+}  # fmt: skip
+
+
+def test_somebody_is_erased_by_another_column_in_the_clear_or_hashed(tmp_path: Path) -> None:
+    private = Privacy(hash=("mail", "seat"), key=KEY)
+    for privacy in (Privacy(), private):
+        log = PredictionLog(tmp_path, "delays", privacy=privacy)
+        for number, mail in enumerate(["ann@mill.org", "ben@mill.org", "ann@mill.org.uk", None]):
+            row = [mail, float(number), []]
+            log.append(
+                MAIL, f"r{number}", to_us(NOON), 1, [row], [{"late": True}], entities=[f"e{number}"], client="me"
+            )
+        log.close()
+    log_labels([{"request_id": f"r{number}", "label": 1} for number in range(4)], "delays", root=tmp_path)
+    options: Any = {"by": "me", "privacy": private}
+    seen = erase_entity(tmp_path, "delays", "ann@mill.org", column="mail", **options)
+    assert (seen.erased, seen.column) == (3, "mail")
+    done = erase_entity(tmp_path, "delays", "ann@mill.org", column="mail", really=True, **options)
+    assert done.erased == 3
+    assert sorted(predictions(tmp_path).collect()["request_id"]) == ["r1", "r1", "r2", "r2", "r3", "r3"]
+    assert sorted(scan_labels(tmp_path).frame.collect()["request_id"]) == ["r1", "r2", "r3"]
+    assert erase_entity(tmp_path, "delays", "2", column="seat", really=True, **options).erased == 3
+    assert sorted(predictions(tmp_path).collect()["request_id"]) == ["r1", "r1", "r3", "r3"]
+    assert b"ann" not in (tmp_path / "erasures.jsonl").read_bytes()
+    assert [proof.column for proof in erasures_about(tmp_path, "ann@mill.org", KEY, column="mail")] == ["mail"]
+    assert erasures_about(tmp_path, "ann@mill.org", KEY) == []
+    with pytest.raises(UsageError, match="Did you mean 'mail'"):
+        erase_entity(tmp_path, "delays", "ann", column="male", **options)
+    with pytest.raises(UsageError, match="a column of lists"):
+        Subject("tags", "ann").rows(pl.DataFrame({"features.tags": [["ann"]]}))
+    assert erase_entity(tmp_path, "delays", "me", column="client", really=True, **options).erased == 6
+    assert predictions(tmp_path).collect().height == 0
 
 
 KILLED = """

@@ -300,7 +300,7 @@ def test_a_remote_blob_is_downloaded_once(tmp_path):
     blob = store.put(b"tide")
     path = store.path(blob.digest)
     store.delete = None
-    store._connected = (os.getpid(), None, "unreachable")
+    store._folder._connected = (os.getpid(), None, "unreachable")
     assert store.path(blob.digest) == path
     assert store.read(blob.digest) == b"tide"
 
@@ -320,7 +320,7 @@ def test_a_corrupt_remote_blob_is_healed_by_the_step_that_made_it(tmp_path):
     """The hint in the error would not help: an upload that looks fresh is otherwise not repeated."""
     store = open_artifacts(f"memory://{tmp_path.name}", cache=tmp_path)
     blob = store.put(b"tide")
-    store._connect()[0].pipe_file(f"/{tmp_path.name}/blobs/{blob.digest[:2]}/{blob.digest[2:]}", b"tidy")
+    store._folder.connect()[0].pipe_file(f"/{tmp_path.name}/blobs/{blob.digest[:2]}/{blob.digest[2:]}", b"tidy")
     with pytest.raises(CorruptArtifactError):
         store.read(blob.digest)
     store.put(b"tide")

@@ -26,6 +26,10 @@ _unlogged = Counter(
     "model_predictions_unlogged", "Rows whose answers could not be written to the prediction log.", _MODEL,
     registry=_REGISTRY,
 )  # fmt: skip
+_unarchived = Gauge(
+    "prediction_log_unarchived_files", "Sealed files of the prediction log that its archive does not have yet.",
+    registry=_REGISTRY, multiprocess_mode="livemax",
+)  # fmt: skip
 _dropped = Counter(
     "model_shadow_requests_dropped", "Requests that no shadow was asked, for too many waited.", ("model",),
     registry=_REGISTRY,
@@ -81,6 +85,11 @@ class Meters:
 def under_way(requests: int) -> None:
     """Say how many requests this process is answering."""
     _under_way.set(requests)
+
+
+def unarchived(files: int) -> None:
+    """Say how many sealed files of the prediction log wait for its archive."""
+    _unarchived.set(files)
 
 
 def shadow_dropped(model: str) -> None:

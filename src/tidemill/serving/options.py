@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tidemill.core.sizes import bytes_of
 from tidemill.project import Project
 from tidemill.project.secrets import reveal_all
 from tidemill.project.settings import nearest
+from tidemill.store.artifacts import local_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,9 @@ class ServerOptions:
         Processes that answer. Each has its models and its log segments; the system spreads connections over them.
     log
         The prediction log's folder; ``.tidemill/predictions`` in the project by default.
+    archive, storage_options
+        Where sealed files of the log go, ``s3://bucket/prefix`` or any other that fsspec knows, and the options of that
+        file system; they stay in the folder without.
     durable
         Whether an answer waits until its log record is on the disk rather than with the kernel.
     when_log_fails
@@ -58,6 +62,8 @@ class ServerOptions:
     grpc_port: int | None = None
     workers: int = 1
     log: str = ""
+    archive: str = ""
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
     durable: bool = False
     when_log_fails: str = "refuse"
     body_limit: int = 32 << 20
@@ -82,6 +88,7 @@ class ServerOptions:
         if self.when_log_fails not in ("refuse", "serve"):
             hint = "Write refuse or serve."
             raise ConfigError("when_log_fails is neither", value=self.when_log_fails, hint=hint)
+        _check_archive(self)
         if bool(self.certificate) != bool(self.private_key):
             raise ConfigError("TLS needs both files", hint="Give certificate and private_key, or neither.")
         if self.client_authority and not self.certificate:
@@ -103,8 +110,9 @@ _SHORTEST_KEY = 16
 _FILES = ("certificate", "private_key", "client_authority", "log")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,), "int": (int,), "int | None": (int,), "bool": (bool,), "float": (int, float),
-    "tuple[str, ...]": (list, tuple),
+    "tuple[str, ...]": (list, tuple), "Mapping[str, Any]": (dict,),
 }  # fmt: skip
+_EXPECTED = {bool: "true or false", str: "text", int: "a number", list: "a list of texts", dict: "a table"}
 
 
 def server_options(project: Project | None = None, **given: Any) -> ServerOptions:
@@ -120,14 +128,14 @@ def server_options(project: Project | None = None, **given: Any) -> ServerOption
     >>> server_options(port=0, workers=None).workers
     1
     """
-    kinds = {field.name: _TYPES[str(field.type)] for field in fields(ServerOptions)}
+    kinds = {one.name: _TYPES[str(one.type)] for one in fields(ServerOptions)}
     values: dict[str, Any] = {}
     if project is not None:
         for name, value in project.serving.items():
             if name not in kinds:
                 raise ConfigError("[serving] has an unknown key", value=name, hint=nearest(name, kinds))
             values[name] = _typed(name, reveal_all(value, root=project.root), kinds[name])
-            if name in _FILES:
+            if name in _FILES or (name == "archive" and values[name] and "://" not in values[name]):
                 values[name] = str(project.root / values[name])
         values.setdefault("log", str(project.hidden / "predictions"))
     values |= {name: value for name, value in given.items() if value is not None}
@@ -141,10 +149,22 @@ def _typed(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
         except UsageError as error:
             raise ConfigError(f"{name} in [serving] is not a size", value=value, hint=error.hint) from None
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        expected = {bool: "true or false", str: "text", int: "a number", list: "a list of texts"}[kinds[0]]
+        expected = _EXPECTED[kinds[0]]
         raise ConfigError(f"{name} in [serving] takes {expected}", value=value)
     if isinstance(value, list):
         if not all(isinstance(item, str) for item in value):
             raise ConfigError(f"{name} in [serving] takes a list of texts", value=f"{len(value)} values")
         return tuple(value)
     return value
+
+
+def _check_archive(options: ServerOptions) -> None:
+    if options.storage_options and not options.archive:
+        raise ConfigError("storage_options are those of an archive", hint='Write archive = "s3://bucket/prefix".')
+    local = local_path(options.archive.replace("local://", "file://", 1)) if options.archive else None
+    if local is None or not options.log:
+        return
+    here, there = Path(options.log).resolve(), local.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        hint = "Give a place of its own, on another disk."
+        raise ConfigError("the archive is in the folder of the log, or around it", value=options.archive, hint=hint)

@@ -111,7 +111,8 @@ def run_worker(
         _allow_many_connections()
         root = Path(options.log)
         retention = {name: one.retention for name, one in privacy.items()}
-        sealer = Sealer(root, retention=retention, finish=app.site.finish_segments)
+        archive = (options.archive, options.storage_options) if options.archive else None
+        sealer = Sealer(root, retention=retention, finish=app.site.finish_segments, archive=archive)
         with sealer, Follower(repository, options.follow, app.count):
             Server(app, options, lambda grpc: announce(f"serving {titles} on {url}{grpc}")).run(sockets=[listening])
     finally:

@@ -235,17 +235,17 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfileobj(reader, writer, CHUNK)
 
 
-def storage_error(error: Exception, url: str, verb: str) -> StoreError:
+def storage_error(error: Exception, url: str, verb: str, what: str = "the artifact store") -> StoreError:
     """The error of the house for a failure of the file system under a store."""
     if isinstance(error, StoreError):
         return error
     if isinstance(error, OSError) and error.errno in _FULL:
         return OutOfSpaceError(
-            f"cannot {verb} the artifact store at {url}: no space is left ({error.strerror})",
+            f"cannot {verb} {what} at {url}: no space is left ({error.strerror})",
             hint="Free space or raise the quota, for example with `tidemill gc`; nothing half-written remains.",
         )
     return StoreUnavailableError(
-        f"cannot {verb} the artifact store at {url}: {type(error).__name__}: {error}",
+        f"cannot {verb} {what} at {url}: {type(error).__name__}: {error}",
         hint="Check that it exists, is mounted or reachable, and that you may read and write it.",
     )
 

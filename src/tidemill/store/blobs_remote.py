@@ -14,17 +14,14 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
-import fsspec
-
-from tidemill.core.errors import ConfigError, CorruptArtifactError, MissingExtraError
-from tidemill.store.blobs import ArtifactStore, Blob, BlobInfo, check_digest, corrupt, gone, storage_error
+from tidemill.core.errors import CorruptArtifactError
+from tidemill.store.blobs import ArtifactStore, Blob, BlobInfo, check_digest, corrupt, gone
 from tidemill.store.blobs_local import LocalArtifacts
-from tidemill.store.file_systems import connect
+from tidemill.store.remote_folder import RemoteFolder
 
-#: Protocols where an object appears whole when its upload ends; on the others a temporary file is renamed.
-_WHOLE = frozenset("s3 s3a gs gcs abfs abfss az adl oss oci memory".split())
 #: Where file systems say when a file was written; one look at it then says all, and no other writer comes between.
 _STAMPS = ("LastModified", "last_modified", "mtime", "modified", "created")
+_TEMPORARY = "tmp"
 _NAME = re.compile(r"(?:.*/)?([0-9a-f]{2})/([0-9a-f]{62})")
 _T = TypeVar("_T")
 
@@ -52,9 +49,8 @@ class RemoteArtifacts(ArtifactStore):
         self._cache_path = cache or default_cache()
         self._cache: LocalArtifacts | None = None
         self._suspects: set[str] = set()
-        self._connected: tuple[int, Any, str] | None = None
-        self._whole = (url.partition("::")[0] if "::" in url else url.partition("://")[0]) in _WHOLE
-        self._connect()
+        self._folder = RemoteFolder(url, storage_options, "the artifact store")
+        self._folder.connect()
 
     def put(self, data: bytes) -> Blob:
         """Upload bytes, unless the blob is there and young."""
@@ -128,8 +124,7 @@ class RemoteArtifacts(ArtifactStore):
 
     def blobs(self) -> Iterator[BlobInfo]:
         """Every blob, in no order."""
-        found: dict[str, Any] = self._call("list", lambda fs: _find(fs, f"{self._root()}/blobs"))
-        for path, info in found.items():
+        for path, info in self._folder.find("blobs").items():
             match = _NAME.fullmatch(path)
             if match:
                 yield BlobInfo(match[1] + match[2], int(info["size"]), self._modified(path, info))
@@ -142,10 +137,9 @@ class RemoteArtifacts(ArtifactStore):
                 swept.append((info.digest, info.size))
                 if not dry_run:
                     self.cache.discard(info.digest, before=before)
-        if self._whole:
+        if self._folder.whole:
             return swept
-        found: dict[str, Any] = self._call("sweep", lambda fs: _find(fs, self._temporary()))
-        for path, info in found.items():
+        for path, info in self._folder.find(_TEMPORARY).items():
             if self._modified(path, info) < before:
                 swept.append((path.rpartition("/")[2], int(info["size"])))
                 if not dry_run:
@@ -174,30 +168,8 @@ class RemoteArtifacts(ArtifactStore):
         return self._cache
 
     def _upload(self, fs: Any, blob: Blob, source: bytes | Path) -> None:
-        target = self._target(blob.digest)
-        place = target if self._whole else f"{self._temporary()}/{token_hex(8)}"
-        if not self._whole:
-            fs.makedirs(self._temporary(), exist_ok=True)
-            fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        if isinstance(source, bytes):
-            fs.pipe_file(place, source)
-        else:
-            fs.put_file(str(source), place)
-        if place != target:
-            self._replace(fs, place, target)
+        self._folder.put(fs, self._name(blob.digest), source, f"{_TEMPORARY}/{token_hex(8)}")
         self._suspects.discard(blob.digest)
-
-    def _replace(self, fs: Any, place: str, target: str) -> None:
-        try:
-            fs.mv(place, target)
-        except Exception:  # several file systems refuse to rename onto a file, each in its own words
-            if not fs.exists(target):
-                raise
-            aside = f"{self._temporary()}/{token_hex(8)}"
-            with suppress(FileNotFoundError):
-                fs.mv(target, aside)
-            fs.mv(place, target)
-            fs.rm_file(aside)
 
     def _is_young(self, blob: Blob) -> bool:
         if blob.digest in self._suspects:  # seen corrupt: putting it again heals it
@@ -228,52 +200,21 @@ class RemoteArtifacts(ArtifactStore):
             return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
         return float(stamp)
 
-    def _target(self, digest: str) -> str:
+    def _name(self, digest: str) -> str:
         check_digest(digest)
-        return f"{self._root()}/blobs/{digest[:2]}/{digest[2:]}"
+        return f"blobs/{digest[:2]}/{digest[2:]}"
 
-    def _root(self) -> str:
-        return self._connect()[1]
-
-    def _temporary(self) -> str:
-        return self._root() + "/tmp"  # noqa: S108 - a folder of the store
-
-    def _connect(self) -> tuple[Any, str]:
-        """The file system and the folder in it; made anew in a forked child, where connections do not work."""
-        if self._connected is None or self._connected[0] != os.getpid():
-            protocol = self.url.partition("://")[0].rpartition("::")[2]
-            try:
-                fs, root = connect(self.url, f"an artifact store on {self.url}", **self.options)
-            except ImportError as error:
-                raise MissingExtraError(
-                    f"fsspec[{protocol}]", "all", purpose=f"an artifact store on {self.url}"
-                ) from error
-            except ValueError as error:
-                known = ", ".join(fsspec.available_protocols())
-                raise ConfigError(
-                    f"no file system for the artifact store {self.url} ({error})", hint=f"fsspec knows: {known}."
-                ) from error
-            self._connected = (os.getpid(), fs, str(root).rstrip("/"))
-        return self._connected[1], self._connected[2]
+    def _target(self, digest: str) -> str:
+        return self._folder.path(self._name(digest))
 
     def _call(self, verb: str, action: Callable[[Any], _T], digest: str | None = None) -> _T:
         """Do something with the file system; whatever it raises becomes an error of the house."""
         try:
-            return action(self._connect()[0])
+            return self._folder.call(verb, action)
         except FileNotFoundError as error:
-            if digest is not None and self._reachable():
+            if digest is not None and self._folder.is_there():
                 raise gone(digest, self._target(digest)) from error
-            raise storage_error(error, self.url, verb) from error
-        except Exception as error:  # every file system has exceptions of its own, not all of them OSError
-            raise storage_error(error, self.url, verb) from error
-
-    def _reachable(self) -> bool:
-        """Whether the bucket or container is there: then a missing blob is gone, and not the whole store."""
-        fs, root = self._connect()
-        try:
-            return bool(fs.exists(root.partition("/")[0] or "/"))
-        except Exception:
-            return False
+            raise self._folder.error(error, verb) from error
 
 
 def default_cache() -> Path:
@@ -292,12 +233,3 @@ def _delete(fs: Any, path: str) -> None:
     """Remove a file that another process may be removing too."""
     with suppress(FileNotFoundError):
         fs.rm_file(path)
-
-
-def _find(fs: Any, folder: str) -> dict[str, Any]:
-    fs.invalidate_cache()
-    try:
-        found: dict[str, Any] = fs.find(folder, detail=True)
-    except FileNotFoundError:
-        return {}
-    return found

@@ -1,4 +1,4 @@
-"""`tidemill predictions [MODEL]`, `tidemill predictions coverage|erase`."""
+"""`tidemill predictions [MODEL]`, `tidemill predictions archive|coverage|erase|labels`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import duration, emit, number, table
 from tidemill.core.errors import UsageError
 from tidemill.project import use_project
+from tidemill.serving.log.archive import Archive
 from tidemill.serving.log.joining import LabelCoverage, label_coverage
-from tidemill.serving.log.querying import log_folder, predictions, query_log
+from tidemill.serving.log.privacy import ENTITY, hashed
+from tidemill.serving.log.querying import hash_key, label_history, log_folder, predictions, query_log
 from tidemill.serving.log.reading import check_logged
+from tidemill.serving.log.sealing import archive_sealed, seal
+from tidemill.serving.options import server_options
 
 _SHOWN = ("ts", "request_id", "model", "version", "status", "prediction", "probability", "latency_ms")
 _LABELLED = (*_SHOWN[:-1], "label", "label_delay_s")
+_TOLD = ("request_id", "row", "entity", "label", "at", "arrived", "holds")
 _RIGHT = ["probability", "latency_ms", "label_delay_s"]
 
 
@@ -49,6 +54,7 @@ command.add_command(erase)
 @click.option("--until", type=click.DateTime(), help="Before this moment (UTC).")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="The newest so many.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
+@click.option("--local", is_flag=True, help="Without what is in an archive only.")
 @click.option("--where", help='A SQL condition on the columns, such as "probability > 0.8".')
 @click.option("--labels", is_flag=True, help="With the labels that have come since.")
 @click.option("--sql", help='A query, such as "select version, count(*) from predictions group by 1"; DuckDB runs it.')
@@ -61,19 +67,20 @@ def list_(
     until: datetime | None,
     limit: int,
     log: Path | None,
+    local: bool,
     where: str | None,
     labels: bool,
     sql: str | None,
 ) -> None:
     """List what was asked and answered, of MODEL only if it is given."""
     with use_project(setup.project()):
-        frame = predictions(log, model, since=_utc(since), until=_utc(until), labels=labels)
-    found = _filtered(frame, where) if where else frame
-    if sql is not None:
-        _show_query(setup, query_log(sql, found))
-        return
-    total = found.select(pl.len()).collect().item()
-    newest = found.sort("ts").tail(limit).collect()
+        frame = predictions(log, model, since=_utc(since), until=_utc(until), labels=labels, local=local)
+        found = _filtered(frame, where) if where else frame
+        if sql is not None:
+            _show_query(setup, query_log(sql, found))
+            return
+        total = found.select(pl.len()).collect().item()
+        newest = found.sort("ts").tail(limit).collect()
     if setup.json:
         for row in newest.to_dicts():
             emit({"prediction": row})
@@ -92,13 +99,16 @@ def list_(
 @click.option("--since", type=click.DateTime(), help="Predictions from this moment on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Predictions before this moment (UTC).")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
+@click.option("--local", is_flag=True, help="Without what is in an archive only.")
 @shared
-def coverage(setup: Setup, model: str, since: datetime | None, until: datetime | None, log: Path | None) -> None:
+def coverage(
+    setup: Setup, *, model: str, since: datetime | None, until: datetime | None, log: Path | None, local: bool
+) -> None:
     """Say how many of MODEL's answers have their truth by now, by version and variant."""
     with use_project(setup.project()):
         root = log or log_folder()
         check_logged(root, model)
-        found = label_coverage(root, model, since=_utc(since), until=_utc(until))
+        found = label_coverage(root, model, since=_utc(since), until=_utc(until), local=local)
     if setup.json:
         for one in found.by:
             emit({"coverage": _told(one)})
@@ -107,6 +117,63 @@ def coverage(setup: Setup, model: str, since: datetime | None, until: datetime |
     headings = ["version", "variant", "answered", "labelled", "share", "median delay", "p90", "p99"]
     click.echo(table(headings, [_line(one) for one in (*found.by, found)], right=headings[2:]))
     click.echo(f"{found.told:,} labels told, {found.unmatched:,} of them belong to no prediction in this log")
+
+
+@command.command(name="labels", short_help="List every label that was told, corrected ones too.")
+@click.argument("model")
+@click.option("--request", metavar="ID", help="Of this request only.")
+@click.option("--entity", metavar="KEY", help="Of this entity only, as it was sent with the requests or the labels.")
+@click.option("--corrected", is_flag=True, help="Only of rows that were told different labels.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="The newest so many.")
+@click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
+@click.option("--local", is_flag=True, help="Without what is in an archive only.")
+@shared
+def labels_(
+    setup: Setup, *, model: str, request: str | None, entity: str | None, corrected: bool, limit: int, log: Path | None,
+    local: bool,
+) -> None:  # fmt: skip
+    """List what was told about answers of MODEL: which truth of when, when it arrived, and which one holds."""
+    with use_project(setup.project()):
+        root = log or log_folder()
+        check_logged(root, model)
+        found = label_history(model, root=root, local=local)
+        if request is not None:
+            found = found.filter(request_id=request)
+        if entity is not None:
+            found = found.filter(pl.col("entity").is_in([entity, hashed(hash_key(), ENTITY, entity)]))
+    if corrected:
+        found = found.filter((pl.col("label").n_unique() > 1).over("request_id", "row") & pl.col("holds").is_not_null())
+    newest = found.tail(limit)
+    if setup.json:
+        for row in newest.to_dicts():
+            emit({"label": row})
+        emit({"status": "listed", "labels": newest.height, "total": found.height})
+    elif not found.height:
+        click.echo("no labels like that" if request or entity or corrected else "no labels yet")
+    else:
+        click.echo(table(list(_TOLD), [_told_label(row) for row in newest.to_dicts()]))
+        click.echo(f"{newest.height:,} of {found.height:,} labels")
+
+
+@command.command(short_help="Move sealed files into the archive now.")
+@click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
+@shared
+def archive(setup: Setup, log: Path | None) -> None:
+    """Seal what no server writes any more, and move it to where [serving] says: archive = "s3://bucket/prefix".
+
+    A running server does so once a minute.
+    """
+    with use_project(setup.project()) as project:
+        options = server_options(project)
+        if not options.archive:
+            raise UsageError("this project names no archive", hint='Write archive = "s3://…" in [serving].')
+        root, there = log or Path(options.log), Archive(options.archive, options.storage_options)
+        seal(root)
+        moved = archive_sealed(root, there)
+    if setup.json:
+        emit({"status": "archived", "archive": there.address, "files": moved})
+    else:
+        click.echo(f"moved {len(moved):,} files to {there.address}" if moved else "there is nothing to move")
 
 
 def _filtered(frame: pl.LazyFrame, where: str) -> pl.LazyFrame:
@@ -138,6 +205,12 @@ def _told(one: LabelCoverage) -> dict[str, Any]:
         "version": one.version, "variant": one.variant, "rows": one.rows, "labelled": one.labelled,
         "share": one.share, "delay_s": dict(one.delay_s),
     }  # fmt: skip
+
+
+def _told_label(row: dict[str, Any]) -> list[object]:
+    moments = {name: f"{row[name]:%Y-%m-%d %H:%M:%S}" for name in ("at", "arrived")}
+    holds = {True: "yes", False: "no", None: "of no prediction here"}[row["holds"]]
+    return [number(cell) for cell in ({**row, **moments, "holds": holds}[name] for name in _TOLD)]
 
 
 def _line(one: LabelCoverage) -> list[object]:

@@ -12,7 +12,7 @@ from tidemill.cli.output import emit, table
 from tidemill.core.errors import UsageError
 from tidemill.project import use_project
 from tidemill.serving.log.erasing import erase_entity, erasures_about
-from tidemill.serving.log.privacy import Privacy
+from tidemill.serving.log.privacy import ENTITY, Privacy
 from tidemill.serving.log.proofs import Erasure
 from tidemill.serving.log.querying import hash_key, log_folder
 from tidemill.store.audit import current_user
@@ -21,30 +21,47 @@ from tidemill.store.audit import current_user
 @click.command(short_help="Erase everything about an entity, with a proof.")
 @click.argument("model", required=False)
 @click.option("--entity", metavar="KEY", help="Whom: the key as it was sent with the requests.")
+@click.option("--where", metavar="COLUMN=VALUE", help="Instead of --entity: an input or client, as it was sent.")
 @click.option("--yes", is_flag=True, help="Do it; without this, only say what would be erased.")
-@click.option("--proofs", is_flag=True, help="List what was erased; with --entity, what was of that one.")
+@click.option("--proofs", is_flag=True, help="List what was erased; with --entity or --where, what was of that one.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
 @shared
-def erase(setup: Setup, *, model: str | None, entity: str | None, yes: bool, proofs: bool, log: Path | None) -> None:
+def erase(
+    setup: Setup, *, model: str | None, entity: str | None, where: str | None, yes: bool, proofs: bool, log: Path | None
+) -> None:
     """Erase the predictions of MODEL about an entity and their labels, hashed or not; files are rewritten without them.
 
     Servers are asked to finish the segments that they write, so that those can be rewritten too. Backups are not known
     here.
     """
     if proofs and (model or yes):
-        raise UsageError("--proofs goes with --entity only", hint="Leave MODEL and --yes out.")
-    if not proofs and not (model and entity):
-        raise UsageError("MODEL and --entity are needed", hint="Write: tidemill predictions erase MODEL --entity KEY.")
+        raise UsageError("--proofs goes with --entity or --where only", hint="Leave MODEL and --yes out.")
+    if entity and where:
+        raise UsageError("--entity and --where are two ways to say whom", value=where, hint="Give one.")
+    column, whom = _pair(where) if where else (ENTITY, entity)
+    if not proofs and not (model and whom):
+        hint = "Write: tidemill predictions erase MODEL --entity KEY."
+        raise UsageError("MODEL and --entity or --where are needed", hint=hint)
     with use_project(setup.project()):
         folder = log or log_folder()
         if proofs:
-            _show(setup, erasures_about(folder, entity, hash_key()))
-        else:
-            _erase(setup, folder, model or "", entity or "", Privacy(key=hash_key()), really=yes)
+            _show(setup, erasures_about(folder, whom, hash_key(), column=column))
+            return
+        found = erase_entity(
+            folder, model or "", whom or "", by=current_user(), privacy=Privacy(key=hash_key()), really=yes,
+            column=column,
+        )  # fmt: skip
+    _report(setup, found, really=yes)
 
 
-def _erase(setup: Setup, folder: Path, model: str, entity: str, privacy: Privacy, *, really: bool) -> None:
-    found = erase_entity(folder, model, entity, by=current_user(), privacy=privacy, really=really)
+def _pair(where: str) -> tuple[str, str]:
+    column, _, value = where.partition("=")
+    if not column or not value:
+        raise UsageError("--where takes COLUMN=VALUE", value=where, hint="For example: --where email=ann@mill.org")
+    return column, value
+
+
+def _report(setup: Setup, found: Erasure, *, really: bool) -> None:
     if setup.json:
         emit({"status": "erased" if really else "looked at", **_told(found)})
         return
@@ -55,7 +72,7 @@ def _erase(setup: Setup, folder: Path, model: str, entity: str, privacy: Privacy
     elif found.files:
         click.echo(f"{found.erased:,} rows would be erased; to erase them, add --yes")
     else:
-        click.echo("nothing about this entity is in the log of this model")
+        click.echo(f"nothing about this {found.column} is in the log of this model")
 
 
 def _show(setup: Setup, found: list[Erasure]) -> None:
@@ -64,9 +81,9 @@ def _show(setup: Setup, found: list[Erasure]) -> None:
             emit({"proof": _told(one)})
         emit({"status": "listed", "proofs": len(found)})
         return
-    headings = ["id", "at", "model", "by", "rows", "files", "finished"]
+    headings = ["id", "at", "model", "column", "by", "rows", "files", "finished"]
     lines = [
-        [one.id, f"{one.at:%Y-%m-%d %H:%M:%S}", one.model, one.by, f"{one.erased:,}", len(one.files),
+        [one.id, f"{one.at:%Y-%m-%d %H:%M:%S}", one.model, one.column, one.by, f"{one.erased:,}", len(one.files),
          "no: run it again" if one.finished is None else f"{one.finished:%Y-%m-%d %H:%M:%S}"]
         for one in found
     ]  # fmt: skip
@@ -79,6 +96,6 @@ def _told(one: Erasure) -> dict[str, Any]:
         for file in one.files
     ]
     return {
-        "id": one.id, "model": one.model, "entity": one.entity, "salt": one.salt, "keyed": one.keyed, "by": one.by,
-        "at": one.at, "finished": one.finished, "erased": one.erased, "files": files,
+        "id": one.id, "model": one.model, "column": one.column, "entity": one.entity, "salt": one.salt,
+        "keyed": one.keyed, "by": one.by, "at": one.at, "finished": one.finished, "erased": one.erased, "files": files,
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -102,8 +103,8 @@ def _version(store: Store, model: str) -> str:
 
 def _prediction(project: Project, request_id: str) -> dict[str, object] | None:
     """The logged answer of this request id, if there is one."""
-    folder = project.hidden / "predictions"
-    if not folder.is_dir():
+    folder = Path(importlib.import_module("tidemill.serving.options").server_options(project).log)
+    if not folder.is_dir() and not project.serving.get("archive"):
         return None
     polars = importlib.import_module("polars")  # a trace that finds its id in the store needs no table library
     reading = importlib.import_module("tidemill.serving.log.reading")

@@ -145,7 +145,7 @@ def _stored(name: str) -> pl.DataType:
 def _text(decision: Any) -> str:
     if isinstance(decision, bool):
         return "true" if decision else "false"
-    return str(decision)
+    return orjson.dumps(decision).decode() if isinstance(decision, list) else str(decision)
 
 
 def _feature(column: Mapping[str, Any], cells: list[Any]) -> pl.Series:

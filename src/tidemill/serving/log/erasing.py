@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
+import io
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -16,13 +15,17 @@ import polars as pl
 from tidemill.core import clock
 from tidemill.core.errors import ConflictError, UsageError
 from tidemill.core.ids import new_id
+from tidemill.serving.log.archive import archives_of
 from tidemill.serving.log.decoding import decode, decode_labels
-from tidemill.serving.log.labelling import FOLDER
-from tidemill.serving.log.privacy import ENTITY, OPEN, Privacy, hashed
+from tidemill.serving.log.layout import Days, both
+from tidemill.serving.log.locks import locked
+from tidemill.serving.log.matching import Subject, requests_of
+from tidemill.serving.log.places import Folder, Place
+from tidemill.serving.log.privacy import ENTITY, OPEN, Privacy
 from tidemill.serving.log.proofs import ErasedFile, Erasure, Proof, erasures
-from tidemill.serving.log.reading import check_logged, days_of
+from tidemill.serving.log.reading import check_logged
 from tidemill.serving.log.requests import asking_to_finish
-from tidemill.serving.log.sealing import seal, write_whole
+from tidemill.serving.log.sealing import ARCHIVING, seal
 
 _PAUSE = 0.1
 Mask = Callable[[pl.DataFrame], pl.Series]
@@ -37,6 +40,7 @@ def erase_entity(
     privacy: Privacy = OPEN,
     really: bool = False,
     patience: float = 60.0,
+    column: str = ENTITY,
 ) -> Erasure:
     """Erase the predictions about an entity and their labels; safe to repeat, and to interrupt at any point.
 
@@ -56,6 +60,8 @@ def erase_entity(
         Whether to do it, or only to say what would be erased.
     patience
         Seconds to wait for servers to finish the segments that they write.
+    column
+        What `entity` is a value of: ``entity``, ``client``, or an input of the model that is logged, hashed or not.
 
     Returns
     -------
@@ -69,28 +75,32 @@ def erase_entity(
     ConflictError
         When another erasure is under way in this log.
     UsageError
-        When a segment is still being written after `patience`; nothing is erased then.
+        When a segment is still being written after `patience`, or there is no such column; nothing is erased then.
     """
     where = Path(root)
     check_logged(where, model)
-    keys = [entity, *([hashed(privacy.key, ENTITY, entity)] if privacy.key else [])]
+    subject = Subject(column, entity, privacy.key)
     salt = secrets.token_hex(16)
-    told = Erasure(new_id(), model, _digest(privacy.key, salt, entity), salt, by, clock.now(), bool(privacy.key))
+    told = Erasure(
+        new_id(), model, _digest(privacy.key, salt, entity), salt, by, clock.now(), bool(privacy.key), column
+    )
     if not really:
-        return told.with_files(list(_found(where, model, keys)))
-    with _alone(where), asking_to_finish(where, model) as before:
-        _finished(where, model, before, patience)
-        _clear_drafts(where, model)
-        proof = Proof(where, told)
-        done: list[ErasedFile] = []
-        labels, rows = _masks(where, model, keys)
-        for tree, mask in ((where / FOLDER, labels), (where, rows)):
-            for path in list(_files(tree, model, "*.parquet")):
-                done += _rewritten(path, mask, where, proof)
-        return proof.finish(done)
+        return told.with_files(list(_found(where, model, subject)))
+    with locked(where, "erasing") as alone:
+        if not alone:
+            raise ConflictError("another erasure is under way", value=str(where), hint="Wait for it.")
+        with locked(where, ARCHIVING, patience) as still:
+            if not still:
+                hint = "Nothing was erased. Wait until what has to go there has gone, and try again."
+                raise ConflictError("sealed files of this log are being archived", value=str(where), hint=hint)
+            with asking_to_finish(where, model) as before:
+                _finished(where, model, before, patience)
+                return _erase(where, told, subject)
 
 
-def erasures_about(root: str | Path, entity: str | None = None, key: str = "") -> list[Erasure]:
+def erasures_about(
+    root: str | Path, entity: str | None = None, key: str = "", *, column: str = ENTITY
+) -> list[Erasure]:
     """The proofs of a log, the oldest first; with `entity` those that are about it.
 
     Parameters
@@ -101,52 +111,68 @@ def erasures_about(root: str | Path, entity: str | None = None, key: str = "") -
         The key as it was sent.
     key
         Of the hashes, for proofs that were made with it.
+    column
+        What `entity` is a value of.
     """
     found = erasures(Path(root))
     if entity is None:
         return found
-    return [one for one in found if one.entity == _digest(key if one.keyed else "", one.salt, entity)]
+    of = [one for one in found if one.column == column]
+    return [one for one in of if one.entity == _digest(key if one.keyed else "", one.salt, entity)]
 
 
-def _found(root: Path, model: str, keys: list[str]) -> Iterator[ErasedFile]:
-    labels, rows = _masks(root, model, keys)
-    for tree, mask, decoder in ((root / FOLDER, labels, decode_labels), (root, rows, decode)):
-        segments = (path for path in _files(tree, model, "*.log") if not path.with_suffix(".parquet").exists())
-        for path in [*_files(tree, model, "*.parquet"), *segments]:
-            frame = pl.read_parquet(path) if path.suffix == ".parquet" else decoder(path.read_bytes()).frame
-            hit = int(mask(frame).sum())
-            if hit:
-                yield ErasedFile(str(path.relative_to(root)), frame.height, hit)
+def _erase(root: Path, told: Erasure, subject: Subject) -> Erasure:
+    places: list[Place] = [Folder(root), *archives_of(root)]
+    rows, labels = both(told.model, nobody=True)
+    is_label, is_row = _masks(root, told.model, places, subject)
+    for place in places:
+        place.clear_drafts(rows)
+        place.clear_drafts(labels)
+    proof = Proof(root, told)
+    done: list[ErasedFile] = []
+    # The files here first: what is archived again after an interruption is then without the entity.
+    for days, mask in ((labels, is_label), (rows, is_row)):
+        for place in places:
+            for path in place.files(days):
+                done += _rewritten(place, path, mask, proof)
+    return proof.finish(done)
 
 
-def _masks(root: Path, model: str, keys: list[str]) -> tuple[Mask, Mask]:
+def _found(root: Path, model: str, subject: Subject) -> Iterator[ErasedFile]:
+    places: list[Place] = [Folder(root), *archives_of(root)]
+    rows, labels = both(model, nobody=True)
+    is_label, is_row = _masks(root, model, places, subject)
+    for days, mask, decoder in ((labels, is_label, decode_labels), (rows, is_row, decode)):
+        for place in places:
+            for path in place.files(days):
+                frame = _table(place.source(path))
+                if hit := int(mask(frame).sum()):
+                    yield ErasedFile(place.shown(path), frame.height, hit)
+        for path_ in _segments(root, days):
+            frame = decoder(path_.read_bytes()).frame
+            if hit := int(mask(frame).sum()):
+                yield ErasedFile(str(path_.relative_to(root)), frame.height, hit)
+
+
+def _masks(root: Path, model: str, places: list[Place], subject: Subject) -> tuple[Mask, Mask]:
     """Which labels and which predictions are about the entity."""
-    gone = [pl.DataFrame(schema={"request_id": pl.String, "row": pl.Int32})]
-    for path in _files(root, model, "*.parquet"):
-        frame = pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("entity").is_in(keys))
-        gone.append(frame.select("request_id", "row").collect())
-    for path in _files(root, model, "*.log"):
-        frame_ = decode(path.read_bytes()).frame.filter(pl.col("entity").is_in(keys))
-        gone.append(frame_.select("request_id", "row"))
-    requests = pl.concat(gone).unique()
+    requests = requests_of(subject, model, places, _segments(root, Days(model)))
     whole = requests["request_id"].unique()
-
-    def of_rows(frame: pl.DataFrame) -> pl.Series:
-        return frame["entity"].is_in(keys).fill_null(value=False)
 
     def of_labels(frame: pl.DataFrame) -> pl.Series:
         exact = frame.join(
             requests.with_columns(pl.lit(value=True).alias("_gone")), on=["request_id", "row"], how="left"
         )
         unsaid = frame["row"].is_null() & frame["request_id"].is_in(whole.implode()).fill_null(value=False)
-        return of_rows(frame) | exact["_gone"].fill_null(value=False) | unsaid
+        return subject.labels(frame) | exact["_gone"].fill_null(value=False) | unsaid
 
-    return of_labels, of_rows
+    return of_labels, subject.rows
 
 
-def _files(tree: Path, model: str, pattern: str) -> Iterator[Path]:
-    for folder in days_of(tree, model, None, None, also_nobody=tree.name == FOLDER):
-        yield from sorted(folder.glob(pattern))
+def _segments(root: Path, days: Days) -> Iterator[Path]:
+    """What is written, or not sealed yet."""
+    for folder in days.folders(root):
+        yield from (path for path in sorted(folder.glob("*.log")) if not path.with_suffix(".parquet").exists())
 
 
 def _finished(root: Path, model: str, before: str, patience: float) -> None:
@@ -154,7 +180,10 @@ def _finished(root: Path, model: str, before: str, patience: float) -> None:
     until = clock.elapsed() + patience
     while True:
         seal(root, model)
-        left = [path for tree in (root, root / FOLDER) for path in _files(tree, model, "*.log") if path.stem < before]
+        logs = (
+            path for days in both(model, nobody=True) for folder in days.folders(root) for path in folder.glob("*.log")
+        )
+        left = [path for path in logs if path.stem < before]
         if not left:
             return
         if clock.elapsed() > until:
@@ -163,51 +192,30 @@ def _finished(root: Path, model: str, before: str, patience: float) -> None:
         threading.Event().wait(_PAUSE)
 
 
-def _rewritten(path: Path, mask: Mask, root: Path, proof: Proof) -> Iterator[ErasedFile]:
+def _rewritten(place: Place, path: str, mask: Mask, proof: Proof) -> Iterator[ErasedFile]:
     """Put a file without the entity's rows in the place of one with them; the proof is written before."""
-    frame = pl.read_parquet(path, hive_partitioning=False)
+    data = place.read(path)
+    frame = _table(data)
     hit = mask(frame)
     if not hit.any():
         return
-    draft = path.with_suffix(".erasing")
-    kept = frame.filter(~hit)
-    before, after = _digest_of(path), ""
+    kept, file = frame.filter(~hit), io.BytesIO()
     if kept.height:
-        write_whole(kept, draft, draft.with_suffix(".erasing-draft"))
-        after = _digest_of(draft)
-    told = ErasedFile(str(path.relative_to(root)), frame.height, int(hit.sum()), before, after)
+        kept.write_parquet(file)
+    new = file.getvalue()
+    after = hashlib.sha256(new).hexdigest() if kept.height else ""
+    told = ErasedFile(place.shown(path), frame.height, int(hit.sum()), hashlib.sha256(data).hexdigest(), after)
     proof.tell(told)
     if kept.height:
-        draft.replace(path)
+        place.replace(path, new)
     else:
-        path.unlink()
+        place.remove(path)
     yield told
 
 
-def _clear_drafts(root: Path, model: str) -> None:
-    """Delete what an interrupted erasure or sealing left: it may hold what is to go."""
-    for tree in (root, root / FOLDER):
-        for pattern in ("*.erasing", "*.erasing-draft", "*.sealing"):
-            for path in _files(tree, model, pattern):
-                if not path.with_suffix(".log").exists():
-                    path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "erasing.lock").open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError("another erasure is under way", value=str(root), hint="Wait for it.") from None
-        yield
+def _table(source: Path | bytes) -> pl.DataFrame:
+    return pl.read_parquet(source, hive_partitioning=False)
 
 
 def _digest(key: str, salt: str, entity: str) -> str:
     return hmac.digest(f"{key}\x1f{salt}".encode(), entity.encode(), "sha256").hex()
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

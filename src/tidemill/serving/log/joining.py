@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,8 +12,10 @@ from typing import Any
 import polars as pl
 
 from tidemill.serving.log.reading import scan_labels, scan_log
+from tidemill.serving.log.shapes import parts_of
 
 _ROW = ["request_id", "row"]
+_HISTORY = ["model", *_ROW, "entity", "label", "at", "arrived", "holds"]
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
@@ -59,6 +62,7 @@ def label_coverage(
     since: datetime | None = None,
     until: datetime | None = None,
     window: timedelta | None = None,
+    local: bool = False,
 ) -> LabelCoverage:
     """How many of a model's predictions have their labels, and how long those took.
 
@@ -70,7 +74,7 @@ def label_coverage(
         Whose predictions.
     since, until
         Predictions from this moment on, and before that one.
-    window
+    window, local
         As for `predictions`.
 
     Returns
@@ -78,9 +82,10 @@ def label_coverage(
     LabelCoverage
         For all together; ``by`` has each version and variant.
     """
-    frame = scan_log(root, model, since=since, until=until).frame.filter(pl.col("status") == "answered")
-    labels = scan_labels(root, model).frame.collect()
-    matched = _matched(_keys(root, model, None), labels, window)
+    scan = scan_log(root, model, since=since, until=until, local=local)
+    frame = scan.frame.filter(pl.col("status") == "answered")
+    labels = scan_labels(root, model, local=local).frame.collect()
+    matched = _matched(_keys(root, model, None, local=local), labels, window)
     joined = _join(frame.select(*_ROW, "ts", "version", "variant", "prediction"), _winners(matched)).collect()
     # A label without a model may be another model's: only a match makes it this one's.
     own = labels.with_row_index("place").filter(pl.col("model").is_not_null())["place"]
@@ -92,7 +97,13 @@ def label_coverage(
 
 
 def with_labels(
-    frame: pl.LazyFrame, root: str | Path, model: str | None, since: datetime | None, window: timedelta | None
+    frame: pl.LazyFrame,
+    root: str | Path,
+    model: str | None,
+    since: datetime | None,
+    window: timedelta | None,
+    *,
+    local: bool = False,
 ) -> pl.LazyFrame:
     """Predictions with ``label``, ``label_at`` and ``label_delay_s``, missing where there is no label.
 
@@ -100,20 +111,34 @@ def with_labels(
     ----------
     frame
         Of `scan_log`.
-    root, model, since
+    root, model, since, local
         What it was scanned from.
     window
         How long before a label's time the prediction about an entity may have been made.
     """
-    return _join(frame, _winners(_matched(_keys(root, model, since), scan_labels(root, model).frame.collect(), window)))
+    keys = _keys(root, model, since, local=local)
+    labels = scan_labels(root, model, local=local).frame.collect()
+    return _join(frame, _with_parts(_winners(_matched(keys, labels, window)), keys))
 
 
-def _keys(root: str | Path, model: str | None, since: datetime | None) -> pl.DataFrame:
+def label_history(root: str | Path, model: str | None = None, *, local: bool = False) -> pl.DataFrame:
+    """Every label that was told, as `tidemill.label_history` gives it."""
+    labels = scan_labels(root, model, local=local).frame.collect()
+    matched = _matched(_keys(root, model, None, local=local), labels, None)
+    told = labels.with_row_index("place").select("place", "model", "entity")
+    rows = told.join(_ordered(matched), on="place").select(_HISTORY)
+    lost = labels.with_row_index("place").join(matched.select("place"), on="place", how="anti")
+    unmatched = lost.with_columns(pl.lit(None, pl.Boolean).alias("holds")).select(_HISTORY)
+    found = pl.concat([rows, unmatched])
+    return found.sort("request_id", "row", "at", "arrived", "entity", nulls_last=True)
+
+
+def _keys(root: str | Path, model: str | None, since: datetime | None, *, local: bool) -> pl.DataFrame:
     """The rows that labels can belong to, shadows' answers to the same row not told apart.
 
     Not only until some moment: a label may be about a later prediction of its entity.
     """
-    frame = scan_log(root, model, since=since).frame
+    frame = scan_log(root, model, since=since, local=local).frame
     return (
         frame.group_by("model", *_ROW)
         .agg(pl.col("ts").min(), pl.col("entity").first(), (pl.col("status") == "answered").any().alias("answered"))
@@ -142,10 +167,35 @@ def _winners(matched: pl.DataFrame) -> pl.DataFrame:
 
     One that was told again without a change is as old as it was when it was told first.
     """
+    return _ordered(matched).filter("holds").select(*_ROW, "label", pl.col("at").alias("label_at"))
+
+
+def _ordered(matched: pl.DataFrame) -> pl.DataFrame:
+    """Labels of each row, the newest last, with which one `holds`."""
     ordered = matched.sort(*_ROW, "at", "arrived", "place")
     runs = ordered.with_columns(pl.col("label").rle_id().over(_ROW).alias("run"))
-    last = runs.filter(pl.col("run") == pl.col("run").max().over(_ROW))
-    return last.group_by(_ROW, maintain_order=True).agg(pl.col("label").first(), pl.col("at").first().alias("label_at"))
+    last = pl.col("run") == pl.col("run").max().over(_ROW)
+    return runs.with_columns((last & (pl.int_range(pl.len()).over(*_ROW, "run") == 0)).alias("holds"))
+
+
+def _with_parts(winners: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """Labels of models with several, each in a column of its own; a list says no of those that it does not name."""
+    parts = [parts_of(label) for label in winners["label"]]
+    if not any(parts):
+        return winners
+    models = keys.select(*_ROW, "model").unique(subset=_ROW)
+    of = winners.select(_ROW).join(models, on=_ROW, how="left", maintain_order="left")["model"].to_list()
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for model, part in zip(of, parts, strict=True):
+        names[model] |= dict.fromkeys(part or ())
+    columns: dict[str, list[bool | None]] = {name: [] for told in names.values() for name in sorted(told)}
+    for model, part in zip(of, parts, strict=True):
+        for name, cells in columns.items():
+            if isinstance(part, list):
+                cells.append(name in part if name in names[model] else None)
+            else:
+                cells.append(None if part is None else part.get(name))
+    return winners.with_columns(pl.Series(f"label.{name}", cells, pl.Boolean) for name, cells in columns.items())
 
 
 def _join(frame: pl.LazyFrame, winners: pl.DataFrame) -> pl.LazyFrame:

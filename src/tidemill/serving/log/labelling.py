@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -18,6 +17,7 @@ from tidemill.project.settings import nearest
 from tidemill.serving.log.framing import frame
 from tidemill.serving.log.privacy import ENTITY, Privacy
 from tidemill.serving.log.segments import DAY_US, SEGMENT_BYTES, Segments
+from tidemill.serving.log.shapes import label_text
 from tidemill.serving.log.writer import LABELS
 
 #: The folder beside the predictions; in it, the layout is theirs.
@@ -29,6 +29,8 @@ _LONGEST = 4096
 
 #: From a model's name to what its log may keep; raises for a name that is not known.
 PrivacyOf = Callable[[str], Privacy]
+#: From a model's name to its labels, if it has several; None where that is not known.
+NamesOf = Callable[[str], tuple[str, ...] | None]
 
 
 class Told(NamedTuple):
@@ -43,7 +45,11 @@ class Told(NamedTuple):
 
 
 def read_labels(
-    items: Iterable[Any], now: int, privacy_of: PrivacyOf, model: str | None = None
+    items: Iterable[Any],
+    now: int,
+    privacy_of: PrivacyOf,
+    model: str | None = None,
+    names_of: NamesOf | None = None,
 ) -> dict[str | None, list[Told]]:
     """Labels by the model that they are about.
 
@@ -58,6 +64,8 @@ def read_labels(
         What the log of a model may keep.
     model
         The model of those that name none.
+    names_of
+        The labels of a model that has several.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def read_labels(
     """
     found: dict[str | None, list[Told]] = {}
     for place, item in enumerate(items):
-        name, told = _label(item, place, now, model)
+        name, told = _label(item, place, now, model, names_of)
         if name is not None:
             privacy = privacy_of(name)
             if told.entity is not None:
@@ -136,7 +144,7 @@ class LabelLog:
             return self._segments[name]
 
 
-def _label(item: Any, place: int, now: int, model: str | None) -> tuple[str | None, Told]:
+def _label(item: Any, place: int, now: int, model: str | None, names_of: NamesOf | None) -> tuple[str | None, Told]:
     if not isinstance(item, Mapping):
         _refuse(place, "a label is an object", item, 'Send {"request_id": "…", "label": …}.')
     given = {key: _plain(value) for key, value in item.items()}
@@ -152,7 +160,8 @@ def _label(item: Any, place: int, now: int, model: str | None) -> tuple[str | No
     if entity is not None and name is None:
         _refuse(place, "a label of an entity needs the model", entity, 'Send "model" too.')
     told = _of_entity if request is None else _of_request
-    return name, told(given, place, now, _text(given.get("label"), place))
+    names = None if name is None or names_of is None else names_of(name)
+    return name, told(given, place, now, _text(given.get("label"), place, names))
 
 
 def _of_request(given: Mapping[str, Any], place: int, now: int, label: str) -> Told:
@@ -176,20 +185,12 @@ def _of_entity(given: Mapping[str, Any], place: int, now: int, label: str) -> To
     return Told(None, None, str(entity), as_of, label, at)
 
 
-def _text(label: Any, place: int) -> str:
+def _text(label: Any, place: int, names: tuple[str, ...] | None) -> str:
     """A label as the log has predictions: as text."""
-    if isinstance(label, bool):
-        return "true" if label else "false"
-    if isinstance(label, float) and not math.isfinite(label):
-        label = None
-    if not isinstance(label, str | int | float) or label == "":
-        _refuse(
-            place, "there is no label", label, "Send a text, a number, true or false; leave out what is not known yet."
-        )
-    text = str(label)
-    if len(text) > _LONGEST:
-        _refuse(place, "the label is too long", text, f"Send at most {_LONGEST} characters.")
-    return text
+    try:
+        return label_text(label, names)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"label {place}: {error.what}", value=error.value, hint=error.hint) from None
 
 
 def _moment(value: Any, key: str, place: int, now: int) -> int:

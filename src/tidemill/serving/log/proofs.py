@@ -47,11 +47,13 @@ class Erasure:
     model
         Whose log.
     entity, salt
-        Keyed hash of the entity with this salt: whoever has the entity can see that the proof is about it.
+        Keyed hash of the entity, or another value, with this salt: whoever has it can see that the proof is about it.
     by, at
         Who asked, and when.
     keyed
         Whether that takes the key of the hashes too.
+    column
+        What it is a value of.
     finished
         When it was done; None if it was not, or was interrupted: then it has to be run again.
     files
@@ -65,6 +67,7 @@ class Erasure:
     by: str
     at: datetime
     keyed: bool = False
+    column: str = "entity"
     finished: datetime | None = None
     files: tuple[ErasedFile, ...] = ()
 

@@ -13,6 +13,7 @@ import polars as pl
 from tidemill.core import clock
 from tidemill.core.errors import UsageError
 from tidemill.project import current_project
+from tidemill.serving.log import joining
 from tidemill.serving.log.joining import with_labels
 from tidemill.serving.log.labelling import LabelLog, PrivacyOf, read_labels
 from tidemill.serving.log.privacy import OPEN
@@ -34,6 +35,7 @@ def predictions(
     until: datetime | None = None,
     labels: bool = False,
     window: timedelta | None = None,
+    local: bool = False,
 ) -> pl.LazyFrame:
     """Everything that was asked and answered, as a lazy table.
 
@@ -47,10 +49,13 @@ def predictions(
         From this moment on, and before that one; days outside are not read.
     labels
         Whether to add the truth that has arrived since: ``label`` (text, as ``prediction`` is), ``label_at`` and
-        ``label_delay_s``, missing where there is none.
+        ``label_delay_s``, missing where there is none. Of a model with several labels, ``label.<name>`` says of each
+        whether it holds, missing where that was not told.
     window
         A label of an entity belongs to the last prediction about it before the label's time; with a window, only if
         that was made no longer before.
+    local
+        Whether to leave out what is in an archive only, as where it cannot be reached.
 
     Returns
     -------
@@ -59,10 +64,15 @@ def predictions(
         ``probability``, ``probabilities``, ``warnings``, ``status`` (answered, refused, failed), ``error``,
         ``latency_ms``, ``client``, ``entity``, ``sample`` (the chance that the row had to be written down), and
         ``features.<column>`` for each input of the models.
+
+    Raises
+    ------
+    StoreUnavailableError
+        When an archive of the log cannot be read; never are there fewer rows instead.
     """
     folder = log_folder() if root is None else root
-    frame = scan_log(folder, model, since=since, until=until).frame
-    return with_labels(frame, folder, model, since, window) if labels else frame
+    frame = scan_log(folder, model, since=since, until=until, local=local).frame
+    return with_labels(frame, folder, model, since, window, local=local) if labels else frame
 
 
 def log_labels(labels: Any, model: str | None = None, *, root: str | Path | None = None) -> int:
@@ -108,6 +118,37 @@ def log_labels(labels: Any, model: str | None = None, *, root: str | Path | None
     finally:
         log.close()
     return sum(map(len, told.values()))
+
+
+def label_history(model: str | None = None, *, root: str | Path | None = None, local: bool = False) -> pl.DataFrame:
+    """Every label that was told about predictions, corrected ones and repetitions too.
+
+    Parameters
+    ----------
+    model
+        Of this model only.
+    root
+        The log's folder; the current project's by default.
+    local
+        As for `predictions`.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``model`` (as it was told), ``request_id``, ``row``, ``entity``, ``label``, ``at`` (the moment of the truth),
+        ``arrived``, and ``holds``: whether it is the one that counts of its row now; missing if it belongs to no
+        prediction in this log. Of a row, the oldest truth is first.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     log_labels([{"request_id": "01kg", "label": True}], "flight-delay", root=folder)
+    ...     label_history("flight-delay", root=folder).select("request_id", "label", "holds").rows()
+    1
+    [('01kg', 'true', None)]
+    """
+    return joining.label_history(log_folder() if root is None else root, model, local=local)
 
 
 def query_log(sql: str, frame: pl.LazyFrame) -> pl.DataFrame:

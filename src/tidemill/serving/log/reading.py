@@ -1,18 +1,20 @@
-"""Query the prediction log: sealed and open segments as one lazy table."""
+"""Query the prediction log: sealed files, here and in archives, and open segments, as one lazy table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
-from tidemill.core.errors import NotFoundError
+from tidemill.core.errors import DataError, NotFoundError
+from tidemill.serving.log.archive import archives_of
 from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
-from tidemill.serving.log.labelling import FOLDER, NOBODY
+from tidemill.serving.log.layout import Days
+from tidemill.serving.log.places import Folder, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,15 @@ class LogScan:
     torn
         Bytes at the ends of segments that are no whole record: what a dying server was writing, never an answer that
         left it.
+    archived
+        How many of the sealed ones are in an archive only.
     """
 
     frame: pl.LazyFrame
     sealed: int
     open: int
     torn: int
+    archived: int = 0
 
 
 def scan_log(
@@ -42,9 +47,10 @@ def scan_log(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    local: bool = False,
 ) -> LogScan:
     """As `predictions`, with what was found on the way."""
-    scan = _scan(days_of(Path(root), model, since, until), decode, FIELDS)
+    scan = _scan(Path(root), Days(model, since, until), decode, FIELDS, local=local)
     frame = scan.frame
     if since is not None:
         frame = frame.filter(pl.col("ts") >= since)
@@ -54,7 +60,7 @@ def scan_log(
     return replace(scan, frame=frame.with_columns(pl.col("sample").fill_null(1.0)))
 
 
-def scan_labels(root: str | Path, model: str | None = None) -> LogScan:
+def scan_labels(root: str | Path, model: str | None = None, *, local: bool = False) -> LogScan:
     """Every label that was told, corrected ones and duplicates too, in the order of their arrival.
 
     Parameters
@@ -63,33 +69,92 @@ def scan_labels(root: str | Path, model: str | None = None) -> LogScan:
         The log's folder.
     model
         Those that are about this model, and those that name none; all of them by default.
+    local
+        Whether to leave archives alone.
     """
-    folders = days_of(Path(root) / FOLDER, model, None, None, also_nobody=True)
-    return _scan(folders, decode_labels, LABEL_FIELDS)
+    return _scan(Path(root), Days(model, labels=True, nobody=True), decode_labels, LABEL_FIELDS, local=local)
 
 
-def _scan(folders: Iterable[Path], decoder: Callable[[bytes], Decoded], fields: Mapping[str, pl.DataType]) -> LogScan:
-    sealed: list[Path] = []
+def _scan(
+    root: Path, days: Days, decoder: Callable[[bytes], Decoded], fields: Mapping[str, pl.DataType], *, local: bool
+) -> LogScan:
+    sealed: list[str] = []
     frames: list[pl.LazyFrame] = []
+    here: set[str] = set()  # by name: a file that is in two places is read once
     torn, segments = 0, 0
-    for folder in folders:
+    for folder in days.folders(root):
         segments_here = sorted(folder.glob("*.log"))  # listed first: one that is sealed now is then seen at least once
-        done = sorted(folder.glob("*.parquet"))
+        done = [str(path.relative_to(root)) for path in sorted(folder.glob("*.parquet"))]
         sealed += done
-        names = {path.stem for path in done}
+        here |= set(done)
         for path in segments_here:
-            if path.stem in names:
+            name = str(path.with_suffix(".parquet").relative_to(root))
+            if name in here:
                 continue  # sealed, and about to be deleted
+            here.add(name)
             try:
                 decoded = decoder(path.read_bytes())
             except FileNotFoundError:  # sealed since the folder was listed
-                sealed.append(path.with_suffix(".parquet"))
+                sealed.append(name)
                 continue
             frames.append(decoded.frame.lazy())
             torn, segments = torn + decoded.torn, segments + 1
-    frames = [pl.scan_parquet(path, hive_partitioning=False) for path in sealed] + frames
+    # Archives are listed after the folders: what goes there meanwhile is then seen at least once.
+    elsewhere: list[tuple[Place, list[str]]] = []
+    for archive in [] if local else archives_of(root):
+        names = [name for name in archive.files(days) if name not in here]
+        here |= set(names)
+        elsewhere.append((archive, names))
+    frames = _sealed(root, sealed, elsewhere) + frames
     frame = pl.concat([pl.LazyFrame(schema=dict(fields)), *frames], how="diagonal_relaxed")
-    return LogScan(frame, len(sealed), segments, torn)
+    archived = sum(len(names) for _, names in elsewhere)
+    return LogScan(frame, len(sealed) + archived, segments, torn, archived)
+
+
+def _sealed(root: Path, names: list[str], elsewhere: list[tuple[Place, list[str]]]) -> list[pl.LazyFrame]:
+    """Files as tables, the oldest first; with archives, each is looked for where it has gone since it was listed."""
+    if not elsewhere:
+        return [pl.scan_parquet(root / name, hive_partitioning=False) for name in names]
+    folder = Folder(root)
+    places = [folder, *(place for place, _ in elsewhere)]
+    schemas: dict[str, pl.Schema] = {}
+    for place, listed in ((folder, names), *elsewhere):
+        schemas |= place.schemas(listed)
+    for name in (name for name in names if name not in schemas):
+        schemas |= next((found for found in (place.schemas([name]) for place in places[1:]) if found), {})
+    wanted = [*names, *(name for _, listed in elsewhere for name in listed)]
+    for name in wanted:
+        if name not in schemas:
+            raise _gone(name)
+    return [_lazy(places, name, schemas[name]) for name in sorted(wanted, key=_by_day)]
+
+
+def _lazy(places: list[Place], name: str, schema: pl.Schema) -> pl.LazyFrame:
+    def read(
+        columns: list[str] | None, condition: pl.Expr | None, rows: int | None, _batch: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for place in places:
+            try:
+                frame = pl.scan_parquet(place.source(name), hive_partitioning=False)
+                frame = frame if rows is None else frame.head(rows)
+                frame = frame if condition is None else frame.filter(condition)
+                found = (frame if columns is None else frame.select(columns)).collect()
+            except FileNotFoundError:  # it is in the next one, or on its way there
+                continue
+            yield found
+            return
+        raise _gone(name)
+
+    return register_io_source(read, schema=schema)
+
+
+def _by_day(name: str) -> list[str]:
+    return name.split("/")[-3:]  # model, day and the moment that it was begun
+
+
+def _gone(name: str) -> DataError:
+    hint = "It was erased, or is over: read the log again."
+    return DataError("a file of the prediction log is gone since it was listed", value=name, hint=hint)
 
 
 def check_logged(root: Path, model: str) -> None:
@@ -100,25 +165,10 @@ def check_logged(root: Path, model: str) -> None:
     NotFoundError
         With the folder that was looked at.
     """
-    if not (root / f"model={quote(model, safe='')}").is_dir():
-        hint = f"The log is {root}."
+    days = Days(model)
+    if (root / days.prefixes()[0]).is_dir():
+        return
+    archives = archives_of(root)
+    if not any(archive.files(days) for archive in archives):
+        hint = f"The log is {root}{''.join(f' and {archive.address}' for archive in archives)}."
         raise NotFoundError("nothing of this model was logged yet", value=model, hint=hint)
-
-
-def days_of(
-    root: Path, model: str | None, since: datetime | None, until: datetime | None, *, also_nobody: bool = False
-) -> Iterator[Path]:
-    """The folders of a log that can hold rows of a model between two moments; `also_nobody` those of no model too."""
-    first = "" if since is None else f"day={_day(since)}"
-    last = "day=9999" if until is None else f"day={_day(until)}"
-    patterns = ["model=*"] if model is None else [f"model={quote(model, safe='')}"]
-    if also_nobody and model is not None:
-        patterns.append(f"model={NOBODY}")
-    for pattern in patterns:
-        for folder in sorted(root.glob(f"{pattern}/day=*")):
-            if first <= folder.name <= last:
-                yield folder
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d}"

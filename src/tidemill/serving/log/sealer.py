@@ -1,4 +1,4 @@
-"""While a server runs, have finished segments sealed and old days deleted now and then, by a process of their own."""
+"""While a server runs, have finished segments sealed and archived, old days deleted, by a process now and then."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
 from tidemill.core import clock
+from tidemill.serving import metrics
 from tidemill.serving.log.framing import is_finished
 from tidemill.serving.log.labelling import FOLDER
 from tidemill.serving.log.requests import requests_of
@@ -21,6 +23,8 @@ from tidemill.serving.log.segments import is_over
 _EVERY_SECONDS = 60.0
 #: Somebody who waits for segments to be finished waits about so long.
 _SOON_SECONDS = 0.5
+#: So often days that are over are looked for in an archive.
+_SELDOM_SECONDS = 3600.0
 _log = logging.getLogger("tidemill.serving")
 
 
@@ -37,6 +41,8 @@ class Sealer:
         By model, how many days are kept.
     finish
         Called with a model's name and an identifier: finish the segments that were begun before that one was made.
+    archive
+        Where sealed files go: an address with its secrets, and the options of its file system.
     """
 
     def __init__(
@@ -46,47 +52,67 @@ class Sealer:
         every: float = _EVERY_SECONDS,
         retention: Mapping[str, float] | None = None,
         finish: Callable[[str, str], object] | None = None,
+        archive: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self._root, self._every, self._finish = root, every, finish
+        self._root, self._every, self._finish, self._archive = root, every, finish, archive
         self._retention = {name: days for name, days in (retention or {}).items() if days > 0}
+        self._looked_elsewhere = -_SELDOM_SECONDS
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="prediction-log-sealer", daemon=True)
+        # Two, since an archive may take long, and whoever waits for segments to be finished should not.
+        self._threads = [
+            threading.Thread(target=self._repeat, args=work, name="prediction-log-sealer", daemon=True)
+            for work in ((self._finish_asked, min(every, _SOON_SECONDS)), (self._tidy, every))
+        ]
 
     def __enter__(self) -> Sealer:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
-        self._thread.join(1.0)  # a sealing under way finishes without us
+        for thread in self._threads:
+            thread.join(1.0)  # a sealing under way finishes without us
 
-    def _look(self) -> None:
-        looked = clock.elapsed()
-        while not self._stopped.wait(min(self._every, _SOON_SECONDS)):
+    def _repeat(self, work: Callable[[], None], every: float) -> None:
+        while not self._stopped.wait(every):
             try:
-                if self._finish is not None:
-                    for model, before in requests_of(self._root):
-                        self._finish(model, before)
-                if clock.elapsed() - looked >= self._every:
-                    looked = clock.elapsed()
-                    self._tidy()
+                work()
             except Exception:  # the disk may be full or away for a while: what is served goes on
                 _log.exception("the prediction log could not be looked after")
 
+    def _finish_asked(self) -> None:
+        if self._finish is not None:
+            for model, before in requests_of(self._root):
+                self._finish(model, before)
+
     def _tidy(self) -> None:
-        if not any(map(is_finished, self._all("*.log"))) and not self._has_expired():
+        if not (any(map(is_finished, self._all("*.log"))) or self._has_expired() or self._has_to_archive()):
             return
-        command = [sys.executable, "-m", "tidemill.serving.log.sealing", str(self._root), json.dumps(self._retention)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        order = {"root": str(self._root), "days": self._retention, "archive": self._archive}
+        command = [sys.executable, "-m", "tidemill.serving.log.sealing"]
+        # By standard input: what opens the archive is nothing for the list of processes.
+        done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, check=False)
+        waiting = sum(1 for _ in self._all("*.parquet")) if self._archive else 0
+        metrics.unarchived(waiting)
         if done.returncode:
-            _log.warning("sealing the prediction log failed: %s", done.stderr.strip()[-500:])
+            where = f"; {waiting} sealed files wait on this machine" if waiting else ""
+            _log.warning("looking after the prediction log failed: %s%s", done.stderr.strip()[-500:], where)
+
+    def _has_to_archive(self) -> bool:
+        if self._archive is None:
+            return False
+        if self._retention and clock.elapsed() - self._looked_elsewhere >= _SELDOM_SECONDS:
+            self._looked_elsewhere = clock.elapsed()
+            return True
+        return any(True for _ in self._all("*.parquet"))
 
     def _has_expired(self) -> bool:
         trees = (self._root, self._root / FOLDER)
         return any(
-            is_over(path.parent, days)
+            is_over(path.parent.name, days)
             for name, days in self._retention.items()
             for tree in trees
             for path in tree.glob(f"model={quote(name, safe='')}/day=*/*.parquet")

@@ -1,4 +1,4 @@
-"""Turn finished segments into Parquet, beside the server and not in it: a server loads no table library."""
+"""Turn finished segments into Parquet and archive it, beside the server and not in it: a server loads no tables."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
+from tidemill.core.errors import TidemillError
+from tidemill.serving.log.archive import Archive, others, remember
 from tidemill.serving.log.decoding import decode, decode_labels
-from tidemill.serving.log.labelling import FOLDER
-from tidemill.serving.log.reading import days_of
+from tidemill.serving.log.layout import both
+from tidemill.serving.log.locks import locked
+from tidemill.serving.log.places import Folder, Place
 from tidemill.serving.log.segments import is_over
+
+#: The lock of whoever moves or rewrites sealed files.
+ARCHIVING = "archiving"
 
 
 def seal(root: str | Path, model: str | None = None) -> list[Path]:
@@ -27,8 +33,8 @@ def seal(root: str | Path, model: str | None = None) -> list[Path]:
         The files that were written.
     """
     written: list[Path] = []
-    for tree, decoder in ((Path(root), decode), (Path(root) / FOLDER, decode_labels)):
-        for folder in days_of(tree, model, None, None, also_nobody=tree.name == FOLDER):
+    for days, decoder in zip(both(model, nobody=True), (decode, decode_labels), strict=True):
+        for folder in days.folders(Path(root)):
             for path in sorted(folder.glob("*.log")):
                 with suppress(FileNotFoundError), path.open("rb") as file:  # another process may have sealed it
                     try:
@@ -51,7 +57,7 @@ def write_whole(frame: pl.DataFrame, target: Path, draft: Path) -> None:
     draft.replace(target)
 
 
-def expire(root: str | Path, days: Mapping[str, float]) -> list[Path]:
+def expire(root: str | Path, days: Mapping[str, float], archives: Sequence[Archive] = ()) -> list[str]:
     """Delete the sealed days of models that are older than they may be; what is not sealed stays.
 
     Parameters
@@ -60,31 +66,77 @@ def expire(root: str | Path, days: Mapping[str, float]) -> list[Path]:
         The log's folder.
     days
         By model, how many days are kept.
+    archives
+        Where else.
 
     Returns
     -------
-    list of Path
+    list of str
         The files that were deleted.
     """
-    deleted: list[Path] = []
+    deleted: list[str] = []
+    places: list[Place] = [Folder(Path(root)), *archives]
     for model, kept in days.items():
-        for tree in (Path(root), Path(root) / FOLDER):
-            for folder in days_of(tree, model, None, None):
-                if not is_over(folder, kept):
-                    continue
-                for path in folder.glob("*.parquet"):
-                    path.unlink(missing_ok=True)
-                    deleted.append(path)
-                with suppress(OSError):  # a segment that is not sealed yet keeps it
-                    folder.rmdir()
+        for wanted in both(model):
+            for place in places:
+                for path in place.files(wanted):
+                    if is_over(path.split("/")[-2], kept):
+                        place.remove(path)
+                        deleted.append(place.shown(path))
+            for folder in wanted.folders(Path(root)):
+                if is_over(folder.name, kept):
+                    with suppress(OSError):  # a segment that is not sealed yet keeps it
+                        folder.rmdir()
     return deleted
 
 
+def archive_sealed(root: str | Path, archive: Archive) -> list[str]:
+    """Move sealed files into an archive, each once it was read back from there; safe to repeat and to interrupt.
+
+    Returns
+    -------
+    list of str
+        The files that went; none while somebody else archives or erases in this log.
+
+    Raises
+    ------
+    StoreError
+        When the archive cannot be written: what is not there stays here.
+    """
+    where, folder = Path(root), Folder(Path(root))
+    moved: list[str] = []
+    with locked(where, ARCHIVING) as alone:
+        for path in [path for days in both() for path in folder.files(days)] if alone else ():
+            if (where / path).with_suffix(".log").exists():
+                continue  # whoever sealed it has not finished
+            try:
+                data = folder.read(path)
+            except FileNotFoundError:  # it is over, and was deleted
+                continue
+            remember(where, archive)
+            archive.replace(path, data)
+            folder.remove(path)
+            moved.append(path)
+            if is_over((where / path).parent.name, 1.0):  # nobody begins a segment there any more
+                with suppress(OSError):
+                    (where / path).parent.rmdir()
+    return moved
+
+
 def main() -> None:
-    """Seal the log in the folder that is the first argument; the second says what expires, as JSON."""
-    root, days = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    """Look after the log that standard input names, as JSON: seal, archive, and delete what is over."""
+    order = json.loads(sys.stdin.read())
+    root, days = Path(order["root"]), order["days"]
     seal(root)
     expire(root, days)
+    try:
+        archives = [] if order["archive"] is None else [Archive(*order["archive"])]
+        for archive in archives:
+            archive_sealed(root, archive)
+        if days:
+            expire(root, days, [*archives, *others(root, archives)])
+    except TidemillError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -167,10 +167,10 @@ class Segments:
         self._descriptor = -1
 
 
-def is_over(folder: Path, kept: float) -> bool:
-    """Whether the last moment of a day's folder is more than so many days ago."""
+def is_over(folder: str, kept: float) -> bool:
+    """Whether the last moment of a day's folder, ``day=2026-03-01``, is more than so many days ago."""
     try:
-        day = date.fromisoformat(folder.name.removeprefix("day="))
+        day = date.fromisoformat(folder.removeprefix("day="))
     except ValueError:
         return False
     end = clock.to_us(datetime(day.year, day.month, day.day, tzinfo=UTC)) + DAY_US

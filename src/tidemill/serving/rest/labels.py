@@ -44,5 +44,9 @@ def _take(site: Site, log: LabelLog, labels: list[Any], model: Any) -> None:
         known = site.endpoint(name).log
         return OPEN if known is None else known.privacy
 
+    def names_of(name: str) -> tuple[str, ...]:
+        signature = site.endpoint(name).predictor.signature
+        return signature.classes if signature.task == "multilabel" else ()
+
     now = clock.now_us()
-    log.append(read_labels(labels, now, privacy_of, model), now)
+    log.append(read_labels(labels, now, privacy_of, model, names_of), now)
