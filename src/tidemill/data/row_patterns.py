@@ -1,7 +1,8 @@
 r"""Regular expressions of Rust's syntax, in which contracts are written, as Python's: for the checks of single rows.
 
 The two differ in details that matter for a verdict: ``$`` before a last line break, what ``\s`` and ``\w`` hold beyond
-ASCII, nested classes. What means the same is translated; the rest is an error.
+ASCII, nested classes. What means the same is translated; the rest is an error. Characters newer than the Unicode of
+Python are no letters here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The row checks of a model's contract by whole columns: which rows may break one.
 
-A program (`tidemill.packaging.row_checks`) becomes an expression again, over the values that the row validator would
+A program (`tidemill.data.row_functions`) becomes an expression again, over the values that the row validator would
 give it. A row that breaks a rule, or of which that is not sure, goes to the row validator, which has the words.
 """
 
@@ -103,7 +103,7 @@ def _of(program: Program) -> pl.Expr:
 
 
 def _constant(program: Program) -> Any:
-    """The value as `tidemill.packaging.row_checks` compares it, held in what columns are held in."""
+    """The value as `tidemill.data.row_functions` compares it, held in what columns are held in."""
     _, value, kind = program
     if value is None:
         return None
