@@ -217,8 +217,8 @@ class Repository:
                     failed.append((place, error))
         if not any(place.variant is not None and not place.plan.shadow for place in entry.places):
             raise failed[0][1] if failed else NotFoundError("nobody can answer under this name", value=name)
-        for place, error in failed:
-            _tell_why(place, error)
+        for place, reason in failed:
+            _tell_why(place, reason)
         self._route(entry)
         self._entries[name], self._known[name] = entry, plan
 
