@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -241,6 +243,18 @@ def test_people_are_asked_why_flights_were_late_where_rules_disagree(place, line
     shown = json.dumps(tidemill(flights, "labels", "show", "causes"))
     assert '"waiting": 29' in shown
     assert '"labelled": 1' in shown
+
+
+def test_the_commands_on_its_page_work(place, lines):
+    flights = place / "flights"
+    page = (flights / "README.md").read_text()
+    commands = re.findall(r"^\$ tidemill ((?:predict|score|predictions) .*)$", page, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        assert tidemill(flights, *shlex.split(command))[-1]["status"] in ("succeeded", "listed", "measured")
+    named = set(re.findall(r"predictions/([\w-]+)", page))
+    assert named <= set(pl.read_parquet(flights / "departures.parquet")["flight_id"])
+    assert len(named) == 1
 
 
 def test_a_challenger_takes_a_tenth_of_the_traffic_and_the_log_tells_both_apart(place, lines):

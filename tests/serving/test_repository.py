@@ -82,6 +82,27 @@ def test_traffic_goes_to_those_who_are_ready_and_follows_when_more_are(store: St
     repository.close()
 
 
+def test_the_servers_log_says_once_who_is_missing_and_the_title_who_answers(
+    store: Store, project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tidemill.serving")
+    with pytest.raises(NotFoundError, match="canary"):
+        opened(store, project, "flight-delay@canary")
+    assert caplog.messages == []  # it was raised
+    repository = opened(store, project)
+    endpoint = repository.endpoints["flight-delay"]
+    assert endpoint.title == "flight-delay@champion v1"
+    repository.follow()
+    who = [message.partition(" yet:")[0] for message in caplog.messages]
+    assert who == [f"nobody answers for flight-delay@{alias}" for alias in ("challenger", "candidate")]
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    for alias in ("challenger", "candidate"):
+        promote_version(store, "flight-delay@2", alias=alias)
+    repository.follow()
+    assert endpoint.title == "flight-delay (champion v1 75 %, challenger v2 25 %, shadow candidate v2)"
+    repository.close()
+
+
 def test_a_key_and_else_the_first_entity_sticks_to_a_variant(store: Store, project: Project) -> None:
     promote_version(store, "flight-delay@2", alias="challenger")
     endpoint = opened(store, project).endpoints["flight-delay"]

@@ -208,15 +208,17 @@ class Repository:
         name = entry.plan.name
         if name in self._entries:
             raise UsageError("a name can be served once", value=name, hint="Give each model once.")
-        first: TidemillError | None = None
+        failed: list[tuple[_Place, TidemillError]] = []
         for place in entry.places:
             if place.variant is None:
                 try:
-                    self._renew(name, place)
+                    self._renew(name, place, told=False)
                 except TidemillError as error:
-                    first = first or error
+                    failed.append((place, error))
         if not any(place.variant is not None and not place.plan.shadow for place in entry.places):
-            raise first or NotFoundError("nobody can answer under this name", value=name)
+            raise failed[0][1] if failed else NotFoundError("nobody can answer under this name", value=name)
+        for place, reason in failed:
+            _tell_why(place, reason)
         self._route(entry)
         self._entries[name], self._known[name] = entry, plan
 
@@ -234,8 +236,11 @@ class Repository:
         if loudly and kept:
             raise kept[0]
 
-    def _renew(self, name: str, place: _Place) -> bool:
-        """Open the version that a variant's reference names now, unless it answers already; says whether it did."""
+    def _renew(self, name: str, place: _Place, *, told: bool = True) -> bool:
+        """Open the version that a variant's reference names now, unless it answers already; says whether it did.
+
+        When it cannot be opened, that is raised and, if `told`, written into the server's log.
+        """
         if self._store is None:
             raise NotFoundError("a registered model needs a store", value=place.plan.reference)
         before, number = place.variant, 0
@@ -256,7 +261,8 @@ class Repository:
             place.failed = (number, clock.elapsed())
             if known != number:  # said once of each version, and once of an alias that is not there
                 swapped(name, place.plan.name, well=False)
-                _tell_why(place, error)
+                if told:
+                    _tell_why(place, error)
             raise error from raised
         place.variant = variant_of(predictor, name=place.plan.name, share=place.plan.share)
         place.error, place.failed = "", (0, 0.0)

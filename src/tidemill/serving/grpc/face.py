@@ -69,6 +69,8 @@ class GrpcFace:
                 ("grpc.max_receive_message_length", options.body_limit),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", int(self._site.shared)),
+                # Whoever connects and never comes to the point, as for HTTP; gRPC itself would wait two minutes.
+                ("grpc.server_handshake_timeout_ms", int(max(options.timeout, 1.0) * 1000)),
             ],
         )
         handlers = {name: self._handler(name, answer, admin=admin) for name, answer, admin in METHODS}

@@ -82,7 +82,7 @@ function explanation(told) {
     fill.style.width = `${(Math.abs(contribution) / most) * 50}%`;
     const label = `${column} ${contribution < 0 ? "lowered" : "raised"} it by ${number(Math.abs(contribution))}`;
     return [
-      make("dt", {}, `${column} = ${shown(value)}`),
+      make("dt", {}, `${column} = ${typeof value === "number" ? plain(value) : shown(value)}`),
       make("dd", {}, make("div", { class: "bar", role: "img", "aria-label": label }, fill)),
       make("dd", { class: "n" }, `${contribution < 0 ? "−" : "+"}${number(Math.abs(contribution), 3)}`),
     ];
@@ -98,6 +98,11 @@ function shown(value) {
   if (value === null || value === undefined) return "missing";
   if (Array.isArray(value)) return value.length ? value.join(", ") : "none";
   return typeof value === "number" ? number(value) : String(value);
+}
+
+/** A number as it was asked about: it may be a year. */
+function plain(value) {
+  return value.toLocaleString("en", { maximumSignificantDigits: 6, useGrouping: false });
 }
 
 function number(value, digits = 6) {
