@@ -176,6 +176,8 @@ def test_an_archive_that_is_away_is_an_error_and_never_fewer_rows(s3_options: di
         ):  # fmt: skip
             with pytest.raises(StoreUnavailableError, match=f"the prediction log's archive at s3://{bucket}"):
                 read()
+        with pytest.raises(StoreUnavailableError, match="can be read without it: --local, local=True"):
+            predictions(root)
         assert erasures_about(root) == []
         assert predictions(root, local=True, labels=True).collect().height == 3
         assert label_coverage(root, "delays", local=True).rows == 2
@@ -238,7 +240,10 @@ def test_a_server_archives_what_it_wrote_and_says_so_when_it_cannot(
         assert "polars" not in maps
     root = home / "log"
     (tmp_path / "there").write_text("no folder")
-    broken, works = (f"file://{tmp_path}/there/log", {}), place
+    broken, works = (f"file://{tmp_path}/there/log", dict[str, Any]()), place
+    with Sealer(tmp_path / "empty", every=0.05, archive=broken):  # said before anything has to go there
+        until(lambda: "cannot write to the prediction log's archive at" in caplog.text)
+    caplog.clear()
     with Sealer(root, every=0.05, archive=broken):
         until(lambda: "1 sealed files wait on this machine" in caplog.text)
     assert "prediction_log_unarchived_files 1.0" in exposition().decode()

@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+from lightgbm import LGBMClassifier
 
+import tidemill as tm
 from tidemill.core.clock import VirtualClock, to_us, use_clock
 from tidemill.core.errors import ConfigError, RunError
 from tidemill.packaging.package import Package
@@ -26,8 +28,9 @@ from tidemill.serving.log.reading import scan_labels, scan_log
 from tidemill.serving.log.sealer import Sealer
 from tidemill.serving.log.sealing import expire, seal
 from tidemill.serving.log.writer import PredictionLog
-from tidemill.serving.options import server_options
-from tidemill.serving.plans import plan_privacy
+from tidemill.serving.options import ServerOptions, server_options
+from tidemill.serving.plans import EndpointPlan, plan_privacy
+from tidemill.serving.repository import Repository
 from tidemill.serving.starting import ServerHandle
 
 PREDICT, LABELS = "/v1/models/flight-delay/predict", "/v1/labels"
@@ -101,6 +104,30 @@ def test_a_name_that_would_keep_nothing_private_is_refused(folder: Path) -> None
         started(folder, PRIVATE.replace('"carrier"', '"carier"'))
     with pytest.raises(RunError, match="hashes need a key"):
         started(folder, PRIVATE.replace(f'hash_key = "{KEY}"', ""))
+
+
+def test_inputs_that_look_personal_and_are_not_private_are_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = [f"{name}@mill.org" for name in ("ann", "ben", "cleo")] * 60
+    table = pl.DataFrame({"reply_to": reply, "firstName": ["a", "b", "c"] * 60, "queue": range(180)})
+    table = table.with_columns(late=pl.col("queue") % 3 == 0)
+    data = tm.split(table, tm.by_share(), "late")
+    model = tm.train(lambda params: LGBMClassifier(n_jobs=1, verbose=-1), {}, data, name="orders")
+    folder = tm.package(model, data.test).write(tmp_path / "model")
+    options = ServerOptions(log=str(tmp_path / "log"))
+    told = []
+    for privacy in (Privacy(), Privacy(redact=("firstName",)), Privacy(hash=("reply_to", "firstName"), key=KEY)):
+        repository = Repository([EndpointPlan("", folder=folder)], options, privacy={"orders": privacy})
+        repository.open()
+        repository.close()
+        told.append(caplog.text)
+        caplog.clear()
+    assert "'reply_to' as it is, which looks personal (it holds e-mail addresses)" in told[0]
+    assert "'firstName' as it is, which looks personal (its name says 'first name')" in told[0]
+    assert "hash or redact of [endpoints.orders]" in told[0]
+    assert "queue" not in told[0]
+    assert ("'reply_to'" in told[1], "'firstName'" in told[1], told[2]) == (True, False, "")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import polars as pl
 from tidemill.core.schema import SemanticType
 from tidemill.data.country_codes import ALPHA_2, ALPHA_3
 from tidemill.data.number_types import NumberType, Seen, number_type
+from tidemill.data.personal_forms import EMAIL, IPV4, IPV6, PHONE
 from tidemill.data.profile import ColumnProfile
 from tidemill.data.sampling import sampled
 
@@ -53,15 +54,14 @@ _ROLES: dict[str, SemanticType] = {
 }  # fmt: skip
 _CURRENCY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|JPY)"
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _HEX = "[0-9a-f]"
 
 #: Forms of text: the type, the expression that each value matches as a whole, and how people call it.
 _FORMS: tuple[tuple[SemanticKind, str, str], ...] = (
-    ("email", r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}", "e-mail addresses"),
+    ("email", EMAIL, "e-mail addresses"),
     ("url", r"(?i)(?:https?|ftp|s3|gs|hdfs)://\S+", "URLs"),
-    ("ip address", rf"(?:{_BYTE}\.){{3}}{_BYTE}(?:/\d{{1,2}})?", "IPv4 addresses"),
-    ("ip address", rf"(?i)(?:{_HEX}{{1,4}}:){{7}}{_HEX}{{1,4}}|[0-9a-f:]*::[0-9a-f:]*", "IPv6 addresses"),
+    ("ip address", IPV4, "IPv4 addresses"),
+    ("ip address", IPV6, "IPv6 addresses"),
     ("identifier", rf"(?i)\{{?{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}\}}?", "UUIDs"),
     ("identifier", rf"(?i){_HEX}{{32}}|{_HEX}{{40}}|{_HEX}{{64}}", "digests"),
     ("time", r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T ]\d{1,2}:\d{2}.*", "dates with a time, as text"),
@@ -75,11 +75,7 @@ _FORMS: tuple[tuple[SemanticKind, str, str], ...] = (
         "amounts with a currency",
     ),
     ("coordinates", r"-?\d{1,3}\.\d+\s*[,; ]\s*-?\d{1,3}\.\d+|(?i)point\s*\(.*\)", "pairs of coordinates"),
-    (
-        "phone number",
-        r"\+\d[\d\s().-]{6,18}\d|(?:1[-. ])?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{4}",
-        "phone numbers",
-    ),
+    ("phone number", PHONE, "phone numbers"),
 )
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tidemill.core import clock
 from tidemill.core.errors import ModelError, NotFoundError, TidemillError, UsageError
+from tidemill.data.personal_forms import looks_personal
 from tidemill.packaging.package import open_folder
 from tidemill.project import Project
 from tidemill.registry.versions import load_package, resolve
@@ -290,7 +291,22 @@ class Repository:
     def _log_of(self, name: str, variants: Sequence[Variant]) -> PredictionLog:
         privacy = self._privacy.get(name, OPEN)
         privacy.check(name, [column for one in variants for column in one.predictor.columns])
+        for column, why in _in_the_clear(variants, privacy).items():
+            hint = f"list it under hash or redact of [endpoints.{name}] if it is"
+            _log.warning("the log of %s keeps %r as it is, which looks personal (%s): %s", name, column, why, hint)
         return PredictionLog(self._options.log, name, durable=self._options.durable, privacy=privacy)
+
+
+def _in_the_clear(variants: Sequence[Variant], privacy: Privacy) -> dict[str, str]:
+    """Inputs that look personal and are neither hashed nor left out, and why they do."""
+    found = {}
+    for predictor in (one.predictor for one in variants):
+        example = predictor.example()
+        for column in predictor.signature.inputs:
+            why = looks_personal(column.name, [example.get(column.name), *(column.categories or ())])
+            if why and column.name not in privacy.names:
+                found[column.name] = why
+    return found
 
 
 class Follower:

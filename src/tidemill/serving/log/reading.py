@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from tidemill.core.errors import DataError, NotFoundError
-from tidemill.serving.log.archive import archives_of
+from tidemill.core.errors import DataError, NotFoundError, StoreUnavailableError
+from tidemill.serving.log.archive import Archive, archives_of
 from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
 from tidemill.serving.log.layout import Days
 from tidemill.serving.log.places import Folder, Place
@@ -102,13 +102,21 @@ def _scan(
     # Archives are listed after the folders: what goes there meanwhile is then seen at least once.
     elsewhere: list[tuple[Place, list[str]]] = []
     for archive in [] if local else archives_of(root):
-        names = [name for name in archive.files(days) if name not in here]
+        names = [name for name in _listed(archive, days) if name not in here]
         here |= set(names)
         elsewhere.append((archive, names))
     frames = _sealed(root, sealed, elsewhere) + frames
     frame = pl.concat([pl.LazyFrame(schema=dict(fields)), *frames], how="diagonal_relaxed")
     archived = sum(len(names) for _, names in elsewhere)
     return LogScan(frame, len(sealed) + archived, segments, torn, archived)
+
+
+def _listed(archive: Archive, days: Days) -> list[str]:
+    try:
+        return archive.files(days)
+    except StoreUnavailableError as error:
+        hint = f"{error.hint} What is on this machine can be read without it: --local, local=True."
+        raise StoreUnavailableError(error.what, value=error.value, hint=hint) from error
 
 
 def _sealed(root: Path, names: list[str], elsewhere: list[tuple[Place, list[str]]]) -> list[pl.LazyFrame]:

@@ -23,7 +23,7 @@ from tidemill.serving.log.segments import is_over
 _EVERY_SECONDS = 60.0
 #: Somebody who waits for segments to be finished waits about so long.
 _SOON_SECONDS = 0.5
-#: So often days that are over are looked for in an archive.
+#: So often an archive is looked into although nothing has to go there: it may be away, or have days that are over.
 _SELDOM_SECONDS = 3600.0
 _log = logging.getLogger("tidemill.serving")
 
@@ -104,7 +104,7 @@ class Sealer:
     def _has_to_archive(self) -> bool:
         if self._archive is None:
             return False
-        if self._retention and clock.elapsed() - self._looked_elsewhere >= _SELDOM_SECONDS:
+        if clock.elapsed() - self._looked_elsewhere >= _SELDOM_SECONDS:
             self._looked_elsewhere = clock.elapsed()
             return True
         return any(True for _ in self._all("*.parquet"))

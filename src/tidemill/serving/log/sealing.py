@@ -106,14 +106,16 @@ def archive_sealed(root: str | Path, archive: Archive) -> list[str]:
     where, folder = Path(root), Folder(Path(root))
     moved: list[str] = []
     with locked(where, ARCHIVING) as alone:
-        for path in [path for days in both() for path in folder.files(days)] if alone else ():
+        if not alone:
+            return moved
+        remember(where, archive)
+        for path in [path for days in both() for path in folder.files(days)]:
             if (where / path).with_suffix(".log").exists():
                 continue  # whoever sealed it has not finished
             try:
                 data = folder.read(path)
             except FileNotFoundError:  # it is over, and was deleted
                 continue
-            remember(where, archive)
             archive.replace(path, data)
             folder.remove(path)
             moved.append(path)
