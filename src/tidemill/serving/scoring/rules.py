@@ -117,8 +117,8 @@ def _constant(program: Program) -> Any:
 
 def _value(program: Program) -> pl.Expr:
     value = _constant(program)
-    kinds = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String, datetime: pl.Datetime("us")}
-    return pl.lit(value, dtype=kinds.get(type(value)))
+    kinds: dict[type, Any] = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String}
+    return pl.lit(value, dtype=pl.Datetime("us") if type(value) is datetime else kinds.get(type(value)))
 
 
 def _sides(program: Program, mode: str) -> tuple[pl.Expr, pl.Expr]:
