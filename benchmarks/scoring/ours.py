@@ -58,10 +58,12 @@ def main() -> None:
     data = tm.split(rows.head(20_000), tm.by_share(), "y", features=names)
     package = tm.package(tm.train(build, {"n_estimators": 100}, data, name="bench", baselines=False), data.validation)
     rows.drop("y").write_parquet(folder / "rows.parquet")
+    rows.head(1000).drop("y").write_parquet(folder / "few.parquet")
     with use_project(load_project(folder)) as project:
         store = open_project_store(project)
         register_version(store, package)
         promote_version(store, "bench@1")
+        tm.score("bench", "few.parquet", "few", entity="id")  # what is loaded once, as the engines are tried once below
         numbers = alone(package, rows)
         for what, to in {"into Parquet": "out", "into SQLite": "sqlite:///scores.db"}.items():
             numbers[what] = rate(lambda to=to: tm.score("bench", "rows.parquet", to, entity="id"))

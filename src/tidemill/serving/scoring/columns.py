@@ -113,10 +113,10 @@ def _by_cells(
     """
     clean, own = np.ones(frame.height, dtype=bool), dict[int, list[tuple[int, str]]]()
     for place, column in enumerate(signature.inputs):
-        mask, held = pl.Series(~known[place].clean), known[place].values
-        odd = mask.arg_true().to_numpy()
+        odd, held = np.flatnonzero(~known[place].clean), known[place].values
         if not len(odd):
             continue
+        mask = pl.Series(~known[place].clean)
         if _is_moment(column):  # what is no moment yet may have a zone or none, each its own
             clean[odd] = False
             continue

@@ -59,6 +59,7 @@ def compile_rules(contract: Mapping[str, Any], inputs: TableSchema) -> Rules | N
         return lambda sent, _: np.zeros(sent.height, dtype=bool)
     used = {name for rule in rules for name in rule["columns"]}
     columns = [column for column in inputs if column.name in used]
+    worded = {name for rule in rules if _is_worded(rule["program"]) for name in rule["columns"]}
 
     def suspicious(sent: pl.DataFrame, typed: pl.DataFrame) -> NDArray[np.bool_]:
         read = [_read(column, sent[column.name], typed[column.name]) for column in columns]
@@ -66,6 +67,10 @@ def compile_rules(contract: Mapping[str, Any], inputs: TableSchema) -> Rules | N
             return np.ones(sent.height, dtype=bool)
         values = typed.select(value.alias(column.name) for column, (value, _) in zip(columns, read, strict=True))
         unsure = np.logical_or.reduce([mask for _, mask in read], initial=False)
+        texts = [pl.col(name) for name in worded if typed.schema[name] == pl.String]
+        if texts:
+            wide = [(text.str.len_bytes() != text.str.len_chars()).fill_null(_FALSE) for text in texts]
+            unsure = unsure | typed.select(pl.any_horizontal(wide)).to_series().to_numpy()
         try:
             found = values.select(pl.any_horizontal(broken)).to_series().to_numpy()
         except pl.exceptions.PolarsError:  # whatever it is, the row validator will say
@@ -73,6 +78,13 @@ def compile_rules(contract: Mapping[str, Any], inputs: TableSchema) -> Rules | N
         return np.asarray(unsure | found)
 
     return suspicious
+
+
+def _is_worded(program: Any) -> bool:
+    """Whether it asks what is a letter, which two languages know from two editions of Unicode beyond ASCII."""
+    if not isinstance(program, Sequence) or isinstance(program, str) or not program:
+        return False
+    return program[0] in ("matches", "lower", "upper") or any(map(_is_worded, program))
 
 
 def _read(column: Column, sent: pl.Series, typed: pl.Series) -> tuple[Any, Any]:
@@ -117,8 +129,8 @@ def _constant(program: Program) -> Any:
 
 def _value(program: Program) -> pl.Expr:
     value = _constant(program)
-    kinds = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String, datetime: pl.Datetime("us")}
-    return pl.lit(value, dtype=kinds.get(type(value)))
+    kinds: dict[type, Any] = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String}
+    return pl.lit(value, dtype=pl.Datetime("us") if type(value) is datetime else kinds.get(type(value)))
 
 
 def _sides(program: Program, mode: str) -> tuple[pl.Expr, pl.Expr]:

@@ -85,6 +85,13 @@ class SqliteTable(SqlTable):
 
     def upsert(self, rows: pl.DataFrame) -> None:
         """See `SqlTable`; without a table between, which would be filled for nothing."""
+        rows = rows.sort(self.layout.keys)  # neighbours in the index one after the other, whatever the source's order
+        bare = rows.select(pl.all_horizontal(pl.col("warnings", "error").is_null())).to_series()
+        for part in (rows.filter(bare), rows.filter(~bare)):  # most rows have neither, so that none need be bound
+            if part.height:
+                self._merge(part)
+
+    def _merge(self, rows: pl.DataFrame) -> None:
         first = _plain(rows.head(1))
         alike = {name: _literal(first[name]) for name in rows.columns if _is_alike(rows[name])}
         values = ", ".join(alike.get(name, "?") for name in rows.columns)
