@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from row_conditions import CONDITION, ROW, SCHEMA
 from sample_models import build
@@ -43,6 +43,7 @@ def contract_of(condition: str, severity: str = "fail") -> dict[str, Any]:
 
 @settings(max_examples=300, deadline=None)
 @given(CONDITION, st.lists(ROW, min_size=1, max_size=6))
+@example("0 < 0", [dict.fromkeys(SCHEMA)] * 2)  # no column at all
 def test_a_row_is_suspicious_if_the_row_validator_finds_a_broken_rule(condition: str, rows: list[Any]) -> None:
     try:
         contract = contract_of(condition)

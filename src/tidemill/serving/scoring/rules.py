@@ -75,7 +75,7 @@ def compile_rules(contract: Mapping[str, Any], inputs: TableSchema) -> Rules | N
             found = values.select(pl.any_horizontal(broken)).to_series().to_numpy()
         except pl.exceptions.PolarsError:  # whatever it is, the row validator will say
             return np.ones(sent.height, dtype=bool)
-        return np.asarray(unsure | found)
+        return np.broadcast_to(unsure | found, sent.height)  # rules without a column are one value for all
 
     return suspicious
 
