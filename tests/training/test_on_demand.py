@@ -140,6 +140,14 @@ def test_what_cannot_be_computed_from_one_request_is_refused_when_the_model_is_t
         trained(operation)
 
 
+def test_a_category_that_was_never_seen_is_missing_and_no_failure():
+    schema = {"code": pl.Int64(), "flag": pl.Boolean()}
+    repairs = derivations([Derive("high", "code > 5"), Derive("off", "NOT flag")], schema)
+    replay = compile_repairs(repairs)
+    told = [replay(row) for row in ({"code": "7", "flag": "true"}, {"code": "many", "flag": "perhaps"})]
+    assert [(row["high"], row["off"]) for row in told] == [(1.0, 0.0), (None, None)]
+
+
 def test_a_moment_is_no_number_to_compute_with():
     table = {"at": pl.Datetime("us", "UTC"), "miles": pl.Float64()}
     with pytest.raises(ConfigError, match=r"neither number, flag nor text.*a moment becomes hour"):

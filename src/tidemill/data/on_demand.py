@@ -64,12 +64,15 @@ def _derivation(operation: Derive, known: Mapping[str, pl.DataType]) -> tuple[di
     strange = [name for name, kind in read.items() if kind not in READABLE]
     dtype = pl.LazyFrame(schema=dict(known)).select(expression.alias("made")).collect_schema()["made"]
     made = "string" if dtype == pl.String else "float64" if dtype.is_numeric() or dtype == pl.Boolean else ""
-    if strange or not made or not read:
-        what = f"needs {strange[0]!r}, which is" if strange else "is"
-        raise ConfigError(
-            f"{named} {what} neither number, flag nor text" if strange or not made else f"{named} reads no column",
-            value=operation.expression,
-            hint="Derive it from numbers, flags and texts; a moment becomes hour, weekday and month by itself.",
-        )
+    problem = ""
+    if strange:
+        problem = f"needs {strange[0]!r}, which is neither number, flag nor text"
+    elif not made:
+        problem = "is neither number, flag nor text"
+    elif not read:
+        problem = "reads no column"
+    if problem:
+        hint = "Derive it from numbers, flags and texts; a moment becomes hour, weekday and month by itself."
+        raise ConfigError(f"{named} {problem}", value=operation.expression, hint=hint)
     about = {"kind": "derive", "column": operation.into, "by": list(read), "type": made, "program": program}
     return {**about, "expression": operation.expression}, pl.String() if made == "string" else pl.Float64()

@@ -50,11 +50,12 @@ def _column(program: Program) -> Function:
 
 
 def _value(program: Program) -> Function:
-    constant = _constant(program)
+    constant = constant_of(program)
     return lambda _: constant
 
 
-def _constant(program: Program) -> Any:
+def constant_of(program: Program) -> Any:
+    """The value of a program that is one: moments without a zone, in UTC."""
     _, value, kind = program
     if kind == "time":
         moment = datetime.fromisoformat(value)
@@ -127,7 +128,7 @@ def _as_compared(program: Program, mode: str) -> Function:
         return function
     convert = _single if mode == "single" else float
     if program[0] == "value":
-        constant = None if program[1] is None else convert(_constant(program))
+        constant = None if program[1] is None else convert(constant_of(program))
         return lambda _: constant
     return _of_known(function, convert)
 
@@ -246,7 +247,7 @@ def _missing(program: Program) -> Function:
 
 
 def _member(program: Program) -> Function:
-    constants = [_constant(value) for value in program[2]]
+    constants = [constant_of(value) for value in program[2]]
     members = frozenset(float(item) if isinstance(item, Decimal) else item for item in constants)
     return _of_known(compile_program(program[1]), members.__contains__)
 

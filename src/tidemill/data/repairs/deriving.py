@@ -49,8 +49,7 @@ def compile_derived(repair: Repair) -> Callable[[Mapping[str, Any]], Any]:
     is_number = repair["type"] == "float64"
 
     def derived(row: Mapping[str, Any]) -> Any:
-        known = {name: None if is_missing(value := row.get(name)) else read(value) for name, read in readers}
-        value = compute(known)
+        value = compute({name: _known(row.get(name), read) for name, read in readers})
         if value is None or not is_number:
             return value
         number = float(value)
@@ -68,6 +67,16 @@ def derived_values(columns: Columns, repair: Repair) -> Values:
         for cells in zip(*(listed(columns[name]) for name in names), strict=True)
     ]
     return np.array(values, dtype=np.float64) if repair["type"] == "float64" else values
+
+
+def _known(value: Any, read: Callable[[Any], Any]) -> Any:
+    """A value as a program takes it; a category never seen that is none of its column's type is missing."""
+    if is_missing(value):
+        return None
+    try:
+        return read(value)
+    except (ValueError, KeyError):
+        return None
 
 
 def _columns_in(program: Any) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ give it. A row that breaks a rule, or of which that is not sure, goes to the row
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.core.schema import Column, TableSchema
+from tidemill.data.row_functions import constant_of
 
 Program = Sequence[Any]
 #: From rows as they were sent and as they were typed to which of them may break a rule.
@@ -116,15 +117,8 @@ def _of(program: Program) -> pl.Expr:
 
 def _constant(program: Program) -> Any:
     """The value as `tidemill.data.row_functions` compares it, held in what columns are held in."""
-    _, value, kind = program
-    if value is None:
-        return None
-    if kind == "time":
-        moment = datetime.fromisoformat(value)
-        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
-    if kind == "date":
-        return date.fromisoformat(value)
-    return float(value) if kind == "decimal" else value
+    value = None if program[1] is None else constant_of(program)
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _value(program: Program) -> pl.Expr:
