@@ -26,6 +26,15 @@ def test_ids_of_threads_do_not_repeat():
     assert len(set(made)) == 16_000
 
 
+def test_ids_increase_while_the_clock_stands_still_or_is_set_back(monkeypatch):
+    before = new_id()
+    monkeypatch.setattr("tidemill.core.ids.random.getrandbits", lambda bits: (1 << bits) - 1)
+    monkeypatch.setattr("tidemill.core.ids.time.time_ns", lambda: 0)
+    made = [before, *(new_id() for _ in range(70_000))]  # more than one millisecond has room for
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
 def test_the_time_is_readable_from_the_first_ten_characters():
     alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
     millis = 0

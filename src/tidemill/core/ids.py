@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32: no i, l, o, u
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
-_RANDOM_BITS = 80
-_SHIFTS = tuple(range(120, -1, -10))
+_HALF = (1 << 40) - 1
 _lock = threading.Lock()
-_last = 0
+_millisecond, _begun, _low = -1, "", 0
 
 
 def new_id() -> str:
@@ -23,23 +23,35 @@ def new_id() -> str:
     >>> new_id() < new_id()
     True
     """
-    global _last
-    candidate = (time.time_ns() // 1_000_000) << _RANDOM_BITS | int.from_bytes(os.urandom(_RANDOM_BITS // 8))
+    global _low
+    now = time.time_ns() // 1_000_000
     with _lock:
-        if candidate <= _last or candidate >> _RANDOM_BITS == _last >> _RANDOM_BITS:
-            candidate = max(candidate, _last + 1 + (candidate & 0xFFFFFFFF))
-        _last = candidate
-    return _encode(candidate)
+        if now > _millisecond:
+            _begin(now)
+        else:  # or the clock was set back
+            _low += 1 + random.getrandbits(24)
+            if _low > _HALF:
+                _begin(_millisecond + 1)
+        return _begun + _eight(_low)
 
 
-def _encode(number: int) -> str:
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+def _begin(millisecond: int) -> None:
+    """Draw what the identifiers of a millisecond have in common, and where their last 40 bits begin."""
+    global _millisecond, _begun, _low
+    drawn = int.from_bytes(os.urandom(10))
+    _millisecond, _low = millisecond, drawn & _HALF
+    _begun = f"{_PAIRS[millisecond >> 40]}{_eight(millisecond & _HALF)}{_eight(drawn >> 40)}"
+
+
+def _eight(number: int) -> str:
+    """40 bits as eight characters."""
+    return f"{_PAIRS[number >> 30]}{_PAIRS[number >> 20 & 1023]}{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
 
 
 def _after_fork() -> None:
-    global _last, _lock
+    global _lock, _millisecond
     _lock = threading.Lock()
-    _last = 0
+    _millisecond = -1
 
 
 os.register_at_fork(after_in_child=_after_fork)

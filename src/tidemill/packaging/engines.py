@@ -18,8 +18,11 @@ from tidemill.training.calibration import apply_calibration
 
 EngineName = Literal["onnx", "native"]
 
+Matrix = NDArray[np.float32]
+Scores = NDArray[np.floating[Any]]
+
 #: Scores a float32 matrix [n, features]: [n] values, scores or probabilities of the positive class, or [n, outputs].
-Engine = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]
+Engine = Callable[[Matrix], Scores]
 
 
 def open_engine(package: Package, engine: EngineName, allow: Sequence[str] = ()) -> Engine:
@@ -70,8 +73,53 @@ def onnx_engine(data: bytes, task: Task) -> Engine:
             f"{ONNX_FILE} takes {taken} and gives {[one.name for one in session.get_outputs()]}",
             hint="A model takes float32 'rows' and gives 'output': package it again.",
         )
-    run, names = session.run, ["output"]
+    score = _Scorer(session)
     if TASKS[task].scores != "one":
-        return lambda matrix: run(names, {"rows": matrix})[0]
+        return score
     # A binary model gives the positive class alone or last; any other gives one column.
-    return lambda matrix: run(names, {"rows": matrix})[0][:, -1]
+    return lambda matrix: score(matrix)[:, -1]
+
+
+class _Scorer:
+    """A session as a function of a matrix, with memory for single rows that is used again.
+
+    What `run` looks up and allocates for a call costs as much as a small model: a single row goes into memory that is
+    bound to the session already. Threads that score at once have memory of their own each.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._is_plain = session.get_outputs()[0].type in ("tensor(float)", "tensor(double)")
+        self._spare: list[_Bound] = []
+
+    def __call__(self, matrix: Matrix) -> Scores:
+        if len(matrix) != 1 or not self._is_plain:
+            return self._run(matrix)
+        try:
+            bound = self._spare.pop()
+        except IndexError:
+            scores = self._run(matrix)
+            self._spare.append(_Bound(self._session, matrix, scores))
+            return scores
+        scores = bound.run(matrix) if matrix.shape == bound.row.shape else self._run(matrix)
+        self._spare.append(bound)
+        return scores
+
+    def _run(self, matrix: Matrix) -> Scores:
+        scores: Scores = self._session.run(["output"], {"rows": matrix})[0]
+        return scores
+
+
+class _Bound:
+    """Memory for one row and its scores, bound to a session; given once, for their shapes."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, row: Matrix, scores: Scores) -> None:
+        self.row, self._scores = np.empty_like(row), np.empty_like(scores)
+        self._session, self._binding = session, session.io_binding()
+        self._binding.bind_cpu_input("rows", self.row)
+        self._binding.bind_output("output", "cpu", 0, scores.dtype, scores.shape, self._scores.ctypes.data)
+
+    def run(self, row: Matrix) -> Scores:
+        self.row[:] = row
+        self._session.run_with_iobinding(self._binding)
+        return self._scores.copy()

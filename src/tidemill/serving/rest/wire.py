@@ -13,6 +13,7 @@ import orjson
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError, TidemillError
 from tidemill.serving.endpoint import Caller
+from tidemill.serving.rest.at_once import reply, whole_body
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -142,6 +143,11 @@ async def read_body(scope: Scope, receive: Receive, limit: int, timeout: float) 
     ConnectionResetError
         When the client hangs up before it is complete.
     """
+    body = whole_body(receive)
+    if body is not None:
+        if len(body) > limit:
+            raise _too_large(len(body), limit)
+        return body
     announced = header(scope, b"content-length")
     if announced.isdigit() and int(announced) > limit:
         raise _too_large(int(announced), limit)
@@ -193,6 +199,9 @@ def as_error(error: TidemillError, status: int, path: str) -> Response:
 
 async def respond(send: Send, response: Response) -> None:
     """Send a response."""
+    is_usual = not response.headers and response.status not in _RETRIED
+    if is_usual and reply(send, response.status, response.type, response.body):
+        return
     headers = [(b"content-type", response.type), (b"content-length", b"%d" % len(response.body)), *response.headers]
     if response.status in _RETRIED:
         headers.append((b"retry-after", b"1"))
