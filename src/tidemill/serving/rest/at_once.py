@@ -18,7 +18,7 @@ _USED = frozenset({
     "more_body", "on_response", "response_complete", "response_started", "scope", "transport",
     "waiting_for_100_continue",
 })  # fmt: skip
-_IS_KNOWN = _USED <= set(RequestResponseCycle.__init__.__code__.co_names)
+_IS_KNOWN = set(RequestResponseCycle.__init__.__code__.co_names) >= _USED
 
 
 def whole_body(receive: Callable[..., Any]) -> bytes | None:
