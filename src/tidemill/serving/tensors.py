@@ -79,7 +79,7 @@ def inputs_of(signature: Signature) -> list[Spec]:
     return [Spec(column.name, _datatype(column), (-1,)) for column in signature.inputs]
 
 
-def outputs_of(signature: Signature) -> list[Spec]:
+def outputs_of(signature: Signature) -> tuple[Spec, ...]:
     """The decision or the value, and the numbers that it rests on.
 
     >>> from tidemill.core.schema import TableSchema
@@ -101,11 +101,11 @@ def outputs_of(signature: Signature) -> list[Spec]:
     if kind.scores != "one":
         name = "quantiles" if signature.task == "quantile" else "probabilities"
         outputs.append(Spec(name, "FP64", (-1, many), signature.classes))
-    return outputs[:1] + [spec for spec in outputs[1:] if spec.name != signature.target]
+    return (outputs[0], *(spec for spec in outputs[1:] if spec.name != signature.target))
 
 
-def rows_of(tensors: Sequence[Tensor], signature: Signature) -> list[dict[str, Any]]:
-    """The rows that tensors hold.
+def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows that tensors hold, of a model with inputs of those names.
 
     Raises
     ------
@@ -114,7 +114,6 @@ def rows_of(tensors: Sequence[Tensor], signature: Signature) -> list[dict[str, A
     """
     if not tensors:
         raise InvalidRequestError("the request has no inputs", hint="Send one tensor for each column.")
-    names = signature.inputs.names
     only = tensors[0]
     if len(tensors) == 1 and only.name not in names and len(only.shape) == 2 and only.shape[1] == len(names):
         if not only.shape[0]:
@@ -131,29 +130,21 @@ def rows_of(tensors: Sequence[Tensor], signature: Signature) -> list[dict[str, A
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def tensors_of(
-    outputs: Sequence[Spec], predictions: Sequence[Mapping[str, Any]], wanted: Sequence[str] = ()
-) -> list[tuple[Spec, Tensor]]:
-    """Predictions as the tensors that `outputs_of` names; those `wanted` only, in that order, if any are.
-
-    Raises
-    ------
-    InvalidRequestError
-        When there is no such output.
-    """
+def tensors_of(outputs: Sequence[Spec], predictions: Sequence[Mapping[str, Any]]) -> list[Tensor]:
+    """Predictions as the tensors that `outputs` say."""
     out = []
-    for spec in chosen(outputs, wanted):
+    for spec in outputs:
         name = spec.name
         data: list[Any] = [prediction[name] for prediction in predictions]
         if len(spec.shape) == 2:
             data = [told[column] for told in data for column in spec.columns]
         elif spec.datatype == "BYTES":
             data = [_text(value) for value in data]
-        out.append((spec, Tensor(name, spec.datatype, (len(predictions), *spec.shape[1:]), data)))
+        out.append(Tensor(name, spec.datatype, (len(predictions), *spec.shape[1:]), data))
     return out
 
 
-def chosen(outputs: Sequence[Spec], wanted: Sequence[str]) -> Sequence[Spec]:
+def chosen(outputs: tuple[Spec, ...], wanted: Sequence[str]) -> tuple[Spec, ...]:
     """Those of the outputs that are `wanted`, in that order; all if none are named.
 
     Raises
@@ -167,7 +158,7 @@ def chosen(outputs: Sequence[Spec], wanted: Sequence[str]) -> Sequence[Spec]:
     unknown = [name for name in wanted if name not in specs]
     if unknown:
         raise InvalidRequestError("there is no such output", value=unknown[0], hint=f"Outputs: {', '.join(specs)}.")
-    return [specs[name] for name in wanted]
+    return tuple(specs[name] for name in wanted)
 
 
 def from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> Tensor:
@@ -214,6 +205,9 @@ def to_bytes(tensor: Tensor) -> bytes:
     if tensor.datatype == "BYTES":
         texts = [str(value).encode() for value in tensor.values]
         return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+    count, code = len(tensor.values), _STRUCT.get(tensor.datatype)
+    if code is not None and count <= _FEW:
+        return struct.pack(f"<{count}{code}", *tensor.values)
     return np.asarray(tensor.values, dtype=_NUMPY[tensor.datatype]).tobytes()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,29 +108,29 @@ class GrpcFace:
             raise UsageError(f"cannot listen there: {error}", value=address, hint=hint) from error
 
     def _handler(self, name: str, answer: Answer, *, admin: bool) -> grpc.RpcMethodHandler:
-        taken, given = message(f"{name}Request"), message(f"{name}Response")
+        taken = message(f"{name}Request")
         is_probe = name in _PROBES
 
-        async def handle(raw: bytes, context: Any) -> Any:
+        async def handle(raw: bytes, context: Any) -> bytes:
             span = None if self._site.tracer is None or is_probe else _begin(self._site.tracer, name, context)
             try:
                 request = _parsed(taken, raw)
                 caller = self._caller(request, context, admin=admin, is_probe=is_probe)
                 if span is not None:
                     caller = replace(caller, trace=trace_of(span.traceparent))
-                response = await answer(self._site, request, caller)
+                response: Any = await answer(self._site, request, caller)
             except Exception as error:
                 code, said = _status(error, name)
                 if span is not None:
                     failed = code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
                     span.end(failed=failed, attributes={"rpc.grpc.status_code": code.value[0]})
                 await context.abort(code, said)
-            else:
-                if span is not None:
-                    span.end(failed=False, attributes={"rpc.grpc.status_code": 0})
-                return response
+                raise  # not reached: abort raises
+            if span is not None:
+                span.end(failed=False, attributes={"rpc.grpc.status_code": 0})
+            return response if isinstance(response, bytes) else response.SerializeToString()
 
-        return grpc.unary_unary_rpc_method_handler(handle, None, given.SerializeToString)
+        return grpc.unary_unary_rpc_method_handler(handle, None, None)
 
     def _caller(self, request: Any, context: Any, *, admin: bool, is_probe: bool) -> Caller:
         trace, sent = "", ""
@@ -185,6 +186,7 @@ def _status(error: Exception, name: str) -> tuple[Any, str]:
     return code, said
 
 
+@lru_cache(maxsize=4096)
 def _client(peer: str) -> str:
     """The address in what gRPC calls a peer: ``ipv4:127.0.0.1:4321``, ``ipv6:[::1]:4321``.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tidemill.core import clock
@@ -13,7 +14,7 @@ from tidemill.serving.grpc.messages import message
 from tidemill.serving.rest.open_inference import EXTENSIONS, VERSION, metadata, refusal_of, require_version
 from tidemill.serving.rest.repository_api import entries
 from tidemill.serving.site import Site
-from tidemill.serving.tensors import Spec, Tensor, checked, from_bytes, rows_of, tensors_of, to_bytes
+from tidemill.serving.tensors import Spec, Tensor, checked, chosen, from_bytes, rows_of, tensors_of, to_bytes
 
 InferResponse = message("ModelInferResponse")
 
@@ -67,14 +68,14 @@ async def model_infer(site: Site, request: Any, caller: Caller) -> Any:
     endpoint = site.endpoint(request.model_name)
     if request.model_version:
         require_version(endpoint, request.model_version)
-    tensors = _inputs(request)
-    answered = await score(endpoint, rows_of(tensors, endpoint.predictor.signature), caller)
+    wanted = [output.name for output in request.outputs]
+    chosen(endpoint.predictor.outputs, wanted)  # before a row is scored
+    answered = await score(endpoint, rows_of(_inputs(request), endpoint.predictor.columns), caller)
     meters = endpoint.meters(answered.variant)
     if (refusal := refusal_of(answered)) is not None:
         meters.took("grpc", refusal.status, clock.elapsed() - started)
         raise refusal
-    wanted = [output.name for output in request.outputs]
-    outputs = tensors_of(answered.variant.predictor.outputs, answered.answer.predictions, wanted)
+    outputs = chosen(answered.variant.predictor.outputs, wanted)
     response = _response(request, answered, outputs)
     meters.took("grpc", 200, clock.elapsed() - started)
     return response
@@ -133,25 +134,40 @@ def _from_contents(tensor: Any) -> Tensor:
     return checked(tensor.name, tensor.datatype, tuple(tensor.shape), values)
 
 
-def _response(request: Any, answered: Answered, outputs: list[tuple[Spec, Tensor]]) -> Any:
-    version = answered.variant.predictor.version
-    as_bytes = len(request.raw_input_contents) > 0
-    response = InferResponse(
-        model_name=request.model_name,
-        model_version="" if version is None else str(version),
-        id=request.id or answered.request_id,
-    )
+def _response(request: Any, answered: Answered, outputs: tuple[Spec, ...]) -> bytes:
+    """A serialised response: what is the same each time, then what is not; a reader merges the two."""
+    rows, version = len(answered.answer.predictions), answered.variant.predictor.version
+    tensors = tensors_of(outputs, answered.answer.predictions)
+    response = InferResponse(id=request.id or answered.request_id)
     response.parameters["request_id"].string_param = answered.request_id
-    for spec, tensor in outputs:
-        told = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+    outline = _outline(request.model_name, "" if version is None else str(version), outputs, rows)
+    if request.raw_input_contents:
+        response.raw_output_contents.extend(map(to_bytes, tensors))
+    else:
+        outline = _with_contents(outline, tensors)
+    told: bytes = outline + response.SerializeToString()
+    return told
+
+
+@lru_cache(maxsize=256)
+def _outline(model: str, version: str, outputs: tuple[Spec, ...], rows: int) -> bytes:
+    """A response to so many rows, without their values."""
+    response = InferResponse(model_name=model, model_version=version)
+    for spec in outputs:
+        told = response.outputs.add(name=spec.name, datatype=spec.datatype, shape=(rows, *spec.shape[1:]))
         if spec.columns:
             told.parameters["columns"].string_param = ",".join(spec.columns)
-        if as_bytes:
-            response.raw_output_contents.append(to_bytes(tensor))
-        else:
-            values = [str(value).encode() for value in tensor.values] if tensor.datatype == "BYTES" else tensor.values
-            getattr(told.contents, _CONTENTS[tensor.datatype]).extend(values)
-    return response
+    outline: bytes = response.SerializeToString()
+    return outline
+
+
+def _with_contents(outline: bytes, tensors: Sequence[Tensor]) -> bytes:
+    response = InferResponse.FromString(outline)
+    for told, tensor in zip(response.outputs, tensors, strict=True):
+        values = [str(value).encode() for value in tensor.values] if tensor.datatype == "BYTES" else tensor.values
+        getattr(told.contents, _CONTENTS[tensor.datatype]).extend(values)
+    whole: bytes = response.SerializeToString()
+    return whole
 
 
 #: Method, who answers, whether it takes an admin key.

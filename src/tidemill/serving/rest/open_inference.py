@@ -8,7 +8,7 @@ for with ``binary_data`` (or all with ``binary_data_output``).
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -63,12 +63,12 @@ async def infer(site: Site, request: Request) -> Response:
     parameters = asked.get("parameters")
     key = parameters.get("key") if isinstance(parameters, dict) else None
     caller = request.caller(key=key if isinstance(key, str) else None)
-    answered = await score(endpoint, rows_of(tensors, endpoint.predictor.signature), caller)
+    answered = await score(endpoint, rows_of(tensors, endpoint.predictor.columns), caller)
     meters = endpoint.meters(answered.variant)
     if (refusal := refusal_of(answered)) is not None:
         meters.took("infer", refusal.status, clock.elapsed() - started)
         raise refusal
-    outputs = tensors_of(answered.variant.predictor.outputs, answered.answer.predictions, wanted)
+    outputs = chosen(answered.variant.predictor.outputs, wanted)
     response = _response(endpoint, answered, str(asked.get("id") or ""), outputs, as_bytes)
     meters.took("infer", 200, clock.elapsed() - started)
     return response
@@ -192,10 +192,10 @@ def _wanted(asked: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
 
 
 def _response(
-    endpoint: Endpoint, answered: Answered, given_id: str, outputs: list[tuple[Spec, Tensor]], as_bytes: frozenset[str]
+    endpoint: Endpoint, answered: Answered, given_id: str, outputs: Sequence[Spec], as_bytes: frozenset[str]
 ) -> Response:
     told, pieces = [], []
-    for spec, tensor in outputs:
+    for spec, tensor in zip(outputs, tensors_of(outputs, answered.answer.predictions), strict=True):
         entry = {**spec.to_dict(), "shape": list(tensor.shape)}
         if tensor.name in as_bytes or "*" in as_bytes:
             pieces.append(to_bytes(tensor))
