@@ -112,6 +112,23 @@ def test_good_rows_of_a_batch_are_answered_and_bad_ones_named(predictor: Predict
     assert out[0] == out[2] == predictor.predict(good)
 
 
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(ROWS, min_size=1, max_size=20), bad=st.sets(st.integers(0, 59), max_size=5))
+def test_rows_get_together_what_each_gets_alone(
+    predictor: Predictor, rows: list[dict[str, Any]], bad: set[int]
+) -> None:
+    rows = [{**rows[place % len(rows)], **({"distance": "far"} if place in bad else {})} for place in range(60)]
+    together = predictor.answer(rows)
+    singly = [predictor.answer([row]) for row in rows]
+    assert [told if "error" not in told else None for told in together.predictions] == [
+        told if "error" not in told else None for told in (one.predictions[0] for one in singly)
+    ]
+    assert [None if row is None else [*row] for row in together.values] == [one.values[0] for one in singly]
+    assert together.scores == [one.scores[0] for one in singly]
+    expected = [(place, one.problems[0].error) for place, one in enumerate(singly) if one.problems]
+    assert [(problem.row, problem.error) for problem in together.problems] == expected
+
+
 def test_a_single_bad_row_raises(predictor: Predictor) -> None:
     with pytest.raises(InvalidRequestError, match="'distance' takes a whole number"):
         predictor.predict({**predictor.example(), "distance": 1.5})

@@ -13,6 +13,7 @@ from typing import Any
 from tidemill.core.errors import ConfigError, InvalidRequestError, shorten
 from tidemill.core.model import Signature
 from tidemill.packaging.contract_checks import compile_contract, refused
+from tidemill.packaging.usual_columns import UsualColumns, compile_usual_columns, none_usual
 from tidemill.packaging.usual_rows import Check, compile_usual
 from tidemill.packaging.value_checks import BadValue, Reaction, Warnings, absent_as, usual_bounds, value_check
 
@@ -134,6 +135,15 @@ def compile_validator(
         return out
 
     return validate
+
+
+def compile_many(signature: Signature, policy: Policy, contract: Mapping[str, Any] | None = None) -> UsualColumns:
+    """What recognises the usual ones of many rows at once; none is usual where a contract has to look at each."""
+    if contract and compile_contract(contract, signature.inputs) is not None:
+        return lambda rows: none_usual(rows, len(signature.inputs.names))
+    reactions: dict[str, Any] = {"out_of_range": policy.out_of_range, "unseen_category": policy.unseen_category}
+    checks = {column.name: value_check(column, **reactions) for column in signature.inputs}
+    return compile_usual_columns(signature, usual_bounds, checks)
 
 
 def _careful(plan: Sequence[tuple[str, Check, Any]], unknown: Reaction) -> Callable[[Any, Warnings], dict[str, Any]]:

@@ -159,14 +159,13 @@ class Endpoint:
     def _write(self, who: Variant, request_id: str, ts: int, seconds: float, answer: Answer, caller: Caller) -> None:
         if self.log is None:
             return
-        values = [None if row is None else list(row.values()) for row in answer.rows]
         try:
             self.log.append(
-                who.schema, request_id, ts, int(seconds * 1e6), values, answer.predictions,
+                who.schema, request_id, ts, int(seconds * 1e6), answer.values, answer.predictions,
                 client=caller.client, entities=caller.entities, trace=caller.trace,
             )  # fmt: skip
         except OutOfSpaceError as error:
-            self.meters(who).unlogged(len(values))
+            self.meters(who).unlogged(len(answer.values))
             if self._refuse_unlogged:
                 raise
             _log.error("an answer of %s is not in the prediction log: %s", self.name, error)

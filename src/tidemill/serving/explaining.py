@@ -35,22 +35,24 @@ def explain_answer(predictor: Predictor, answer: Answer) -> list[dict[str, Any]]
     InvalidRequestError
         For more rows than `MAX_ROWS`.
     """
-    if len(answer.rows) > MAX_ROWS:
+    if len(answer.values) > MAX_ROWS:
         hint = f"Ask for at most {MAX_ROWS} at once."
-        raise InvalidRequestError("too many rows to explain", value=len(answer.rows), hint=hint)
+        raise InvalidRequestError("too many rows to explain", value=len(answer.values), hint=hint)
     predictions = [dict(told) for told in answer.predictions]
-    places = [place for place, row in enumerate(answer.rows) if row is not None and answer.scores[place] is not None]
+    places = [place for place, row in enumerate(answer.values) if row is not None and answer.scores[place] is not None]
     if not places:
         return predictions
-    rows = [answer.rows[place] or {} for place in places]
+    rows = [answer.values[place] or () for place in places]
     try:
-        found = _attribution(predictor, predictor.encoded(rows))
+        found = _attribution(predictor, predictor.encoded(list(zip(*rows, strict=True))))
     except TidemillError as error:
         for place in places:
             predictions[place]["explanation"] = {"error": str(error)}
         return predictions
     for index, place in enumerate(places):
-        predictions[place]["explanation"] = _told(found, index, _output(answer.scores[place]), rows[index])
+        predictions[place]["explanation"] = _told(
+            found, index, _output(answer.scores[place]), dict(zip(predictor.columns, rows[index], strict=True))
+        )
     return predictions
 
 

@@ -20,7 +20,7 @@ from tidemill.core.model import Model
 from tidemill.packaging.engines import Engine, EngineName, open_engine
 from tidemill.packaging.package import Package, model_of, open_folder
 from tidemill.packaging.preparation import compile_columns, compile_row
-from tidemill.packaging.validator import Policy, Problem, compile_validator
+from tidemill.packaging.validator import Policy, Problem, compile_many, compile_validator
 from tidemill.serving.decisions import compile_decision
 from tidemill.serving.online import RequestFeatures
 from tidemill.serving.tensors import outputs_of
@@ -37,8 +37,8 @@ class Answer:
     ----------
     predictions
         One mapping per row: the decision under the target's name, probabilities, warnings; or ``{"error": …}``.
-    rows
-        The typed rows, columns in the signature's order; None for a row that was refused.
+    values
+        The typed values of each row, in the order of the signature's columns; None for a row that was refused.
     scores
         What the engine gave: a number, or a list of probabilities; None for a row without an answer.
     problems
@@ -48,7 +48,7 @@ class Answer:
     """
 
     predictions: list[dict[str, Any]]
-    rows: list[dict[str, Any] | None]
+    values: list[Sequence[Any] | None]
     scores: list[Any]
     problems: list[Problem] = field(default_factory=list)
     failures: int = 0
@@ -105,6 +105,8 @@ class Predictor:
         self._allow = tuple(allow)
         self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online, allow)}
         self._validate = compile_validator(self.signature, self.policy, package.contract)
+        self._usual = compile_many(self.signature, self.policy, package.contract)
+        self._has_repairs = bool(manifest["cleaning"])  # which take columns of values, not arrays
         self._prepare = compile_row(manifest["cleaning"], manifest["encoding"])
         self._prepare_columns = compile_columns(manifest["cleaning"], manifest["encoding"])
         self._decide = compile_decision(self.signature)
@@ -170,22 +172,15 @@ class Predictor:
         if len(rows) == 1:
             return self._answer_one(rows[0], missing)
         answer = Answer([{}] * len(rows), [None] * len(rows), [None] * len(rows))
-        warnings: list[list[str]] = [[one] if one else [] for one in missing] or [[] for _ in rows]
-        good: list[int] = []
-        for place, row in enumerate(rows):
-            typed = self._validate(row, place, warnings[place])
-            if isinstance(typed, Problem):
-                _refuse(answer, place, typed)
-            else:
-                answer.rows[place] = typed
-                good.append(place)
+        warnings = {place: [one] for place, one in enumerate(missing) if one}
+        columns, good = self._typed(answer, rows, warnings)
         if good:
-            self._score(answer, good, warnings)
+            self._score(answer, good, columns, warnings)
         return answer
 
-    def encoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
-        """Typed rows (see `Answer.rows`) as the matrix that the engines take."""
-        return self._prepare_columns({name: [row[name] for row in rows] for name in self.columns})
+    def encoded(self, columns: Sequence[Any]) -> NDArray[np.float32]:
+        """Columns of typed values (see `Answer.values`) as the matrix that the engines take."""
+        return self._prepare_columns(dict(zip(self.columns, columns, strict=True)))
 
     def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
         """What the engine for batches gives for an encoded matrix."""
@@ -199,7 +194,7 @@ class Predictor:
         if isinstance(typed, Problem):
             _refuse(answer, 0, typed)
             return answer
-        answer.rows[0] = typed
+        answer.values[0] = [*typed.values()]
         try:
             matrix = self._prepare(typed)
             if not self._takes_missing and math.isnan(np.vdot(matrix, matrix)):  # NaN only if one of them is
@@ -210,28 +205,57 @@ class Predictor:
             _fail(answer, 0, error)
         return answer
 
-    def _score(self, answer: Answer, good: list[int], warnings: list[list[str]]) -> None:
-        rows = [answer.rows[place] or {} for place in good]
+    def _typed(
+        self, answer: Answer, rows: Sequence[Any], warnings: dict[int, list[str]]
+    ) -> tuple[Sequence[Any], list[int]]:
+        """The columns of the rows that can be scored, and their places."""
+        columns, encodable, odd = self._usual(rows)
+        places = list(range(len(rows)))
+        if not odd:
+            answer.values = list(zip(*columns, strict=True))
+            return columns if self._has_repairs else encodable, places
+        held = [list(column) for column in columns]
+        for place in sorted(odd):
+            typed = self._validate(rows[place], place, warnings.setdefault(place, []))
+            if isinstance(typed, Problem):
+                _refuse(answer, place, typed)
+                continue
+            for column, value in zip(held, typed.values(), strict=True):
+                column[place] = value
+        refused = {problem.row for problem in answer.problems}
+        good = [place for place in places if place not in refused]
+        kept = [[column[place] for place in good] for column in held] if refused else held
+        for place, row in zip(good, zip(*kept, strict=True), strict=True):
+            answer.values[place] = row
+        return kept, good
+
+    def _score(self, answer: Answer, good: list[int], columns: Sequence[Any], warnings: dict[int, list[str]]) -> None:
         try:
-            matrix = self.encoded(rows)
+            matrix = self.encoded(columns)
             if not self._takes_missing:
                 matrix, good = self._without_holes(answer, matrix, good)
-            scores = self._engine_for(len(good))(matrix).tolist() if good else []
+            scores = self._engine_for(len(good))(matrix) if good else np.empty(0)
         except Exception:  # one row may have made it fail: the others are still answered
             self._score_singly(answer, good, warnings)
             return
-        for place, score in zip(good, scores, strict=True):
-            self._settle(answer, place, score, warnings[place])
+        is_sound = bool(np.isfinite(scores).all())
+        for place, score in zip(good, scores.tolist(), strict=True):
+            said = warnings.get(place)
+            if said or not is_sound:
+                self._settle(answer, place, score, said)
+            else:
+                answer.predictions[place], answer.scores[place] = self._decide(score), score
 
-    def _score_singly(self, answer: Answer, good: list[int], warnings: list[list[str]]) -> None:
+    def _score_singly(self, answer: Answer, good: list[int], warnings: dict[int, list[str]]) -> None:
         for place in good:
             try:
-                matrix = self._prepare(answer.rows[place] or {})
-                self._settle(answer, place, self._engines[self._online](matrix)[0].tolist(), warnings[place])
+                matrix = self._prepare(dict(zip(self.columns, answer.values[place] or (), strict=True)))
+                score = self._engines[self._online](matrix)[0].tolist()
+                self._settle(answer, place, score, warnings.get(place))
             except Exception as error:
                 _fail(answer, place, error)
 
-    def _settle(self, answer: Answer, place: int, score: Any, warnings: list[str]) -> None:
+    def _settle(self, answer: Answer, place: int, score: Any, warnings: list[str] | None) -> None:
         if not all(map(math.isfinite, score)) if isinstance(score, list) else not math.isfinite(score):
             _fail(answer, place, f"it gave {score}")
             return
@@ -277,7 +301,7 @@ def _engine(package: Package, name: EngineName, allow: Sequence[str]) -> Engine:
 
 
 def _refuse(answer: Answer, place: int, problem: Problem) -> None:
-    answer.rows[place] = None
+    answer.values[place] = None
     answer.problems.append(problem)
     answer.predictions[place] = {"error": problem.to_dict()}
 

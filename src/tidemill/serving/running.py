@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tidemill.project import current_project, open_project_store
@@ -24,6 +25,8 @@ from tidemill.serving.workers import Work, supervise
 from tidemill.store import Store
 
 Announce = Callable[[str], object]
+#: Objects that may be made, and not be gone, until the youngest are searched for cycles; Python's own number is 700.
+_YOUNG_OBJECTS = 20_000
 
 
 def serve(
@@ -113,7 +116,7 @@ def run_worker(
         retention = {name: one.retention for name, one in privacy.items()}
         archive = (options.archive, options.storage_options) if options.archive else None
         sealer = Sealer(root, retention=retention, finish=app.site.finish_segments, archive=archive)
-        with sealer, Follower(repository, options.follow, app.count):
+        with sealer, Follower(repository, options.follow, app.count), _rare_collections():
             Server(app, options, lambda grpc: announce(f"serving {titles} on {url}{grpc}")).run(sockets=[listening])
     finally:
         listening.close()
@@ -137,6 +140,20 @@ def say(line: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever started the server no longer listens; that is no reason to stop serving
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for reference cycles seldom: the rows of a large request are gone by themselves before it is worth it."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()  # what was loaded stays
+    gc.set_threshold(_YOUNG_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _allow_many_connections() -> None:

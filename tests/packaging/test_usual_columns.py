@@ -1,0 +1,86 @@
+"""Rows that come together are judged as each of them alone: the quick way may never be the lenient one."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidemill.core.model import Signature
+from tidemill.core.schema import Column, TableSchema
+from tidemill.packaging.validator import Policy, Problem, compile_many, compile_validator
+
+COLUMNS = (
+    Column("carrier", "string", "category", categories=("AA", "UA")),
+    Column("code", "int8", "category", nullable=False, categories=("1", "2")),
+    Column("distance", "int16", nullable=False, minimum=80, maximum=4983),
+    Column("count", "uint64"),
+    Column("temp", "float64", minimum=-10, maximum=40),
+    Column("wind", "float32", nullable=False),
+    Column("heavy", "bool", nullable=False),
+    Column("rainy", "bool"),
+    Column("note", "string"),
+    Column("dep", "timestamp[us, UTC]"),
+    Column("flown", "duration[us]"),
+)
+SIGNATURE = Signature(TableSchema(COLUMNS), "binary", "late", ("false", "true"))
+GOOD: dict[str, Any] = {
+    "carrier": "UA", "code": "1", "distance": 200, "count": 2**63, "temp": 3.5, "wind": 4.0, "heavy": True,
+    "rainy": None, "note": "é☃", "dep": "2013-08-01T12:00:00Z", "flown": 12.5,
+}  # fmt: skip
+ODD = st.sampled_from([
+    None, True, False, 0, 1, 79, 80, 4983, 4984, -(2**70), 2**64, 10**400, 1.0, 80.5, -10.0, 40.5, math.nan, math.inf,
+    1e39, "AA", "1", "", "x", "true", [1], {"a": 1}, b"AA", Decimal("3.5"), np.float32(3), np.int64(80),
+    datetime(2013, 8, 1, tzinfo=UTC), "2013-08-01", "no moment",
+])  # fmt: skip
+CHANGES = st.dictionaries(st.sampled_from([column.name for column in COLUMNS] + ["unknown"]), ODD, max_size=2)
+ROWS = st.one_of(
+    st.just(GOOD),
+    CHANGES.map(lambda changed: {**GOOD, **changed}),
+    st.sampled_from(list(GOOD)).map(lambda name: {key: value for key, value in GOOD.items() if key != name}),
+    st.sampled_from([None, 3, "row", [1, 2], {}, dict(reversed(GOOD.items()))]),
+)
+POLICIES = (Policy(), Policy("ignore", "ignore", "ignore"), Policy("reject", "reject"))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@settings(max_examples=150, deadline=None)
+@given(rows=st.lists(ROWS, min_size=16, max_size=30))
+def test_what_passes_together_passes_alone_with_the_same_values_and_without_a_word(
+    policy: Policy, rows: list[Any]
+) -> None:
+    columns, encodable, odd = compile_many(SIGNATURE, policy)(rows)
+    alone = compile_validator(SIGNATURE, policy)
+    for place, row in enumerate(rows):
+        if place in odd:
+            continue
+        said: list[str] = []
+        typed = alone(row, place, said)
+        assert not isinstance(typed, Problem)
+        assert said == []
+        together = [column[place] for column in columns]
+        assert repr(together) == repr([*typed.values()])  # 1 is not 1.0, nor True
+        for values, value in zip(encodable, together, strict=True):
+            as_encoded = values[place]
+            missing = value is None and isinstance(values, np.ndarray)
+            assert math.isnan(as_encoded) if missing else as_encoded == value
+
+
+@given(odd=st.sets(st.integers(0, 39)))
+def test_good_rows_stay_on_the_quick_way_beside_bad_ones(odd: set[int]) -> None:
+    bad = {**GOOD, "distance": "far", "carrier": "??"}
+    rows = [bad if place in odd else GOOD for place in range(40)]
+    assert compile_many(SIGNATURE, Policy())(rows)[2] == odd
+
+
+def test_rows_under_a_contract_are_looked_at_one_by_one() -> None:
+    program = ["gt", ["column", "wind", "float"], ["value", 200, "int"], "float"]
+    rule = {"rule": "wind > 200", "columns": ["wind"], "severity": "fail", "program": program}
+    assert compile_many(SIGNATURE, Policy(), {"checks": [rule]})([GOOD] * 20)[2] == set(range(20))
+    assert compile_many(SIGNATURE, Policy(), {"checks": []})([GOOD] * 20)[2] == set()
