@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tidemill.core.errors import NotFoundError, RunError
+from tidemill.core.errors import NotFoundError, RunError, UsageError
 from tidemill.packaging.package import Package
 from tidemill.packaging.validator import Policy
 from tidemill.project import load_project, open_project_store, use_project
@@ -23,6 +23,7 @@ from tidemill.serving import load, predictions, start_server
 from tidemill.serving.log.reading import scan_log
 from tidemill.serving.log.sealing import seal
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.sockets import listen
 from tidemill.serving.starting import ServerHandle
 
 PREDICT = "/v1/models/flight-delay/predict"
@@ -111,6 +112,12 @@ def test_a_server_that_cannot_start_says_why(folder: Path, tmp_path: Path, serve
     port = int(server.url.rpartition(":")[2])
     with pytest.raises(RunError, match="cannot listen there"):
         start_server(folders=[folder], port=port, log=tmp_path / "other")
+    with pytest.raises(RunError) as refused:
+        start_server(folders=[folder], grpc_port=port, log=tmp_path / "other")
+    assert "cannot listen there: [Errno 98] Address already in use" in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+    with pytest.raises(UsageError, match="Give an address of this machine"):
+        listen("192.0.2.1", 0)  # one of those that are nobody's
     (folder / "model.onnx").write_bytes(b"x")
     with pytest.raises(RunError, match=r"digest of model\.onnx"):
         start_server(folders=[folder], log=tmp_path / "other")
