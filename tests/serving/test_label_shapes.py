@@ -143,7 +143,7 @@ def test_a_truth_is_written_as_the_model_would_have_answered_it(label: Any, shap
         (True, Shape("binary", ("no", "yes")), "the model has no such class: True. Known: no, yes."),
         ("yse", Shape("binary", ("no", "yes")), "Did you mean 'yes'?"),
         (True, GATES, "the model has no such class"),
-        (3, GATES, 'One that the model has not seen yet is taken with "unseen": true.'),
+        (3, GATES, 'One that it has not seen yet is taken with "unseen": true (--unseen).'),
         ("late", Shape("regression"), "the model answers with a number: 'late'"),
         ("nan", Shape("regression"), "the model answers with a number"),
         (True, Shape("regression"), "the model answers with a number"),

@@ -147,7 +147,7 @@ def _fitting(label: Any, text: str, shape: Shape, *, unseen: bool) -> str:
     if found is None and shape.is_flag:
         raise InvalidRequestError("the model answers with yes or no", value=label, hint="Send true or false.")
     if found is None and not unseen:
-        hint = f'{nearest(text, shape.classes)} One that the model has not seen yet is taken with "unseen": true.'
+        hint = f'{nearest(text, shape.classes)} One that it has not seen yet is taken with "unseen": true (--unseen).'
         raise InvalidRequestError("the model has no such class", value=label, hint=hint)
     return text if found is None else found
 
