@@ -20,6 +20,9 @@ from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.app import App
 from tidemill.serving.sockets import BACKLOG
 
+#: Of the time to drain, for one more request on a connection that is kept.
+_FAREWELL = 0.05
+
 
 class Face(Protocol):
     """A face beside HTTP."""
@@ -94,7 +97,7 @@ class Server(uvicorn.Server):
 def _config(app: App, options: ServerOptions) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=with_patience(max(options.timeout, 1.0)),
+        http=with_patience(max(options.timeout, 1.0), options.drain * _FAREWELL),
         log_level="warning",
         access_log=False,
         lifespan="on",

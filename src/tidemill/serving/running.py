@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import resource
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tidemill.core.errors import ConfigError
 from tidemill.project import current_project, open_project_store
 from tidemill.serving.faces import Server
 from tidemill.serving.journal import Journal
@@ -53,7 +55,7 @@ def serve(
     Raises
     ------
     UsageError
-        When nothing is named, a name is given twice, or the port is taken.
+        When nothing is named, a name is given twice, the port is taken, or the log has no place.
     RunError
         When a worker process cannot start.
     """
@@ -94,6 +96,7 @@ def run_worker(
     journal
         Where the workers of one server tell each other what to load.
     """
+    _check_log(Path(options.log))
     plans = plan_endpoints(references, folders, current_project())
     if store is None and any(plan.folder is None for plan in plans):
         store = open_project_store(current_project())
@@ -137,6 +140,20 @@ def say(line: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever started the server no longer listens; that is no reason to stop serving
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _check_log(folder: Path) -> None:
+    """Refuse a folder that no answer could be written to; a full disk may have space again."""
+    hint = "Name a folder that this user may write to: --log, or log in [serving]."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            problem = f"the prediction log cannot be there: {error.strerror}"
+            raise ConfigError(problem, value=str(folder), hint=hint) from error
+    else:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigError("the prediction log cannot be written", value=str(folder), hint=hint)
 
 
 def _allow_many_connections() -> None:
