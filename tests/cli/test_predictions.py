@@ -86,6 +86,11 @@ def test_a_file_of_labels_that_cannot_be_taken_is_explained(trained, told, tmp_p
     assert "Did you mean 'id'" in trained("log-labels", "cells", told, "--column", "row=ids", expect=2).err
     assert "NAME=COLUMN" in trained("log-labels", "cells", told, "--column", "lable=malignant", expect=2).err
     wrong = ("--column", "request_id=id", "--column", "label=malignant", "--column", "at=note")
+    unknown = tmp_path / "unknown.csv"
+    unknown.write_text("request_id,label\na,1\nb,maybe\n")
+    for flag in ([], ["--unseen"]):
+        refused = trained("log-labels", "cells", unknown, *flag, expect=4).err
+        assert "label 1: the model answers with yes or no: 'maybe'" in refused
     assert "label 0: at is no moment: 'x'" in trained("log-labels", "cells", told, *wrong, expect=4).err
     (tmp_path / "truth.txt").write_text("x")
     assert "Use .csv" in trained("log-labels", "cells", tmp_path / "truth.txt", expect=2).err
@@ -153,7 +158,7 @@ def test_every_label_that_was_told_is_listed_with_the_one_that_holds(trained, as
     *labels, summary = trained("predictions", "labels", "cells", "--request", asked, "--corrected", "--json").lines
     assert summary["labels"] == len(labels) >= 2
     assert [line["label"]["holds"] for line in labels].count(True) == 1
-    assert labels[-1]["label"]["label"] == "1"
+    assert labels[-1]["label"]["label"] == "true"
     assert labels[-1]["label"]["at"].startswith("2026-01-03")
     out = trained("predictions", "labels", "cells").out
     assert "of no prediction here" in out

@@ -90,10 +90,15 @@ def test_incremental_leaves_alone_what_is_there_and_the_newest_time_stays(projec
     assert find_prediction(place_of(uri, project.root), "8") == before
 
 
-def test_a_prefix_is_of_one_model(project: Project, redis_server: str, packaged: Package) -> None:
+def test_a_prefix_is_of_one_model_and_of_one_kind_of_entity(
+    project: Project, redis_server: str, packaged: Package
+) -> None:
     register_version(open_project_store(project), packaged, name="other")
     uri = f"{redis_server}#mine"
     tm.score("flight-delay", "rows.parquet", uri, entity="flight")
+    to_score(9).rename({"flight": "tail"}).write_parquet(project.root / "tails.parquet")
+    with pytest.raises(ConfigError, match="from the column 'flight': 'tail'"):
+        tm.score("flight-delay", "tails.parquet", uri, entity="tail")
     with pytest.raises(ConfigError, match="holds predictions of 'flight-delay'"):
         tm.score("other@1", "rows.parquet", uri, entity="flight")
 

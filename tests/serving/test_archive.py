@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from tidemill.serving import predictions, start_server
 from tidemill.serving.log.archive import KNOWN, Archive
 from tidemill.serving.log.erasing import erase_entity, erasures_about
 from tidemill.serving.log.joining import label_coverage
+from tidemill.serving.log.places import Folder
 from tidemill.serving.log.reading import check_logged, scan_labels, scan_log
 from tidemill.serving.log.sealer import Sealer
 from tidemill.serving.log.sealing import archive_sealed, expire
@@ -55,6 +57,34 @@ def test_what_is_archived_is_read_as_before_and_is_here_no_more(root: Path, plac
     with_new.append(SCHEMA, "new", to_us(NOON), 1, [[5]], [{"late": True}])
     assert predictions(root, "delays").select(pl.len()).collect().item() == 7  # in the archive, and being written
     with_new.close()
+
+
+def test_a_machine_that_dies_has_each_file_in_one_place_or_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is deleted here must be on the disk there, its name and the names of its folders too."""
+    flushed: set[Path] = set()
+    really, remove = os.fsync, Folder.remove
+
+    def fsync(descriptor: int) -> None:
+        really(descriptor)
+        flushed.add(Path(f"/proc/self/fd/{descriptor}").resolve())
+
+    def removed(folder: Folder, path: str) -> None:
+        target = there / path
+        assert target.with_name(f"{target.name}.uploading") in flushed, "its bytes"
+        folders = {target.parent, target.parent.parent, there, there.parent, there.parent.parent}
+        assert folders <= flushed, "the names that lead there"
+        remove(folder, path)
+
+    there = tmp_path / "another disk" / "logs" / "ours"
+    root = tmp_path / "project" / "log"
+    with use_project(load_project(project(tmp_path / "project", (f"file://{there}", {})))):
+        monkeypatch.setattr(os, "fsync", fsync)
+        fill(root)
+        monkeypatch.setattr(Folder, "remove", removed)
+        assert len(archive(root, (f"file://{there}", {}))) == 7
+    assert not list(root.rglob("*.parquet"))
 
 
 def test_a_file_that_is_in_both_places_is_read_once(root: Path, place: tuple[str, dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from task_cases import case
 
 import tidemill as tm
 from tidemill.core.clock import VirtualClock, use_clock
+from tidemill.core.errors import InvalidRequestError
 from tidemill.packaging.package import Package
+from tidemill.project import load_project, use_project
 from tidemill.serving.endpoint import Endpoint
 from tidemill.serving.log.joining import label_coverage
 from tidemill.serving.log.querying import label_history, log_labels, predictions
-from tidemill.serving.log.shapes import label_text, parts_of
+from tidemill.serving.log.shapes import Shape, label_text, parts_of, shape_of
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.predictor import Predictor
@@ -60,7 +63,7 @@ def test_what_is_told_is_read_back(told: dict[str, bool], held: list[str]) -> No
     assert parts_of(label_text(told)) == told
     assert parts_of(label_text(held)) == sorted(held)
     names = tuple({*told, *held})
-    assert parts_of(label_text(held, names)) == {name: name in held for name in names}
+    assert parts_of(label_text(held, Shape("multilabel", names))) == {name: name in held for name in names}
 
 
 def test_each_label_of_several_has_a_column(client: Client) -> None:
@@ -106,6 +109,88 @@ def test_a_model_with_one_answer_takes_one_value(packaged: Package, tmp_path: Pa
         assert "the model answers with one value" in refused.json()["error"]["message"]
     assert tell(client, True, request_id="a").status_code == 200
     client.app.site.close()
+
+
+FLAG, GATES = Shape("binary", ("False", "True")), Shape("multiclass", ("1", "2", "C"))
+
+
+@pytest.mark.parametrize(
+    ("label", "shape", "text"),
+    [
+        (1, FLAG, "true"),
+        (0.0, FLAG, "false"),
+        ("False", FLAG, "false"),
+        (True, Shape("anomaly"), "true"),
+        ("yes", Shape("binary", ("no", "yes")), "yes"),
+        (1, Shape("binary", ("1", "2")), "1"),
+        (2.0, GATES, "2"),
+        ("C", GATES, "C"),
+        (-4, Shape("regression"), "-4"),
+        ("12.5", Shape("forecasting"), "12.5"),
+        (Decimal("12.50"), Shape("quantile", ("0.1", "0.9")), "12.50"),
+        (3, Shape("ranking"), "3"),
+    ],
+)
+def test_a_truth_is_written_as_the_model_would_have_answered_it(label: Any, shape: Shape, text: str) -> None:
+    assert label_text(label, shape) == text
+
+
+@pytest.mark.parametrize(
+    ("label", "shape", "complaint"),
+    [
+        ("maybe", FLAG, "the model answers with yes or no: 'maybe'. Send true or false."),
+        (2, FLAG, "the model answers with yes or no: 2"),
+        (True, Shape("binary", ("no", "yes")), "the model has no such class: True. Known: no, yes."),
+        ("yse", Shape("binary", ("no", "yes")), "Did you mean 'yes'?"),
+        (True, GATES, "the model has no such class"),
+        (3, GATES, 'One that it has not seen yet is taken with "unseen": true (--unseen).'),
+        ("late", Shape("regression"), "the model answers with a number: 'late'"),
+        ("nan", Shape("regression"), "the model answers with a number"),
+        (True, Shape("regression"), "the model answers with a number"),
+        (["C"], GATES, "the model answers with one value"),
+    ],
+)
+def test_a_truth_that_the_model_could_not_have_answered_is_refused(label: Any, shape: Shape, complaint: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        label_text(label, shape)
+    assert complaint in str(refused.value)
+
+
+def test_a_class_that_is_new_in_the_world_can_be_told_on_purpose() -> None:
+    assert label_text("D", GATES, unseen=True) == "D"
+    assert label_text(["late", "new"], Shape("multilabel", ("late", "warm")), unseen=True) == (
+        '{"late":true,"new":true,"warm":false}'
+    )
+    for label, shape in (("maybe", FLAG), ("late", Shape("regression"))):
+        with pytest.raises(InvalidRequestError):
+            label_text(label, shape, unseen=True)
+
+
+def test_versions_that_answer_different_questions_leave_open_what_the_truth_looks_like() -> None:
+    assert shape_of([("binary", ("no", "yes")), ("regression", ())]) is None
+    assert shape_of([]) is None
+    mixed = shape_of([("binary", ("0", "1")), ("binary", ("no", "yes"))])
+    assert [label_text(label, mixed) for label in (1, "yes")] == ["true", "yes"]
+
+
+def test_the_store_and_the_server_refuse_the_same_labels_in_the_same_words(
+    several: Package, client: Client, tmp_path: Path
+) -> None:
+    """A nightly job that tells labels must not be able to write what no version could have answered."""
+    (tmp_path / "tidemill.toml").write_text('[project]\nname = "sets"\n')
+    project = load_project(tmp_path)
+    with use_project(project):
+        log_labels([{"request_id": "a", "label": 5}], "digits")
+        assert not (tmp_path / ".tidemill" / "store.db").exists()
+        tm.register(several)
+        for label in (True, {"evn": True}, ["even", "odd"], {"even": "yes"}):
+            with pytest.raises(InvalidRequestError) as refused:
+                log_labels([{"request_id": "a", "label": label}], "digits")
+            assert tell(client, label, request_id="a").json()["error"]["message"] == str(refused.value)
+        assert log_labels([{"request_id": "a", "label": ["odd"], "unseen": True}], "digits") == 1
+        assert log_labels([{"request_id": "a", "label": "as it comes"}], "not registered") == 1
+    assert tell(client, ["odd"], request_id="a", unseen=True).status_code == 200
+    assert "unseen takes true or false" in tell(client, ["odd"], request_id="a", unseen="yes").text
 
 
 def test_tables_with_lists_and_structs_are_taken_and_models_are_kept_apart(tmp_path: Path) -> None:

@@ -14,12 +14,18 @@ import httpx
 import psutil
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from tidemill.core.errors import ConfigError
 from tidemill.packaging.package import Package
 from tidemill.project import load_project
 from tidemill.serving import start_server
-from tidemill.serving.options import server_options
+from tidemill.serving.options import ServerOptions, server_options
 from tidemill.serving.starting import ServerHandle
 
 PREDICT = "/v1/models/flight-delay/predict"
@@ -57,6 +63,28 @@ def test_a_server_with_keys_answers_those_who_have_one(
         assert httpx.post(server.url + unload, headers=planner).status_code == 403
         assert httpx.post(server.url + unload, headers=admin).status_code == 200
         assert ask(**planner) == 404
+
+
+def test_files_that_are_none_for_tls_are_refused_at_the_start_with_their_names(tmp_path: Path) -> None:
+    """An operator must not read about a defect in Tidemill, nor be asked for a password that nobody can type."""
+    authority = trustme.CA()
+    mine, other = authority.issue_cert("127.0.0.1"), authority.issue_cert("127.0.0.1")
+    mine.cert_chain_pems[0].write_to_path(tmp_path / "mine.pem")
+    mine.private_key_pem.write_to_path(tmp_path / "key.pem")
+    other.private_key_pem.write_to_path(tmp_path / "other.pem")
+    key = load_pem_private_key(mine.private_key_pem.bytes(), None)
+    secret = BestAvailableEncryption(b"a password")
+    (tmp_path / "locked.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret))
+    (tmp_path / "notes.txt").write_text("no certificate")
+    files = {path.stem: str(path) for path in tmp_path.iterdir()}
+    for certificate, private_key in (("mine", "other"), ("mine", "locked"), ("notes", "key"), ("mine", "notes")):
+        with pytest.raises(ConfigError, match="these are no certificate and key for TLS") as refused:
+            ServerOptions(certificate=files[certificate], private_key=files[private_key])
+        assert files[private_key] in str(refused.value)
+    right = {"certificate": files["mine"], "private_key": files["key"]}
+    with pytest.raises(ConfigError, match=r"this is no authority.*notes\.txt"):
+        ServerOptions(**right, client_authority=files["notes"])
+    assert ServerOptions(**right, client_authority=files["mine"]).certificate == files["mine"]
 
 
 def test_tls_asks_and_is_asked_for_certificates(folder: Path, packaged: Package, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from sample_models import trained
+from tritonclient import grpc as triton
+from tritonclient.utils import InferenceServerException
 
 import tidemill as tm
 from tidemill.core.errors import ConfigError, NotFoundError, UsageError
@@ -161,13 +163,44 @@ def test_a_new_champion_takes_over_under_load_without_a_failed_request(
     assert Counter(logged["version"]) == Counter(versions)
 
 
-def test_a_corrupt_new_version_leaves_the_old_one_answering(store: Store, project: Project, packaged: Package) -> None:
-    repository = opened(store, project, "flight-delay@champion")
-    promote_version(store, "flight-delay@2")
+def spoil(project: Project) -> None:
+    """Change the ends of all stored packages."""
     for blob in (project.hidden / "artifacts").rglob("*"):
         if blob.is_file() and blob.stat().st_size > 20_000:
             blob.chmod(0o644)
             blob.write_bytes(blob.read_bytes()[:-10] + b"0123456789")
+
+
+def test_whoever_loads_a_corrupt_version_is_told_what_is_wrong_with_it(
+    store: Store, project: Project, packaged: Package
+) -> None:
+    """Not that "the server failed": what it serves goes on, and only the registry can be mended."""
+    with (
+        start_server("flight-delay@champion", grpc_port=0) as server,
+        httpx.Client(base_url=server.url) as client,
+        triton.InferenceServerClient(server.grpc) as over_grpc,
+    ):
+        promote_version(store, "flight-delay@2")
+        spoil(project)
+        refused = client.post("/v2/repository/models/flight-delay/load")
+        assert refused.status_code == 409
+        said = refused.json()["error"]
+        assert "the blob at" in said
+        assert "restore it from a backup" in said
+        with pytest.raises(InferenceServerException) as raised:
+            over_grpc.load_model("flight-delay")
+        assert raised.value.status() == "StatusCode.FAILED_PRECONDITION"
+        assert raised.value.message() == said
+        answer = client.post(PREDICT, json={"rows": [packaged.manifest["example"]]}).json()
+        assert answer["version"] == 1
+        assert client.post("/v2/repository/models/flight-delay/unload").status_code == 200
+        assert client.post("/v2/repository/models/flight-delay/load").status_code == 409
+
+
+def test_a_corrupt_new_version_leaves_the_old_one_answering(store: Store, project: Project, packaged: Package) -> None:
+    repository = opened(store, project, "flight-delay@champion")
+    promote_version(store, "flight-delay@2")
+    spoil(project)
     repository.follow()
     (one,) = repository.index()[0]["variants"]
     assert (one["version"], one["state"]) == (1, "READY")

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tidemill.core.errors import NotFoundError, RunError
+from tidemill.core.errors import NotFoundError, RunError, UsageError
 from tidemill.packaging.package import Package
 from tidemill.packaging.validator import Policy
 from tidemill.project import load_project, open_project_store, use_project
@@ -23,6 +23,7 @@ from tidemill.serving import load, predictions, start_server
 from tidemill.serving.log.reading import scan_log
 from tidemill.serving.log.sealing import seal
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.sockets import listen
 from tidemill.serving.starting import ServerHandle
 
 PREDICT = "/v1/models/flight-delay/predict"
@@ -85,6 +86,45 @@ def test_sigterm_lets_the_request_under_way_finish(server: ServerHandle, package
     assert server.stop() == 0
 
 
+def takes_connections(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=60).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+def test_a_client_that_is_about_to_ask_when_the_server_drains_is_answered_and_told_to_go(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A connection that is kept between requests is closed by the server's end only when the client is not using it."""
+    (tmp_path / "tidemill.toml").write_text('[project]\nname = "flights"\n[serving]\ndrain = 600\n')
+    request = b"GET /v1/models/flight-delay/example HTTP/1.1\r\nhost: x\r\n\r\n"
+    with start_server(folders=[folder], project=tmp_path) as server:
+        address = (server.url.partition("//")[2].rpartition(":")[0], int(server.url.rpartition(":")[2]))
+        with (
+            socket.create_connection(address, timeout=60) as kept,
+            socket.create_connection(address, timeout=60) as halfway,
+            socket.create_connection(address, timeout=60) as idle,
+        ):
+            for connection in (kept, halfway):
+                connection.sendall(request)
+                while not connection.recv(65536).endswith(b"}]}"):
+                    pass
+            halfway.sendall(request[:30])
+            server.process.send_signal(signal.SIGTERM)
+            while takes_connections(address):
+                pass
+            kept.sendall(request)
+            halfway.sendall(request[30:])
+            for connection in (kept, halfway):
+                answer = b"".join(iter(lambda one=connection: one.recv(65536), b""))  # type: ignore[misc]
+                assert answer.startswith(b"HTTP/1.1 200")
+                assert b"connection: close" in answer
+            idle.close()
+        assert server.process.wait(timeout=60) == 0
+
+
 def test_a_client_that_breaks_off_or_lies_about_its_length_harms_nobody(
     server: ServerHandle, packaged: Package
 ) -> None:
@@ -111,6 +151,14 @@ def test_a_server_that_cannot_start_says_why(folder: Path, tmp_path: Path, serve
     port = int(server.url.rpartition(":")[2])
     with pytest.raises(RunError, match="cannot listen there"):
         start_server(folders=[folder], port=port, log=tmp_path / "other")
+    with pytest.raises(RunError) as refused:
+        start_server(folders=[folder], grpc_port=port, log=tmp_path / "other")
+    assert "cannot listen there: [Errno 98] Address already in use" in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+    with pytest.raises(UsageError, match="Give an address of this machine"):
+        listen("192.0.2.1", 0)  # one of those that are nobody's
+    with pytest.raises(RunError, match=r"the prediction log cannot be there: .*model\.json.*--log"):
+        start_server(folders=[folder], log=folder / "model.json")
     (folder / "model.onnx").write_bytes(b"x")
     with pytest.raises(RunError, match=r"digest of model\.onnx"):
         start_server(folders=[folder], log=tmp_path / "other")

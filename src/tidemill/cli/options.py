@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from tidemill.core.errors import NotFoundError
-from tidemill.project import Project, load_project, open_project_store
+from tidemill.project import Project, find_project_store, load_project
 from tidemill.store import Store, runs
-from tidemill.store.database import connect
 
 R = TypeVar("R")
 
@@ -35,11 +34,11 @@ class Setup:
     def store(self) -> Store:
         """The project's store, opened; to look at a project does not make one."""
         project = self.project()
-        if not connect(project.store).exists():
+        store = find_project_store(project)
+        if store is None:
             raise NotFoundError(
                 "this project has no store yet", value=str(project.root), hint="Start with: tidemill run"
             )
-        store = open_project_store(project)
         _mark_the_dead(store)
         return store
 

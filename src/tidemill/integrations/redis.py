@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import ConfigError, MissingExtraError, StoreUnavailableError
-from tidemill.serving.scoring.tables import Done, Layout, Place
+from tidemill.serving.scoring.tables import Done, Layout, Place, check_entity
 
 try:
     import redis
@@ -63,12 +63,13 @@ class RedisTable:
         about, layout = f"{self._prefix}::about", self._layout
         types = {name: str(kind) for name, kind in layout.columns.items() if name != "entity"}
         try:
-            model = self._connection.hget(about, "model")
+            model, entity = self._connection.hmget(about, "model", "entity")
             if model not in (None, layout.model):
                 hint = "Name another prefix after #."
                 raise ConfigError(f"{self._prefix!r} holds predictions of {model!r}", hint=hint)
+            check_entity(self._prefix, entity or "", layout)
             known = json.loads(self._connection.hget(about, "types") or "{}")
-            told = {"model": layout.model, "types": json.dumps(known | types)}
+            told = {"model": layout.model, "entity": layout.entity, "types": json.dumps(known | types)}
             self._connection.hset(about, mapping=told)
             if self._connection.hget(self._records, "job") != job:
                 with self._connection.pipeline(transaction=True) as pipe:

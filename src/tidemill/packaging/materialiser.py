@@ -78,6 +78,7 @@ def _metadata(package: Package) -> Mapping[str, Any]:
         "framework": package.framework,
         "task": manifest["signature"]["task"],
         "target": manifest["signature"]["target"],
+        "classes": manifest["signature"]["classes"],
         "metrics": manifest["metrics"],
         **{part: manifest[part] for part in ("engines", "parity") if part in manifest},
     }

@@ -4,7 +4,7 @@ In: a folder, a profile, flags and the environment; out: a `Project` record with
 its modules, and its store.
 """
 
-from tidemill.project.current import current_project, open_project_store, use_project
+from tidemill.project.current import current_project, find_project_store, open_project_store, use_project
 from tidemill.project.loading import FILE, find_project, load_project
 from tidemill.project.modules import find_modules, import_modules
 from tidemill.project.project import Project
@@ -19,6 +19,7 @@ __all__ = [
     "current_project",
     "find_modules",
     "find_project",
+    "find_project_store",
     "import_modules",
     "load_project",
     "open_project_store",

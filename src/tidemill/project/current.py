@@ -14,6 +14,7 @@ from tidemill.core.errors import StoreError
 from tidemill.project.loading import load_project
 from tidemill.project.project import Project
 from tidemill.store import Store, open_store
+from tidemill.store.database import connect
 
 _current: ContextVar[Project | None] = ContextVar("tidemill_project", default=None)
 _open: ContextVar[tuple[Project, Store] | None] = ContextVar("tidemill_store", default=None)
@@ -55,6 +56,14 @@ def open_project_store(project: Project) -> Store:
         _ignore(project.hidden, url, artifacts)
         store = _stores[key] = open_store(url, artifacts, **options)
     return store
+
+
+def find_project_store(project: Project) -> Store | None:
+    """The project's store as `open_project_store` gives it, if there is one; none is made."""
+    in_use = _open.get()
+    if (in_use is not None and in_use[0] is project) or connect(project.store).exists():
+        return open_project_store(project)
+    return None
 
 
 @atexit.register

@@ -10,6 +10,7 @@ from tidemill.core import clock
 from tidemill.core.errors import ModelError, NotFoundError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.core.records import Alias, Artifact, ModelVersion
+from tidemill.core.tasks import Task
 from tidemill.design.requirements import Requirement
 from tidemill.engine.materialisers import Draft
 from tidemill.engine.resume import origin_of
@@ -23,6 +24,8 @@ from tidemill.store import Store, audit, executions, lineage, models
 from tidemill.store.database import Transaction
 
 _materialiser = PackageMaterialiser()
+#: So many versions of a model are looked at for what it may be told.
+_RECENT = 50
 
 
 def register_version(
@@ -191,6 +194,19 @@ def list_versions(
     """
     with store.metadata.reading() as tx:
         return models.list_versions(tx, model, stage=stage, owner=owner, tags=tags, limit=limit, before=before)
+
+
+def answers_of(store: Store, model: str) -> list[tuple[Task, tuple[str, ...]]]:
+    """The task and the classes of each version of a model, the newest first; none where that is not known of them.
+
+    No package is read: the store's record of it says so.
+    """
+    with store.metadata.reading() as tx:
+        versions = models.list_versions(tx, model, limit=_RECENT)
+        records = [lineage.get_artifact(tx, version.package).metadata for version in versions]
+    if not all("classes" in record for record in records):
+        return []
+    return [(record["task"], tuple(record["classes"])) for record in records]
 
 
 def _stored(store: Store, package: Package) -> Draft | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -41,6 +42,8 @@ class ServerOptions:
     timeout
         Seconds after which nobody waits for an answer: a request that did not get its turn by then is refused with 504,
         and one whose body did not arrive with 408. A client may ask for less (``x-request-timeout-ms``).
+    idle
+        Seconds that a connection is kept on which nothing is asked.
     drain
         Seconds that requests under way have to finish after SIGTERM.
     follow
@@ -69,6 +72,7 @@ class ServerOptions:
     body_limit: int = 32 << 20
     requests: int = 1000
     timeout: float = 30.0
+    idle: float = 75.0
     drain: float = 20.0
     follow: float = 1.0
     certificate: str = ""
@@ -96,6 +100,7 @@ class ServerOptions:
         for file in (self.certificate, self.private_key, self.client_authority):
             if file and not Path(file).is_file():
                 raise ConfigError("there is no such file", value=file, hint="Give the path of a PEM file.")
+        _check_tls(self)
         if self.traces and not self.traces.startswith(("http://", "https://")):
             raise ConfigError("traces is no address", value=self.traces, hint="Write http://collector:4318.")
         if any(len(key) < _SHORTEST_KEY for key in (*self.keys, *self.admin_keys)):
@@ -104,7 +109,7 @@ class ServerOptions:
 
 _RANGES = (
     ("port", 0, 65535), ("grpc_port", 0, 65535), ("workers", 1, 256), ("body_limit", 1, 1 << 40),
-    ("requests", 1, 10**6), ("timeout", 0.001, 86400), ("drain", 0, 3600), ("follow", 0, 86400),
+    ("requests", 1, 10**6), ("timeout", 0.001, 86400), ("idle", 0.001, 86400), ("drain", 0, 3600), ("follow", 0, 86400),
 )  # fmt: skip
 _SHORTEST_KEY = 16
 _FILES = ("certificate", "private_key", "client_authority", "log")
@@ -156,6 +161,26 @@ def _typed(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
             raise ConfigError(f"{name} in [serving] takes a list of texts", value=f"{len(value)} values")
         return tuple(value)
     return value
+
+
+def _check_tls(options: ServerOptions) -> None:
+    """Refuse files that no connection could be made with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        if options.certificate:
+            context.load_cert_chain(
+                options.certificate, options.private_key, password=""
+            )  # else it asks at the terminal
+    except (ssl.SSLError, ValueError, OSError) as error:
+        hint = "Give the certificate and the key that belongs to it, as PEM files, the key without a password."
+        pair = f"{options.certificate}, {options.private_key}"
+        raise ConfigError(f"these are no certificate and key for TLS: {error}", value=pair, hint=hint) from error
+    try:
+        if options.client_authority:
+            context.load_verify_locations(options.client_authority)
+    except (ssl.SSLError, OSError) as error:
+        hint = "Give its certificate as a PEM file."
+        raise ConfigError(f"this is no authority: {error}", value=options.client_authority, hint=hint) from error
 
 
 def _check_archive(options: ServerOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tidemill.core.errors import ConfigError
 from tidemill.project import current_project, open_project_store
 from tidemill.serving.faces import Server
 from tidemill.serving.journal import Journal
@@ -56,7 +58,7 @@ def serve(
     Raises
     ------
     UsageError
-        When nothing is named, a name is given twice, or the port is taken.
+        When nothing is named, a name is given twice, the port is taken, or the log has no place.
     RunError
         When a worker process cannot start.
     """
@@ -97,6 +99,7 @@ def run_worker(
     journal
         Where the workers of one server tell each other what to load.
     """
+    _check_log(Path(options.log))
     plans = plan_endpoints(references, folders, current_project())
     if store is None and any(plan.folder is None for plan in plans):
         store = open_project_store(current_project())
@@ -154,6 +157,20 @@ def _rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def _check_log(folder: Path) -> None:
+    """Refuse a folder that no answer could be written to; a full disk may have space again."""
+    hint = "Name a folder that this user may write to: --log, or log in [serving]."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            problem = f"the prediction log cannot be there: {error.strerror}"
+            raise ConfigError(problem, value=str(folder), hint=hint) from error
+    else:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigError("the prediction log cannot be written", value=str(folder), hint=hint)
 
 
 def _allow_many_connections() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from tidemill.core.errors import UsageError
@@ -67,4 +68,6 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
 
 def _taken(host: str, port: int, error: Exception) -> UsageError:
     hint = "Choose another port, or 0 for a free one."
-    return UsageError(f"cannot listen there: {error}", value=f"{host}:{port}", hint=hint)
+    if isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL):
+        hint = "Give an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all that it has."
+    return UsageError(f"cannot listen there: {error}", value=f"{shown_host(host)}:{port}", hint=hint)

@@ -251,7 +251,7 @@ class LocalArtifacts(ArtifactStore):
                 return
             path.chmod(_READ_ONLY & path.stat().st_mode)
             if self._durable:
-                _flush(path)
+                flush(path)
             self._rename(path, blob)
         except OSError as error:
             raise storage_error(error, self.url, "write a blob to") from error
@@ -294,10 +294,10 @@ class LocalArtifacts(ArtifactStore):
             self._check_root()
             target.parent.mkdir(exist_ok=True)
             if self._durable:
-                _flush(self._blobs)
+                flush(self._blobs)
             temporary.replace(target)
         if self._durable:
-            _flush(target.parent)
+            flush(target.parent)
         state = _stat(target)
         if state is not None:
             self._remember(blob.digest, _seen(state))
@@ -381,7 +381,8 @@ def _measure(path: Path, state: os.stat_result) -> int:
     return sum(inner.lstat().st_size for inner in path.rglob("*") if inner.is_file())
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, survive the death of the machine."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from tidemill.core.errors import ConfigError, MissingExtraError
 from tidemill.store.blobs import storage_error
+from tidemill.store.blobs_local import flush
 from tidemill.store.file_systems import connect
 
 #: Protocols where an object appears whole when its upload ends; on the others a temporary file is renamed.
@@ -83,13 +85,18 @@ class RemoteFolder:
         return storage_error(error, self.shown, verb, self._what)
 
     def upload(self, name: str, source: bytes | Path, draft: str) -> None:
-        """Put a file in its place, all of it or nothing; `draft` is where it grows if it has to."""
+        """Put a file in its place, all of it or nothing; `draft` is where it grows if it has to.
+
+        On a disk of this machine, or what is mounted like one, it survives the death of the machine from then on.
+        """
         self.call("write to", lambda fs: self.put(fs, name, source, draft))
 
     def put(self, fs: Any, name: str, source: bytes | Path, draft: str) -> None:
         """`upload`, with what the file system raises."""
         target = self.path(name)
         place = target if self.whole else self.path(draft)
+        is_local = isinstance(fs, LocalFileSystem)
+        made = _missing(Path(target)) if is_local else []
         if not self.whole:
             fs.makedirs(place.rpartition("/")[0], exist_ok=True)
             fs.makedirs(target.rpartition("/")[0], exist_ok=True)
@@ -97,8 +104,12 @@ class RemoteFolder:
             fs.pipe_file(place, source)
         else:
             fs.put_file(str(source), place)
+        if is_local:  # others have it safe when the upload ends, or cannot be asked to
+            flush(Path(place))
         if place != target:
             _replace(fs, place, target, f"{place}-old")
+        for folder in _leading(Path(target), Path(self.path("")), made) if is_local else ():
+            flush(folder)
 
     def find(self, name: str = "") -> dict[str, Any]:
         """All files in this folder, or in one in it, by their paths in the file system, with what is known of them."""
@@ -111,6 +122,17 @@ class RemoteFolder:
             return bool(fs.exists(root.partition("/")[0] or "/"))
         except Exception:
             return False
+
+
+def _missing(path: Path) -> list[Path]:
+    """The folders that have to be made for a file."""
+    return [folder for folder in path.parents if not folder.exists()]
+
+
+def _leading(path: Path, root: Path, made: list[Path]) -> list[Path]:
+    """The folders that hold the names on the way to a file: those in `root`, and those where folders were made."""
+    above = {folder.parent for folder in made}
+    return [folder for folder in path.parents if folder.is_relative_to(root) or folder in above]
 
 
 def _replace(fs: Any, place: str, target: str, aside: str) -> None:

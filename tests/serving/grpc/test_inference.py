@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import signal
+import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,6 +204,28 @@ def test_health_says_when_the_server_drains(folder: Path, tmp_path: Path) -> Non
             server.process.send_signal(signal.SIGTERM)
             assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
         assert server.stop() == 0
+
+
+def test_a_connection_on_which_nothing_is_asked_is_closed(folder: Path, tmp_path: Path) -> None:
+    """Ten thousand clients that have gone away must not fill the server's table of open files."""
+    (tmp_path / "tidemill.toml").write_text('[project]\nname = "flights"\n[serving]\nidle = 1\n')
+    with (
+        start_server(folders=[folder], project=tmp_path, grpc_port=0, timeout=60) as server,
+        grpc.insecure_channel(server.grpc) as channel,
+        socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as plain,
+    ):
+        states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+        channel.subscribe(states.put, try_to_connect=True)
+        ready, idle = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.IDLE
+        seen = []
+        while not (ready in seen and seen[-1] == idle):
+            seen.append(states.get(timeout=60))
+        stub = health_pb2_grpc.HealthStub(channel)
+        request = health_pb2.HealthCheckRequest(service=SERVICE)
+        assert stub.Check(request).status == health_pb2.HealthCheckResponse.SERVING  # over another connection
+        plain.sendall(b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n")
+        while plain.recv(4096):
+            pass
 
 
 def test_keys_and_tls_hold_for_grpc(folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import polars as pl
@@ -78,6 +79,24 @@ def test_what_was_precomputed_is_answered_and_what_was_not_is_predicted_and_logg
     assert (status, live["source"], live["why"]) == (200, "live", "no prediction was precomputed")
     logged = predictions(project.hidden / "predictions").collect()
     assert live["request_id"] in logged["request_id"].to_list()
+
+
+def test_an_entity_is_asked_for_by_its_very_name(project: Project) -> None:
+    """Decoded twice, %2541 would be told what was predicted about A; a slash would end the name."""
+    (project.root / "tidemill.toml").write_text(TOML.replace("scores.db", "names.db"))
+    names = ["A", "%41", "a/b", "50%", "ü ?#", "a%2Fb", ".."]
+    rows = to_score(len(names)).with_columns(pl.Series("name", names), heavy=pl.lit(value=False), temp=pl.lit(10.0))
+    rows.write_parquet(project.root / "names.parquet")
+    tm.score("flight-delay", "names.parquet", "sqlite:///names.db#late", entity="name")
+    with start_server("flight-delay", project=project.root) as server:
+        for name in names:
+            status, found = get(server, quote(name, safe="").replace("..", "%2E%2E"))
+            assert (status, found["source"], found["entity"]) == (200, "precomputed", name)
+        status, error = get(server, "nobody%2F%41")
+        assert (status, error["error"]["message"].partition(".")[0]) == (
+            404, "no prediction of this entity: no prediction was precomputed: 'nobody/A'",
+        )  # fmt: skip
+        assert httpx.get(f"{server.url}/v1/%6Dodels/flight-delay").status_code == 200
 
 
 def test_what_is_too_old_is_predicted_from_the_newest_row(server: ServerHandle) -> None:

@@ -183,17 +183,33 @@ def test_no_rows_make_an_empty_table(project: Project, target: str) -> None:
     assert held(project, target).height == 0
 
 
-def test_a_table_of_another_key_or_of_another_model_or_of_no_predictions_is_not_written_to(
+def test_a_table_of_another_key_or_entity_or_of_another_model_or_of_no_predictions_is_not_written_to(
     project: Project, target: str
 ) -> None:
     rows = source(project, to_score(50))
     score("flight-delay", rows, target, entity="flight")
     with pytest.raises(ConfigError, match="without times"):
         score("flight-delay", rows, target, entity="flight", at="sched_dep")
+    other = "from the column 'flight': 'tail'. Write to another table; if it is the same under another name"
+    tails = source(project, to_score(50).rename({"flight": "tail"}), "tails.parquet")
+    with pytest.raises(ConfigError, match=other):
+        score("flight-delay", tails, target, entity="tail")
+    score("flight-delay", rows, target, entity="flight", chunk_rows=7)
+    assert held(project, target)["entity"].n_unique() == 50
     store = open_project_store(project)
     register_version(store, _champion(store), name="other")
     with pytest.raises(ConfigError, match="holds predictions of 'flight-delay'"):
         score("other@1", rows, target, entity="flight")
+
+
+def test_a_table_that_was_dropped_or_made_before_entities_were_recorded_takes_any(project: Project) -> None:
+    rows = source(project, to_score(50).with_columns(tail="flight"))
+    for statement in ("DROP TABLE late", "DELETE FROM tidemill_scored"):
+        for entity in ("flight", "tail"):
+            score("flight-delay", rows, "sqlite:///scores.db#late", entity=entity)
+            with closing(sqlite3.connect(project.root / "scores.db")) as connection:
+                connection.execute(statement)
+                connection.commit()
 
 
 def test_what_was_not_made_by_scoring_is_not_replaced(project: Project) -> None:

@@ -30,9 +30,12 @@ _WANTED = {"request_id": ("row",), "entity": ("as_of",)}
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", type=click.Choice(sorted(_WANTED)), help="What the rows are found by; by default what FILE has.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="Another name of a column: label=late.")
+@click.option("--unseen", is_flag=True, help="Take classes that the model has yet to learn, too.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the prediction log.")
 @shared
-def command(setup: Setup, model: str, file: Path, key: str | None, columns: tuple[str, ...], log: Path | None) -> None:
+def command(
+    setup: Setup, *, model: str, file: Path, key: str | None, columns: tuple[str, ...], unseen: bool, log: Path | None
+) -> None:
     """Write the labels of FILE (.csv, .parquet, .ndjson) into the log of MODEL: all of them or none.
 
     Its columns are label, request_id (and row) or entity (and as_of), and at; others are left out.
@@ -47,7 +50,7 @@ def command(setup: Setup, model: str, file: Path, key: str | None, columns: tupl
         frame = read(file)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"the labels cannot be read: {error}", value=str(file)) from error
-    labels = _chosen(frame, key, dict(map(_pair, columns)))
+    labels = _chosen(frame, key, dict(map(_pair, columns))).with_columns(unseen=unseen)
     with use_project(setup.project()):
         written = log_labels(labels, model, root=root)
     if setup.json:

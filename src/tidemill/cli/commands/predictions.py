@@ -80,7 +80,7 @@ def list_(
             _show_query(setup, query_log(sql, found))
             return
         total = found.select(pl.len()).collect().item()
-        newest = found.sort("ts").tail(limit).collect()
+        newest = found.sort("ts", "request_id", "row").tail(limit).collect()
     if setup.json:
         for row in newest.to_dicts():
             emit({"prediction": row})

@@ -24,7 +24,7 @@ from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.keys import Keys
 from tidemill.serving.rest.wire import Refusal, trace_of
 from tidemill.serving.site import Site
-from tidemill.serving.sockets import shown_host
+from tidemill.serving.sockets import listen, shown_host
 from tidemill.serving.tracing import Span, Tracer
 
 Answer = Callable[[Site, Any, Caller], Awaitable[Any]]
@@ -32,6 +32,7 @@ _REFUSED = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
     500: grpc.StatusCode.INTERNAL,
 }
 _PROBES = ("ServerLive", "ServerReady", "ModelReady")
@@ -72,6 +73,7 @@ class GrpcFace:
                 ("grpc.so_reuseport", int(self._site.shared)),
                 # Whoever connects and never comes to the point, as for HTTP; gRPC itself would wait two minutes.
                 ("grpc.server_handshake_timeout_ms", int(max(options.timeout, 1.0) * 1000)),
+                ("grpc.max_connection_idle_ms", max(1, int(options.idle * 1000))),
             ],
         )
         handlers = {name: self._handler(name, answer, admin=admin) for name, answer, admin in METHODS}
@@ -82,6 +84,8 @@ class GrpcFace:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server, POOL)
         host = shown_host(options.host)
+        if options.grpc_port:  # gRPC itself would not say why the port cannot be had
+            listen(options.host, options.grpc_port, shared=self._site.shared).close()
         port = self._bind(server, f"{host}:{options.grpc_port}")
         await server.start()
         return f" and grpc://{host}:{port}"

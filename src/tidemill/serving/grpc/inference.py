@@ -12,7 +12,7 @@ from tidemill.core.errors import InvalidRequestError
 from tidemill.serving.endpoint import Answered, Caller, score
 from tidemill.serving.grpc.messages import message
 from tidemill.serving.rest.open_inference import EXTENSIONS, VERSION, metadata, refusal_of, require_version
-from tidemill.serving.rest.repository_api import entries
+from tidemill.serving.rest.repository_api import entries, load_model
 from tidemill.serving.site import Site
 from tidemill.serving.tensors import Spec, Tensor, checked, chosen, from_bytes, rows_of, tensors_of, to_bytes
 
@@ -90,7 +90,7 @@ async def repository_index(site: Site, request: Any, caller: Caller) -> Any:
 async def repository_load(site: Site, request: Any, caller: Caller) -> Any:
     """Serve a registered model's champion, or look at once whether its aliases have moved."""
     del caller
-    await asyncio.to_thread(site.repository.load, request.model_name)
+    await load_model(site.repository, request.model_name)
     return message("RepositoryModelLoadResponse")()
 
 

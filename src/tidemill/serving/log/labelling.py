@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
@@ -17,20 +18,20 @@ from tidemill.project.settings import nearest
 from tidemill.serving.log.framing import frame
 from tidemill.serving.log.privacy import ENTITY, Privacy
 from tidemill.serving.log.segments import DAY_US, SEGMENT_BYTES, Segments
-from tidemill.serving.log.shapes import label_text
+from tidemill.serving.log.shapes import Shape, label_text
 from tidemill.serving.log.writer import LABELS
 
 #: The folder beside the predictions; in it, the layout is theirs.
 FOLDER = "labels"
 #: Where labels are kept that name no model: readers of partitioned files take it for a missing value.
 NOBODY = "__HIVE_DEFAULT_PARTITION__"
-_KEYS = ("request_id", "row", "entity", "as_of", "label", "at", "model")
+_KEYS = ("request_id", "row", "entity", "as_of", "label", "at", "model", "unseen")
 _LONGEST = 4096
 
 #: From a model's name to what its log may keep; raises for a name that is not known.
 PrivacyOf = Callable[[str], Privacy]
-#: From a model's name to its labels, if it has several; None where that is not known.
-NamesOf = Callable[[str], tuple[str, ...] | None]
+#: From a model's name to what its labels look like; None where that is not known.
+ShapeOf = Callable[[str], Shape | None]
 
 
 class Told(NamedTuple):
@@ -49,7 +50,7 @@ def read_labels(
     now: int,
     privacy_of: PrivacyOf,
     model: str | None = None,
-    names_of: NamesOf | None = None,
+    shape_of: ShapeOf = lambda _: None,
 ) -> dict[str | None, list[Told]]:
     """Labels by the model that they are about.
 
@@ -57,15 +58,15 @@ def read_labels(
     ----------
     items
         Mappings with ``label`` and either ``request_id`` (and ``row``) or ``entity`` (and ``as_of``); ``at``, the
-        moment of the truth; ``model``.
+        moment of the truth; ``model``; ``unseen``, whether the label may be a class that the model does not know.
     now
         The moment of their arrival, which is also the default of ``at``.
     privacy_of
         What the log of a model may keep.
     model
         The model of those that name none.
-    names_of
-        The labels of a model that has several.
+    shape_of
+        What the labels of a model look like; asked once for each.
 
     Raises
     ------
@@ -79,8 +80,9 @@ def read_labels(
     {None: [Told(request_id='01kg', row=None, entity=None, as_of=None, label='true', at=5)]}
     """
     found: dict[str | None, list[Told]] = {}
+    known = cache(shape_of)
     for place, item in enumerate(items):
-        name, told = _label(item, place, now, model, names_of)
+        name, told = _label(item, place, now, model, known)
         if name is not None:
             privacy = privacy_of(name)
             if told.entity is not None:
@@ -144,7 +146,7 @@ class LabelLog:
             return self._segments[name]
 
 
-def _label(item: Any, place: int, now: int, model: str | None, names_of: NamesOf | None) -> tuple[str | None, Told]:
+def _label(item: Any, place: int, now: int, model: str | None, shape_of: ShapeOf) -> tuple[str | None, Told]:
     if not isinstance(item, Mapping):
         _refuse(place, "a label is an object", item, 'Send {"request_id": "…", "label": …}.')
     given = {key: _plain(value) for key, value in item.items()}
@@ -160,8 +162,11 @@ def _label(item: Any, place: int, now: int, model: str | None, names_of: NamesOf
     if entity is not None and name is None:
         _refuse(place, "a label of an entity needs the model", entity, 'Send "model" too.')
     told = _of_entity if request is None else _of_request
-    names = None if name is None or names_of is None else names_of(name)
-    return name, told(given, place, now, _text(given.get("label"), place, names))
+    unseen = given.get("unseen") or False
+    if not isinstance(unseen, bool):
+        _refuse(place, "unseen takes true or false", unseen, "Leave it out, unless the class is new.")
+    shape = None if name is None else shape_of(name)
+    return name, told(given, place, now, _text(given.get("label"), place, shape, unseen=unseen))
 
 
 def _of_request(given: Mapping[str, Any], place: int, now: int, label: str) -> Told:
@@ -185,10 +190,10 @@ def _of_entity(given: Mapping[str, Any], place: int, now: int, label: str) -> To
     return Told(None, None, str(entity), as_of, label, at)
 
 
-def _text(label: Any, place: int, names: tuple[str, ...] | None) -> str:
+def _text(label: Any, place: int, shape: Shape | None, *, unseen: bool) -> str:
     """A label as the log has predictions: as text."""
     try:
-        return label_text(label, names)
+        return label_text(label, shape, unseen=unseen)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"label {place}: {error.what}", value=error.value, hint=error.hint) from None
 

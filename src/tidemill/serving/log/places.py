@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
 from tidemill.serving.log.layout import Days
+from tidemill.store.blobs_local import flush
 
 #: What an erasure or a sealing leaves behind when it is interrupted.
 _DRAFTS = ("*.erasing", "*.sealing")
@@ -78,11 +78,10 @@ class Folder:
         """Put other bytes in the place of a file, all of them or none."""
         target = self._root / path
         draft = target.with_suffix(".erasing")
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        draft.write_bytes(data)
+        flush(draft)
         draft.replace(target)
+        flush(target.parent)
 
     def remove(self, path: str) -> None:
         """Delete a file, if it is there."""

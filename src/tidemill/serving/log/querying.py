@@ -12,12 +12,14 @@ import polars as pl
 
 from tidemill.core import clock
 from tidemill.core.errors import UsageError
-from tidemill.project import current_project
+from tidemill.project import current_project, find_project_store
+from tidemill.registry.versions import answers_of
 from tidemill.serving.log import joining
 from tidemill.serving.log.joining import with_labels
-from tidemill.serving.log.labelling import LabelLog, PrivacyOf, read_labels
+from tidemill.serving.log.labelling import LabelLog, PrivacyOf, ShapeOf, read_labels
 from tidemill.serving.log.privacy import OPEN
 from tidemill.serving.log.reading import scan_log
+from tidemill.serving.log.shapes import shape_of
 from tidemill.serving.options import server_options
 from tidemill.serving.plans import plan_privacy
 
@@ -84,7 +86,8 @@ def log_labels(labels: Any, model: str | None = None, *, root: str | Path | None
         Mappings, or a table of Polars, pandas or Arrow, with ``label`` and either ``request_id`` (and ``row``, where a
         request had several) or ``entity`` (and ``as_of``, the time before which the prediction was made); ``at`` is
         the moment of the truth, by default now. Told twice, a label counts once; of different ones, the newest ``at``
-        counts, then the newest arrival.
+        counts, then the newest arrival. Where the model is registered in the project's store, a label that none of its
+        versions could have answered is refused; ``unseen`` says that it is of a class which the model has yet to learn.
     model
         The model that those are about that have no ``model`` of their own.
     root
@@ -109,7 +112,7 @@ def log_labels(labels: Any, model: str | None = None, *, root: str | Path | None
     """
     folder = Path(log_folder() if root is None else root)
     now = clock.now_us()
-    told = read_labels(_items(labels), now, _privacies(), model)
+    told = read_labels(_items(labels), now, _privacies(), model, _shapes())
     log = LabelLog(folder)
     try:
         for name, group in told.items():
@@ -187,6 +190,12 @@ def _privacies() -> PrivacyOf:
     project = current_project()
     planned = plan_privacy(project, server_options(project).hash_key) if project.endpoints else {}
     return lambda name: planned.get(name, OPEN)
+
+
+def _shapes() -> ShapeOf:
+    """What the labels of models look like that are registered in the current project."""
+    store = find_project_store(current_project())
+    return lambda name: None if store is None else shape_of(answers_of(store, name))
 
 
 def _items(labels: Any) -> Iterable[Mapping[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from tidemill.serving.log.layout import both
 from tidemill.serving.log.locks import locked
 from tidemill.serving.log.places import Folder, Place
 from tidemill.serving.log.segments import is_over
+from tidemill.store.blobs_local import flush
 
 #: The lock of whoever moves or rewrites sealed files.
 ARCHIVING = "archiving"
@@ -52,9 +52,9 @@ def seal(root: str | Path, model: str | None = None) -> list[Path]:
 def write_whole(frame: pl.DataFrame, target: Path, draft: Path) -> None:
     """Put a Parquet file in its place, on the disk, all of it or nothing."""
     frame.write_parquet(draft)
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
+    flush(draft)
     draft.replace(target)
+    flush(target.parent)
 
 
 def expire(root: str | Path, days: Mapping[str, float], archives: Sequence[Archive] = ()) -> list[str]:

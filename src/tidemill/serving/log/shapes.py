@@ -3,20 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from tidemill.core.errors import InvalidRequestError
+from tidemill.core.tasks import TASKS, Task
 from tidemill.project.settings import nearest
+from tidemill.serving.decisions import FLAGS
 
 #: Values that say of a label of several whether it holds.
 _FLAGS: Mapping[Any, bool] = {True: True, False: False, "true": True, "false": False}
+#: How yes and no are told, in lower case.
+_YES_OR_NO = {"true": "true", "1": "true", "1.0": "true", "false": "false", "0": "false", "0.0": "false"}
 _LONGEST = 4096
 
 
-def label_text(label: Any, names: tuple[str, ...] | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the truth about the answers of a model looks like.
+
+    Parameters
+    ----------
+    task
+        The kind of question.
+    classes
+        The classes of its versions, or the names of its labels; empty where an answer is a number.
+    """
+
+    task: Task
+    classes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels of a model that has several."""
+        return self.classes if TASKS[self.task].target == "labels" else ()
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether the truth is yes or no."""
+        flags = not self.classes or any(set(pair) <= set(self.classes) for pair in FLAGS)
+        return flags and TASKS[self.task].target in ("flag", "flag or nothing")
+
+
+def shape_of(versions: Iterable[tuple[Task, Iterable[str]]]) -> Shape | None:
+    """What all versions of a model take as the truth; None where they do not answer the same kind of question.
+
+    >>> shape_of([("multiclass", ("A", "B")), ("multiclass", ("B", "C"))])
+    Shape(task='multiclass', classes=('A', 'B', 'C'))
+    """
+    told = list(versions)
+    if len({task for task, _ in told}) != 1:
+        return None
+    return Shape(told[0][0], tuple(dict.fromkeys(name for _, classes in told for name in classes)))
+
+
+def label_text(label: Any, shape: Shape | None = None, *, unseen: bool = False) -> str:
     """A label as it is written.
 
     Parameters
@@ -24,8 +70,10 @@ def label_text(label: Any, names: tuple[str, ...] | None = None) -> str:
     label
         A text, a number, true or false; for a model with several labels, a mapping of names to whether they hold, or a
         list of those that do.
-    names
-        The labels of the model: none if it answers with one value, None where the model is not known.
+    shape
+        What the model's labels look like; None where the model is not known.
+    unseen
+        Whether the truth may be a class that the model does not know.
 
     Raises
     ------
@@ -37,15 +85,21 @@ def label_text(label: Any, names: tuple[str, ...] | None = None) -> str:
     >>> label_text(True), label_text({"warm": 0, "late": True}), label_text(["warm", "late"])
     ('true', '{"late":true,"warm":false}', '["late","warm"]')
 
-    Where the model's labels are known, a list says of all of them whether they hold:
+    Where the model is known, a label is written as the model's answers are, and a list says of all labels whether
+    they hold:
 
-    >>> label_text(["warm"], ("late", "warm"))
+    >>> label_text(3.0, Shape("multiclass", ("1", "2", "3"))), label_text("1", Shape("binary", ("false", "true")))
+    ('3', 'true')
+    >>> label_text(["warm"], Shape("multilabel", ("late", "warm")))
     '{"late":false,"warm":true}'
     """
     several = isinstance(label, Mapping | list | tuple)
-    if names is not None and several != bool(names):
-        _expect(label, names)
-    text = _several(label, names or ()) if several else _one(label)
+    if shape is not None and several != bool(shape.names):
+        _expect(label, shape.names)
+    if several:
+        text = _several(label, () if shape is None else shape.names, unseen=unseen)
+    else:
+        text = _one(label) if shape is None else _fitting(label, _one(label), shape, unseen=unseen)
     if len(text) > _LONGEST:
         raise InvalidRequestError("the label is too long", value=text[:80], hint=f"Send at most {_LONGEST} characters.")
     return text
@@ -67,6 +121,8 @@ def parts_of(text: str) -> dict[str, bool] | list[str] | None:
 def _one(label: Any) -> str:
     if isinstance(label, bool):
         return "true" if label else "false"
+    if isinstance(label, Decimal) and label.is_finite():
+        return str(label)
     if isinstance(label, float) and not math.isfinite(label):
         label = None
     if not isinstance(label, str | int | float) or label == "":
@@ -75,18 +131,46 @@ def _one(label: Any) -> str:
     return str(label)
 
 
-def _several(label: Any, names: tuple[str, ...]) -> str:
+def _fitting(label: Any, text: str, shape: Shape, *, unseen: bool) -> str:
+    """A label of one value as the model answers it."""
+    if TASKS[shape.task].target in ("number", "grade"):
+        if isinstance(label, bool) or not math.isfinite(_number(text)):
+            raise InvalidRequestError("the model answers with a number", value=label, hint="Send the true one.")
+        return text
+    if shape.is_flag and text.lower() in _YES_OR_NO:
+        return _YES_OR_NO[text.lower()]
+    if text in shape.classes:
+        return text
+    # A file of 1, 2, 3 is read as numbers, with holes in it as 1.0, 2.0, 3.0.
+    same = () if isinstance(label, bool) else (name for name in shape.classes if _number(name) == _number(text))
+    found = next(iter(same), None)
+    if found is None and shape.is_flag:
+        raise InvalidRequestError("the model answers with yes or no", value=label, hint="Send true or false.")
+    if found is None and not unseen:
+        hint = f'{nearest(text, shape.classes)} One that it has not seen yet is taken with "unseen": true (--unseen).'
+        raise InvalidRequestError("the model has no such class", value=label, hint=hint)
+    return text if found is None else found
+
+
+def _number(text: str) -> float:
+    """A text as a number; none at all if it is none, which equals nothing."""
+    with suppress(ValueError):
+        return float(text)
+    return math.nan
+
+
+def _several(label: Any, names: tuple[str, ...], *, unseen: bool) -> str:
     given = label.items() if isinstance(label, Mapping) else ((name, True) for name in label)
     told: dict[str, bool] = {}
     for name, value in given:
         if not isinstance(name, str) or not name:
             raise InvalidRequestError("the name of a label is no text", value=name, hint='Send {"late": true, …}.')
-        if names and name not in names:
+        if names and not unseen and name not in names:
             raise InvalidRequestError("the model has no such label", value=name, hint=nearest(name, names))
         if value is not None:
             told[name] = _flag(name, value)
     if not isinstance(label, Mapping):
-        return _json({name: name in told for name in names} if names else sorted(told))
+        return _json({name: name in told for name in (*names, *told)} if names else sorted(told))
     if not told:
         raise InvalidRequestError("there is no label", value=dict(label), hint='Send {"late": true, …}.')
     return _json(told)

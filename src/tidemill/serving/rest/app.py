@@ -15,7 +15,7 @@ from tidemill.serving.metrics import under_way
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.repository import Repository
 from tidemill.serving.rest.keys import Keys
-from tidemill.serving.rest.routes import ROUTES, find_route, find_template
+from tidemill.serving.rest.routes import ROUTES, find_route, find_template, sent_path
 from tidemill.serving.rest.rows import predict
 from tidemill.serving.rest.wire import Receive, Refusal, Request, Response, Scope, Send, as_error, header, respond
 from tidemill.serving.site import Site
@@ -91,7 +91,7 @@ class App:
         """Answer within a span, to which the record in the prediction log then belongs too."""
         if self.site.tracer is None or scope["path"] in _PROBES:
             return await self._answer(scope, receive)
-        route = find_template(ROUTES, scope["method"], scope["path"])
+        route = find_template(ROUTES, scope["method"], sent_path(scope))
         client = scope.get("client") or ("",)
         about = {"http.request.method": scope["method"], "url.path": scope["path"], "client.address": client[0]}
         brought = header(scope, b"traceparent").decode("latin-1")
@@ -107,7 +107,7 @@ class App:
             span.end(failed=status >= 500, attributes={"http.response.status_code": status})
 
     async def _by_table(self, scope: Scope, receive: Receive) -> Response:
-        route, given = find_route(ROUTES, scope["method"], scope["path"])
+        route, given = find_route(ROUTES, scope["method"], sent_path(scope))
         if not route.is_probe:
             self._admit(scope, admin=route.admin, public=route.public)
         limit = self._options.body_limit

@@ -9,6 +9,7 @@ from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError, UsageError
 from tidemill.serving.log.labelling import LabelLog, read_labels
 from tidemill.serving.log.privacy import OPEN, Privacy
+from tidemill.serving.log.shapes import Shape, shape_of
 from tidemill.serving.rest.wire import Request, Response, as_json, parse
 from tidemill.serving.site import Site
 
@@ -44,9 +45,10 @@ def _take(site: Site, log: LabelLog, labels: list[Any], model: Any) -> None:
         known = site.endpoint(name).log
         return OPEN if known is None else known.privacy
 
-    def names_of(name: str) -> tuple[str, ...]:
-        signature = site.endpoint(name).predictor.signature
-        return signature.classes if signature.task == "multilabel" else ()
+    def served_shape(name: str) -> Shape | None:
+        traffic = site.endpoint(name).traffic
+        signatures = (variant.predictor.signature for variant in (*traffic.live, *traffic.shadows))
+        return shape_of((signature.task, signature.classes) for signature in signatures)
 
     now = clock.now_us()
-    log.append(read_labels(labels, now, privacy_of, model, names_of), now)
+    log.append(read_labels(labels, now, privacy_of, model, served_shape), now)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tidemill.core.errors import InvalidRequestError
+from tidemill.core.errors import CorruptArtifactError, InvalidRequestError, ModelError
 from tidemill.serving.repository import Repository
 from tidemill.serving.rest.route import Route
-from tidemill.serving.rest.wire import Request, Response, as_json, parse
+from tidemill.serving.rest.wire import Refusal, Request, Response, as_json, parse
 from tidemill.serving.site import Site
 
 
@@ -24,7 +24,7 @@ async def index(site: Site, request: Request) -> Response:
 async def load(site: Site, request: Request) -> Response:
     """Serve a registered model's champion, or look at once whether its aliases have moved."""
     await request.body()
-    await asyncio.to_thread(site.repository.load, request.given["name"])
+    await load_model(site.repository, request.given["name"])
     return as_json({})
 
 
@@ -33,6 +33,20 @@ async def unload(site: Site, request: Request) -> Response:
     await request.body()
     await asyncio.to_thread(site.repository.unload, request.given["name"])
     return as_json({})
+
+
+async def load_model(repository: Repository, name: str) -> None:
+    """Load a model, as its version is in the registry.
+
+    Raises
+    ------
+    Refusal
+        When the registry has a version that cannot be opened: whoever asked did nothing wrong, nor does the server.
+    """
+    try:
+        await asyncio.to_thread(repository.load, name)
+    except (ModelError, CorruptArtifactError) as error:
+        raise Refusal(409, error) from error
 
 
 def entries(repository: Repository, *, only_ready: bool = False) -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from urllib.parse import unquote
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, unquote
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError
 from tidemill.serving.rest import batches, describing, labels, lookup, open_inference, probes, repository_api, rows
@@ -41,8 +42,14 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
-def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The route of a request and what stands at the places of its path.
+def sent_path(scope: Mapping[str, Any]) -> str:
+    """The path of a request as it was sent: a slash in a name is ``%2F`` there, and one between names is ``/``."""
+    sent: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if sent is None else sent.partition(b"?")[0].decode("latin-1")
+
+
+def find_route(routes: Sequence[Route], method: str, sent: str) -> tuple[Route, dict[str, str]]:
+    """The route of a request and what stands at the places of its path, which is given as it was sent.
 
     Raises
     ------
@@ -54,9 +61,11 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, 
     >>> route, given = find_route(ROUTES, "GET", "/v1/models/flight-delay/example")
     >>> route.path, given
     ('/v1/models/{name}/example', {'name': 'flight-delay'})
+    >>> find_route(ROUTES, "GET", "/v1/models/flight-delay/predictions/50%25%2FN14228")[1]["entity"]
+    '50%/N14228'
     """
     method = "GET" if method == "HEAD" else method  # the server leaves the body out
-    asked = (path.rstrip("/") or "/").split("/")
+    asked = [unquote(name) for name in (sent.rstrip("/") or "/").split("/")]
     allowed: list[str] = []
     for route in routes:
         given = _match(route.path.split("/"), asked)
@@ -69,17 +78,17 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, 
         hint = f"Use {' or '.join(allowed)}."
         error = InvalidRequestError("this path does not take the method", value=method, hint=hint)
         raise Refusal(405, error, ((b"allow", ", ".join(allowed).encode()),))
-    raise Refusal(404, NotFoundError("there is nothing at this path", value=path, hint="See GET /v1/models."))
+    raise Refusal(404, NotFoundError("there is nothing at this path", value=unquote(sent), hint="See GET /v1/models."))
 
 
-def find_template(routes: Sequence[Route], method: str, path: str) -> str:
+def find_template(routes: Sequence[Route], method: str, sent: str) -> str:
     """The route of a request as it is written, for traces; empty if there is none.
 
     >>> find_template(ROUTES, "POST", "/v1/models/flight-delay/predict")
     '/v1/models/{name}/predict'
     """
     try:
-        return find_route(routes, method, path)[0].path
+        return find_route(routes, method, sent)[0].path
     except Refusal:
         return ""
 
@@ -90,7 +99,7 @@ def _match(pattern: list[str], asked: list[str]) -> dict[str, str] | None:
     given: dict[str, str] = {}
     for wanted, found in zip(pattern, asked, strict=True):
         if wanted.startswith("{"):
-            given[wanted[1:-1]] = unquote(found)
+            given[wanted[1:-1]] = found
         elif wanted != found:
             return None
     return given

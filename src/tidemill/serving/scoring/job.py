@@ -157,7 +157,7 @@ def score(
     SchemaError
         If the source lacks the entity, the time or an input of the model.
     ConfigError
-        If the table has another key, or is another model's.
+        If the table has another key, or is another model's or of entities from another column.
     ConflictError
         If another process is writing to the same table.
     """
@@ -269,7 +269,7 @@ def _layout(rows: Rows, package: Package, model: str) -> Layout:
     kinds: dict[str, pl.DataType] = {"entity": entity_type(rows.frame.collect_schema()[rows.entity])}
     kinds |= {"as_of": moment} if "as_of" in rows.keys else {}
     kinds |= {"model": pl.String(), "version": pl.Int64(), "scored_at": moment}
-    return Layout(rows.keys, kinds | answer_columns(package.signature) | {"row_digest": pl.Int64()}, model)
+    return Layout(rows.keys, kinds | answer_columns(package.signature) | {"row_digest": pl.Int64()}, model, rows.entity)
 
 
 def _predictions(job: _Job, chunk: Chunk, answers: pl.DataFrame) -> pl.DataFrame:

@@ -19,12 +19,14 @@ import polars as pl
 
 from tidemill.core.errors import ConfigError, StoreUnavailableError
 from tidemill.serving.scoring.sql_table import check_keys
-from tidemill.serving.scoring.tables import Done, Layout, Place
+from tidemill.serving.scoring.tables import Done, Layout, Place, check_entity
 
 #: Rows that are merged with older ones at a time.
 _BUCKET_ROWS = 1_000_000
 #: Says that a folder is ours, so that it may be replaced.
 _MARKER = "_predictions.json"
+#: In the metadata of each file: the column that the entities are from.
+_ENTITY = "tidemill.entity"
 
 
 def open_table(place: Place, layout: Layout) -> ParquetTable:
@@ -84,7 +86,7 @@ class ParquetTable:
         """See `tables.Table`."""
         folder = self._staged / job
         if rows.height:
-            _written(rows, folder / f"{place:06d}.parquet")
+            _written(rows, folder / f"{place:06d}.parquet", self._layout)
         record = folder / f"{place:06d}.json"
         temporary = record.with_suffix(".tmp")
         temporary.write_text(json.dumps({"digest": done.digest, "counts": dict(done.counts)}))
@@ -117,6 +119,7 @@ class ParquetTable:
         frame = pl.scan_parquet(files)
         names = frame.collect_schema().names()
         check_keys(self._target.name, names, self._layout)
+        check_entity(self._target.name, pl.read_parquet_metadata(files[0]).get(_ENTITY, ""), self._layout)
         others = frame.filter(pl.col("model") != self._layout.model).select("model").limit(1).collect()
         if others.height:
             hint = "Name another path."
@@ -128,7 +131,7 @@ class ParquetTable:
             for place, path in enumerate(new):
                 _linked(path, ready / f"part-{place:06d}.parquet")
             if not new:
-                _written(pl.DataFrame(schema=self._layout.columns), ready / "part-000000.parquet")
+                _written(pl.DataFrame(schema=self._layout.columns), ready / "part-000000.parquet", self._layout)
             return
         keys = list(self._layout.keys)
         # A table of an earlier version may lack columns, or have more.
@@ -139,7 +142,7 @@ class ParquetTable:
             part = every.filter(pl.struct(keys).hash() % buckets == bucket).collect()
             kept = part.unique(keys, keep="last", maintain_order=True)
             if kept.height or not bucket:
-                _written(kept, ready / f"part-{bucket:06d}.parquet")
+                _written(kept, ready / f"part-{bucket:06d}.parquet", self._layout)
 
     def _repeated(self, files: list[Path]) -> bool:
         """Whether two chunks may have a row of the same key."""
@@ -157,7 +160,7 @@ class ParquetTable:
             whole = parts[0]
             if len(parts) > 1:
                 whole = ready / "whole.tmp"
-                pl.scan_parquet(parts).sink_parquet(whole, maintain_order=True)
+                pl.scan_parquet(parts).sink_parquet(whole, maintain_order=True, metadata={_ENTITY: self._layout.entity})
             self._target.parent.mkdir(parents=True, exist_ok=True)
             whole.replace(self._target)
             return
@@ -194,8 +197,8 @@ def _linked(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _written(rows: pl.DataFrame, path: Path) -> None:
+def _written(rows: pl.DataFrame, path: Path, layout: Layout) -> None:
     """Write all of it or nothing."""
     temporary = path.with_suffix(".tmp")
-    rows.write_parquet(temporary, compression="lz4")
+    rows.write_parquet(temporary, compression="lz4", metadata={_ENTITY: layout.entity})
     temporary.replace(path)

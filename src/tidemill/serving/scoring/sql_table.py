@@ -11,10 +11,12 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import ConfigError
-from tidemill.serving.scoring.tables import Done, Layout
+from tidemill.serving.scoring.tables import Done, Layout, check_entity
 
 #: The chunks that are done, beside the tables that they were written to.
 RECORDS = "tidemill_scoring"
+#: The column that the entities of each table are from.
+ORIGINS = "tidemill_scored"
 
 
 def quoted(name: str) -> str:
@@ -82,7 +84,7 @@ class SqlTable(ABC):
     def begin(self, job: str) -> Mapping[int, Done]:
         """See `tables.Table`."""
         with self.transaction():
-            self._make()
+            self._check_origin(is_new=self._make())
             mark, table = self.mark, self.layout
             self.run(
                 f"CREATE TABLE IF NOT EXISTS {RECORDS} (target VARCHAR(200) NOT NULL, job VARCHAR(64) NOT NULL, "
@@ -152,18 +154,32 @@ class SqlTable(ABC):
         with self.transaction():
             self.run(f"DELETE FROM {RECORDS} WHERE target = {mark} AND job = {mark}", [self.table, job])
 
-    def _make(self) -> None:
+    def _make(self) -> bool:
+        """Make the table, or give it the columns that it lacks; says whether it was not there."""
         found = self.columns()
         layout = self.layout
         if not found:
             lines = [self._line(name, kind) for name, kind in layout.columns.items()]
             keys = f"PRIMARY KEY ({', '.join(map(column, layout.keys))})"
             self.run(f"CREATE TABLE {quoted(self.table)} ({', '.join([*lines, keys])})")
-            return
+            return True
         check_keys(self.table, found, layout)
         for name, kind in layout.columns.items():
             if name not in found:  # a later version has more to tell
                 self.run(f"ALTER TABLE {quoted(self.table)} ADD COLUMN {column(name)} {self._type(kind)}")
+        return False
+
+    def _check_origin(self, *, is_new: bool) -> None:
+        """Let nobody mix entities of two kinds, which look alike; a dropped table takes what was said of it along."""
+        mark = self.mark
+        self.run(f"CREATE TABLE IF NOT EXISTS {ORIGINS} (target VARCHAR(200) PRIMARY KEY, entity TEXT NOT NULL)")
+        found = [] if is_new else self.run(f"SELECT entity FROM {ORIGINS} WHERE target = {mark}", [self.table])
+        check_entity(self.table, found[0][0] if found else "", self.layout)
+        self.run(
+            f"INSERT INTO {ORIGINS} (target, entity) VALUES ({mark}, {mark}) "
+            "ON CONFLICT (target) DO UPDATE SET entity = excluded.entity",
+            [self.table, self.layout.entity],
+        )
 
     def _line(self, name: str, kind: pl.DataType) -> str:
         return f"{column(name)} {self._type(kind)}{' NOT NULL' if name in self.layout.keys else ''}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from tidemill.core.errors import UsageError
+from tidemill.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,11 +69,14 @@ class Layout:
         All columns with their types, the keys first.
     model
         Whose predictions they are: a table is of one model.
+    entity
+        The column of the source that the entities are from: a table is of one kind of entity.
     """
 
     keys: tuple[str, ...]
     columns: Mapping[str, pl.DataType]
     model: str
+    entity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Table(Protocol):
         Raises
         ------
         ConfigError
-            If it has another key, or holds another model's predictions.
+            If it has another key, or holds predictions of another model or about another kind of entity.
         """
         ...
 
@@ -150,6 +153,19 @@ def place_of(uri: str, root: Path, *, revealed: str | None = None) -> Place:
     elif not scheme:
         address = str(root / text)
     return Place(scheme, address, table or TABLE, uri)
+
+
+def check_entity(table: str, known: str, layout: Layout) -> None:
+    """Raise ConfigError if the table is of entities from another column; `known` is empty where that was not recorded.
+
+    >>> check_entity("late", "order_id", Layout(("entity",), {}, "m", "customer_id"))
+    Traceback (most recent call last):
+    tidemill.core.errors.ConfigError: the entities in 'late' are from the column 'order_id': 'customer_id'. Write to \
+another table; if it is the same under another name, rename it in the source.
+    """
+    if known and layout.entity and known != layout.entity:
+        hint = "Write to another table; if it is the same under another name, rename it in the source."
+        raise ConfigError(f"the entities in {table!r} are from the column {known!r}", value=layout.entity, hint=hint)
 
 
 def open_table(place: Place, layout: Layout) -> Table:
