@@ -11,6 +11,7 @@ from typing import Any
 from tidemill.core import clock
 from tidemill.core.errors import OutOfSpaceError
 from tidemill.core.ids import new_id
+from tidemill.serving.gathering import TooLateError
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.metrics import Meters
 from tidemill.serving.predictor import Answer, Predictor
@@ -54,10 +55,6 @@ class Answered:
     request_id: str
     answer: Answer
     variant: Variant
-
-
-class TooLateError(Exception):
-    """A request whose time was over before its turn came: it was not scored. It never leaves this room."""
 
 
 class Endpoint:
@@ -124,10 +121,22 @@ class Endpoint:
         if caller.deadline is not None and started > caller.deadline:
             raise TooLateError
         who = variant or self.choose(caller)
-        answer = who.predictor.answer(rows)
+        return self._told(who, rows, who.predictor.answer(rows), caller, ts, started)
+
+    async def gather(self, rows: Sequence[Any], caller: Caller, who: Variant) -> Answered:
+        """As `answer`, by a slow model, which is asked about the rows of several requests at once."""
+        if who.gathering is None or len(rows) > who.gathering.rows:
+            return await asyncio.to_thread(self.answer, rows, caller, who)
+        ts, started = clock.now_us(), clock.elapsed()
+        answer = await who.gathering.answer(rows, caller.deadline)
+        return self._told(who, rows, answer, caller, ts, started)
+
+    def _told(
+        self, who: Variant, rows: Sequence[Any], answer: Answer, caller: Caller, ts: int, started: float
+    ) -> Answered:
+        """Write an answer down, and have the shadows asked what it was asked."""
         request_id = new_id()
-        seconds = clock.elapsed() - started
-        self._write(who, request_id, ts, seconds, answer, caller)
+        self._write(who, request_id, ts, clock.elapsed() - started, answer, caller)
         self.meters(who).answered(len(rows), len(answer.problems), answer.failures)
         shadows = self.traffic.shadows
         if shadows:
@@ -191,7 +200,7 @@ async def score(endpoint: Endpoint, rows: Sequence[Any], caller: Caller) -> Answ
     """Answer rows here, or in a thread when it takes long; logged, and as safe as was asked for, when it returns."""
     variant = endpoint.choose(caller)
     if variant.slow or len(rows) > _THREAD_ROWS:
-        answered = await asyncio.to_thread(endpoint.answer, rows, caller, variant)
+        answered = await endpoint.gather(rows, caller, variant)
     else:
         answered = endpoint.answer(rows, caller, variant)
     await endpoint.settled()

@@ -30,6 +30,10 @@ _unarchived = Gauge(
     "prediction_log_unarchived_files", "Sealed files of the prediction log that its archive does not have yet.",
     registry=_REGISTRY, multiprocess_mode="livemax",
 )  # fmt: skip
+_together = Histogram(
+    "model_requests_together", "Requests that a slow model was asked about at once.", ("model",),
+    buckets=(1, 2, 4, 8, 16, 32, 64), registry=_REGISTRY,
+)  # fmt: skip
 _dropped = Counter(
     "model_shadow_requests_dropped", "Requests that no shadow was asked, for too many waited.", ("model",),
     registry=_REGISTRY,
@@ -90,6 +94,11 @@ def under_way(requests: int) -> None:
 def unarchived(files: int) -> None:
     """Say how many sealed files of the prediction log wait for its archive."""
     _unarchived.set(files)
+
+
+def gathered(model: str, requests: int) -> None:
+    """Count requests that a slow model is asked about at once."""
+    _together.labels(model).observe(requests)
 
 
 def shadow_dropped(model: str) -> None:

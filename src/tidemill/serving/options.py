@@ -39,6 +39,8 @@ class ServerOptions:
         Bytes of the largest request body; larger ones are refused with 413.
     requests
         Requests under way in a worker; more are refused with 503 and ``Retry-After``.
+    together
+        Rows of waiting requests that a slow model (2 ms a row) is asked about at once; 1 asks about each request alone.
     timeout
         Seconds after which nobody waits for an answer: a request that did not get its turn by then is refused with 504,
         and one whose body did not arrive with 408. A client may ask for less (``x-request-timeout-ms``).
@@ -71,6 +73,7 @@ class ServerOptions:
     when_log_fails: str = "refuse"
     body_limit: int = 32 << 20
     requests: int = 1000
+    together: int = 64
     timeout: float = 30.0
     idle: float = 75.0
     drain: float = 20.0
@@ -109,7 +112,8 @@ class ServerOptions:
 
 _RANGES = (
     ("port", 0, 65535), ("grpc_port", 0, 65535), ("workers", 1, 256), ("body_limit", 1, 1 << 40),
-    ("requests", 1, 10**6), ("timeout", 0.001, 86400), ("idle", 0.001, 86400), ("drain", 0, 3600), ("follow", 0, 86400),
+    ("requests", 1, 10**6), ("together", 1, 4096), ("timeout", 0.001, 86400), ("idle", 0.001, 86400),
+    ("drain", 0, 3600), ("follow", 0, 86400),
 )  # fmt: skip
 _SHORTEST_KEY = 16
 _FILES = ("certificate", "private_key", "client_authority", "log")

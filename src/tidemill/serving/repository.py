@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidemill.core import clock
@@ -204,7 +204,7 @@ class Repository:
         entry = _Entry(plan, [_Place(variant) for variant in plan.variants])
         if plan.folder is not None:
             predictor = Predictor(open_folder(plan.folder), allow=self._options.allow)
-            place = _Place(VariantPlan(predictor.model), variant_of(predictor))
+            place = _Place(VariantPlan(predictor.model), variant_of(predictor, together=self._options.together))
             entry = _Entry(EndpointPlan(predictor.model, folder=plan.folder), [place])
         name = entry.plan.name
         if name in self._entries:
@@ -265,7 +265,8 @@ class Repository:
                 if told:
                     _tell_why(place, error)
             raise error from raised
-        place.variant = variant_of(predictor, name=place.plan.name, share=place.plan.share)
+        plan, together = place.plan, self._options.together
+        place.variant = variant_of(predictor, name=plan.name, share=plan.share, together=together)
         place.error, place.failed = "", (0, 0.0)
         _tell(name, before, now=False)
         _tell(name, place.variant, now=True)
@@ -279,7 +280,7 @@ class Repository:
         ready = [place.variant for place in entry.places if place.variant is not None and not place.plan.shadow]
         shadows = [place.variant for place in entry.places if place.variant is not None and place.plan.shadow]
         if not sum(variant.share for variant in ready) > 0:  # only those without a share are there: better than nobody
-            ready = [variant_of(one.predictor, name=one.name, timed=False) for one in ready]
+            ready = [replace(one, share=1.0) for one in ready]
         traffic = Traffic(tuple(ready), tuple(shadows), salt=entry.plan.name)
         if entry.endpoint is None:
             log = self._log_of(entry.plan.name, (*ready, *shadows))

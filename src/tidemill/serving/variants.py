@@ -11,6 +11,7 @@ from typing import Any
 
 from tidemill.core import clock
 from tidemill.core.errors import UsageError
+from tidemill.serving.gathering import Gathering
 from tidemill.serving.predictor import Predictor
 
 #: A model that takes longer for one row is scored in a thread, so that probes and other models are answered meanwhile.
@@ -33,6 +34,8 @@ class Variant:
         What the log says of every answer of it, written once a segment.
     slow
         Whether it is scored in a thread.
+    gathering
+        Where the requests of a slow one wait that are answered together.
     """
 
     name: str
@@ -40,10 +43,14 @@ class Variant:
     share: float
     schema: Mapping[str, Any]
     slow: bool = False
+    gathering: Gathering | None = None
 
 
-def variant_of(predictor: Predictor, *, name: str | None = None, share: float = 1.0, timed: bool = True) -> Variant:
-    """A predictor as a variant; `timed` asks it for its example to see whether it is slow."""
+def variant_of(predictor: Predictor, *, name: str | None = None, share: float = 1.0, together: int = 1) -> Variant:
+    """A predictor as a variant, asked for its example to see whether it is slow.
+
+    A slow one is asked about `together` rows of waiting requests at once, at most.
+    """
     signature = predictor.signature
     called = name if name is not None else predictor.alias or ""
     schema = {
@@ -55,7 +62,9 @@ def variant_of(predictor: Predictor, *, name: str | None = None, share: float = 
         "columns": [{"name": c.name, "type": c.type, "semantic": c.semantic} for c in signature.inputs],
         "target": signature.target,
     }
-    return Variant(called, predictor, share, schema, slow=timed and _is_slow(predictor))
+    slow = _is_slow(predictor)
+    gathering = Gathering(predictor, together) if slow and together > 1 else None
+    return Variant(called, predictor, share, schema, slow, gathering)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from grpc_reflection.v1alpha import reflection
 
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
-from tidemill.serving.endpoint import Caller, TooLateError
+from tidemill.serving.endpoint import Caller
+from tidemill.serving.gathering import TooLateError
 from tidemill.serving.grpc.inference import METHODS, key_in
 from tidemill.serving.grpc.messages import POOL, SERVICE, message
 from tidemill.serving.options import ServerOptions

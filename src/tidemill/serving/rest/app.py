@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
-from tidemill.serving.endpoint import TooLateError
+from tidemill.serving.gathering import TooLateError
 from tidemill.serving.metrics import under_way
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.repository import Repository
