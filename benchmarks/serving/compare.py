@@ -11,6 +11,7 @@ requests at a time, and the second worker, with a load generator on the same cor
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from benchmarks.serving import model, servers
 from benchmarks.serving.load import Load, cpu_seconds, measure, memory_mb
 
 HERE = Path(__file__).parent
-SECONDS, WARM_SECONDS, CONNECTIONS, RATE = 4.0, 1.0, 16, 500.0
+SECONDS, WARM_SECONDS, CONNECTIONS, MANY, RATE = 4.0, 1.0, 16, 32, 500.0
 PEERS = (FASTAPI, LITSERVE, MLFLOW_SERVING, MLSERVER, BENTOML)
 
 Start = Callable[[], AbstractContextManager[servers.Running]]
@@ -36,8 +37,9 @@ Start = Callable[[], AbstractContextManager[servers.Running]]
 def run(runs: int, peers: bool) -> list[Figure]:
     """Medians over runs; every run starts each server anew."""
     folder = BENCH / "serving-model"
-    if not (folder / "forest" / "model.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "slow" / "model.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         model.make(folder)
     with tempfile.TemporaryDirectory(prefix="tidemill-serving-") as scratch:
         log = Path(scratch)
@@ -56,7 +58,8 @@ def run(runs: int, peers: bool) -> list[Figure]:
             for who, start in starts.items():
                 for what, value in _measured(start).items():
                     samples.setdefault((who, what), []).append(value)
-            for who, what, value in (*_at_one_rate(folder, log), *_grpc(folder, log), *_forest(folder, log)):
+            others = (*_at_one_rate(folder, log), *_grpc(folder, log), *_forest(folder, log))
+            for who, what, value in (*others, *_together(folder, log, peers)):
                 samples.setdefault((who, what), []).append(value)
     return [
         figure(who, what, values, _unit(what), _TARGETS.get((who, what))) for (who, what), values in samples.items()
@@ -71,7 +74,12 @@ _TARGETS = {
 
 
 def _unit(what: str) -> str:
-    return {"from start to the first answer": "s", "memory": "MB", "median of an answer": "ms wall"}.get(what, "µs CPU")
+    return {
+        "from start to the first answer": "s",
+        "memory": "MB",
+        "median of an answer": "ms wall",
+        "and the median of an answer": "ms wall",
+    }.get(what, "µs CPU")
 
 
 def _measured(start: Start) -> dict[str, float]:
@@ -128,6 +136,23 @@ def _grpc_cpu(port: int, name: str, folder: Path, pids: list[int]) -> float:
     done = subprocess.run([*command, str(SECONDS)], check=True, capture_output=True, text=True)
     answered: int = servers.json.loads(done.stdout)["answered"]
     return (cpu_seconds(pids) - before) / answered * 1e6
+
+
+def _together(folder: Path, log: Path, peers: bool) -> list[tuple[str, str, float]]:
+    """One row a request to a forest as its library has it, some milliseconds a row, from many clients at once."""
+    starts: dict[str, Start] = {"tidemill": lambda: servers.tidemill(folder, log / "slow", package="slow")}
+    for one in (FASTAPI, LITSERVE, BENTOML) if peers else ():
+        starts[f"{one.name} {one.version}"] = lambda one=one: servers.together(one, folder)  # type: ignore[misc]
+    out = []
+    for who, start in starts.items():
+        with start() as running:
+            asked = {"connections": MANY}
+            measure(running.port, running.request, running.pids, seconds=WARM_SECONDS, **asked)
+            load = measure(running.port, running.request, running.pids, seconds=SECONDS, **asked)
+            _all_answered(load)
+            out.append((who, f"a slow forest, {MANY} clients", load.cpu_us))
+            out.append((who, "and the median of an answer", load.milliseconds(0.5)))
+    return out
 
 
 def _forest(folder: Path, log: Path) -> list[tuple[str, str, float]]:

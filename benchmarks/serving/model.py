@@ -19,7 +19,7 @@ ROWS = 4_000
 
 
 def make(folder: Path) -> None:
-    """Write ``package/``, ``forest/``, ``model.joblib``, ``forest.joblib``, ``model.onnx`` and ``row.json``."""
+    """Write ``package/``, ``forest/``, ``slow/``, ``model.joblib``, ``forest.joblib``, ``model.onnx``, ``row.json``."""
     draw = np.random.default_rng(7)
     features = draw.normal(size=(ROWS, len(COLUMNS))).astype(np.float32)
     late = features[:, 0] + features[:, 1] * features[:, 2] + draw.normal(0, 0.5, ROWS) > 0
@@ -32,6 +32,7 @@ def make(folder: Path) -> None:
         model = tm.train(lambda _, estimator=estimator: estimator, {}, data, name=NAME, baselines=False)
         tm.package(model, data.validation).write(folder / package)
         joblib.dump(model.estimator, folder / file)
+    tm.package(model, data.validation, formats=("native",)).write(folder / "slow")
     (folder / "model.onnx").write_bytes((folder / "package" / "model.onnx").read_bytes())
     (folder / "row.json").write_text(json.dumps({name: float(features[0, i]) for i, name in enumerate(COLUMNS)}))
 

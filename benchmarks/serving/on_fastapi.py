@@ -1,4 +1,4 @@
-"""FastAPI with a pydantic model of the row and scikit-learn, as most teams write it: ``on_fastapi.py FOLDER PORT``."""
+"""FastAPI, a pydantic model of the row, scikit-learn, as most teams do: ``on_fastapi.py FOLDER PORT [MODEL]``."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from pydantic import create_model
 
 folder = Path(sys.argv[1])
 columns = list(json.loads((folder / "row.json").read_text()))
-model = joblib.load(folder / "model.joblib")
+model = joblib.load(folder / (sys.argv[3] if len(sys.argv) > 3 else "model.joblib"))
 Row: Any = create_model("Row", **dict.fromkeys(columns, (float, ...)))
 Rows: Any = create_model("Rows", rows=(list[Row], ...))
 app = FastAPI()

@@ -117,6 +117,21 @@ def bare(folder: Path) -> Iterator[Running]:
 
 
 @contextmanager
+def together(which: Peer, folder: Path) -> Iterator[Running]:
+    """A server that gathers requests, or answers each in a thread, with the slow model."""
+    port = free_port()
+    environment = dict(which.environment) | {"BENCH_MODEL": str(folder)}
+    if which is BENTOML:
+        command = [str(which.folder / "bin" / "bentoml"), "serve", "together_bentoml:Predict", "--port", str(port)]
+    elif which is LITSERVE:
+        command = [str(which.python), str(HERE / "together_litserve.py"), str(folder), str(port)]
+    else:
+        command = [str(which.python), str(HERE / "on_fastapi.py"), str(folder), str(port), "forest.joblib"]
+    with started(command, port, post("/predict", rows_body(folder)), environment, HERE) as running:
+        yield running
+
+
+@contextmanager
 def peer(which: Peer, folder: Path) -> Iterator[Running]:
     """One of the other tools with the same model."""
     port, row = free_port(), json.loads((folder / "row.json").read_text())
