@@ -68,7 +68,11 @@ def test_columns_that_the_model_does_not_take_are_left_aside_unless_one_of_its_o
     assert "left aside what the model does not take: patient" in done.err
     assert "error" not in done.out
     done = trained("predict", "cells", sample(trained, tmp_path, misspelt), expect=4)
-    assert "column 'mean_radius' was not sent" in done.err
+    assert "not in the file: 'mean_radius'" in done.err
+    assert "'mean_raduis'" in done.err
+    assert trained.json("predict", "cells", sample(trained, tmp_path, more), "--out", str(tmp_path / "o.csv"))[
+        "left_aside"
+    ] == ["patient"]
 
 
 def test_if_no_row_can_be_scored_the_exit_code_says_so(trained, tmp_path):

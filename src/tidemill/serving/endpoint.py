@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +103,14 @@ class Endpoint:
         told = [f"{_called(one)} {shares[one.name] * 100:.3g} %" for one in live]
         return f"{self.name} ({', '.join([*told, *(f'shadow {_called(one)}' for one in shadows)])})"
 
-    def answer(self, rows: Sequence[Any], caller: Caller = Caller(), variant: Variant | None = None) -> Answered:
+    def answer(
+        self,
+        rows: Any,
+        caller: Caller = Caller(),
+        variant: Variant | None = None,
+        *,
+        by: Callable[[Predictor, Any], Answer] = Predictor.answer,
+    ) -> Answered:
         """Answer rows and write that down; when it cannot be written, there is no answer.
 
         Parameters
@@ -114,6 +121,8 @@ class Endpoint:
             Who asks.
         variant
             Who answers; by default whoever has its turn.
+        by
+            How a predictor answers such rows: they may be columns.
 
         Raises
         ------
@@ -124,14 +133,16 @@ class Endpoint:
         if caller.deadline is not None and started > caller.deadline:
             raise TooLateError
         who = variant or self.choose(caller)
-        answer = who.predictor.answer(rows)
+        answer = by(who.predictor, rows)
         request_id = new_id()
         seconds = clock.elapsed() - started
         self._write(who, request_id, ts, seconds, answer, caller)
         self.meters(who).answered(len(rows), len(answer.problems), answer.failures)
         shadows = self.traffic.shadows
         if shadows:
-            self._shadowing.ask(shadows, rows, lambda shadow, asked: self._shadow(shadow, asked, request_id, caller))
+            self._shadowing.ask(
+                shadows, rows, lambda shadow, asked: self._shadow(shadow, by, asked, request_id, caller)
+            )
         return Answered(request_id, answer, who)
 
     def choose(self, caller: Caller) -> Variant:
@@ -159,7 +170,9 @@ class Endpoint:
     def _write(self, who: Variant, request_id: str, ts: int, seconds: float, answer: Answer, caller: Caller) -> None:
         if self.log is None:
             return
-        values = [None if row is None else list(row.values()) for row in answer.rows]
+        values: Sequence[Any] | None = answer.values
+        if values is None:
+            values = [None if row is None else list(row.values()) for row in answer.rows]
         try:
             self.log.append(
                 who.schema, request_id, ts, int(seconds * 1e6), values, answer.predictions,
@@ -171,10 +184,12 @@ class Endpoint:
                 raise
             _log.error("an answer of %s is not in the prediction log: %s", self.name, error)
 
-    def _shadow(self, who: Variant, rows: Sequence[Any], request_id: str, caller: Caller) -> None:
+    def _shadow(
+        self, who: Variant, by: Callable[[Predictor, Any], Answer], rows: Any, request_id: str, caller: Caller
+    ) -> None:
         """Ask a shadow what was asked, under the same request id."""
         ts, started = clock.now_us(), clock.elapsed()
-        answer = who.predictor.answer(rows)
+        answer = by(who.predictor, rows)
         self._write(who, request_id, ts, clock.elapsed() - started, answer, caller)
 
 
