@@ -107,8 +107,8 @@ class Judged:
     def table(self, signature: Signature) -> pl.DataFrame:
         """The rows of a table of predictions: see `answers.answer_columns`."""
         answers = decide_columns(signature, self.scores)
-        words = self._words(lambda text: json.dumps(text, ensure_ascii=False), ", ")
-        answers = answers.with_columns(warnings="[" + words + "]")
+        words = self._words(lambda text: json.dumps(text, ensure_ascii=False), "[", ", ", "]")
+        answers = answers.with_columns(words.alias("warnings"))
         errors = [reason_of(problem.to_dict()) for problem in self.problems]
         return self._in_order(answers, pl.DataFrame({"error": pl.Series(errors, dtype=pl.String)}))
 
@@ -122,7 +122,7 @@ class Judged:
         [(None, 0, 'dest'), (7.5, None, None)]
         """
         answers = told_columns(signature, self.scores) if len(self.scores) else pl.DataFrame()
-        words = self._words(str, "; ")
+        words = self._words(str, "", "; ", "")
         if words.null_count() < len(words):
             answers = answers.with_columns(words.alias("warnings"))
         kinds = {"row": pl.Int64, "column": pl.String, "value": pl.String, "error": pl.String, "allowed": pl.String}
@@ -141,7 +141,7 @@ class Judged:
         both = pl.concat([answers.with_columns(here), errors.with_columns(others)], how="diagonal")
         return both.sort(_PLACE).drop(_PLACE)
 
-    def _words(self, quoted: Callable[[str], str], between: str) -> pl.Series:
+    def _words(self, quoted: Callable[[str], str], before: str, between: str, after: str) -> pl.Series:
         """The warnings of the rows that were scored, joined."""
         said = pl.select(pl.repeat(None, len(self.places), dtype=pl.String)).to_series()
         for mask, text in self.warnings:
@@ -150,8 +150,14 @@ class Judged:
                 longer = pl.when(pl.col("said").is_null()).then(pl.lit(more)).otherwise(pl.col("said") + between + more)
                 frame = pl.DataFrame({"said": said, "here": here})
                 said = frame.select(pl.when("here").then(longer).otherwise("said").alias("said")).to_series()
+        if said.null_count() < len(said):
+            said = before + said + after
         if self.own:
-            rows = np.intersect1d(self.places, np.fromiter(self.own, dtype=np.intp, count=len(self.own)))
-            texts = [between.join(map(quoted, self.own[row])) or None for row in rows.tolist()]
+            scored = np.zeros(self.height, dtype=bool)
+            scored[self.places] = True
+            rows = np.sort(np.fromiter(self.own, dtype=np.intp, count=len(self.own)))
+            rows = rows[scored[rows]]
+            listed = (self.own[row] for row in rows.tolist())
+            texts = [before + between.join(map(quoted, words)) + after if words else None for words in listed]
             said = said.scatter(np.searchsorted(self.places, rows), pl.Series(texts, dtype=pl.String))
         return said
