@@ -2,8 +2,9 @@
 
 Gradient boosting of 100 trees, 20 numbers and an entity. "The model alone" is what the native library, and ONNX Runtime
 on one thread, take for the encoded matrix; what scoring adds to it is reading, checking, encoding, deciding, digests
-and writing. "By hand" reads the same file, asks the faster engine and writes its scores with Polars, nothing else. CPU
-time of the process on one thread, so that a busy machine does not decide; PostgreSQL's own is not in it.
+and writing. A file is also predicted on the command line, and sent to a server in this process, which logs every row.
+"By hand" reads the same file, asks the faster engine and writes its scores with Polars, nothing else. CPU time of the
+process on one thread, so that a busy machine does not decide; PostgreSQL's own is not in it.
 """
 
 from __future__ import annotations

@@ -16,16 +16,26 @@ import numpy as np
 import polars as pl
 
 import tidemill as tm
+from tidemill.cli import main as main_of_the_command_line
 from tidemill.packaging.engines import open_engine
 from tidemill.packaging.preparation import compile_columns
 from tidemill.project import load_project, open_project_store, use_project
 from tidemill.registry import promote_version, register_version
+from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.log.writer import PredictionLog
+from tidemill.serving.options import ServerOptions
+from tidemill.serving.predictor import Predictor
+from tidemill.serving.repository import Repository
+from tidemill.serving.rest.app import App
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "_shared"))
 
 from postgres_server import serve
+from rest_client import Client
 
 ROWS = int(os.environ.get("BENCH_ROWS", "400000"))
+#: Rows of a file that is sent to a server.
+SENT = min(ROWS, 100_000)
 
 
 def table(rows: int) -> pl.DataFrame:
@@ -44,10 +54,10 @@ def cpu() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def rate(call: Callable[[], object]) -> float:
+def rate(call: Callable[[], object], rows: int = ROWS) -> float:
     started = cpu()
     call()
-    return ROWS / (cpu() - started)
+    return rows / (cpu() - started)
 
 
 def main() -> None:
@@ -67,7 +77,7 @@ def main() -> None:
         numbers = alone(package, rows)
         for what, to in {"into Parquet": "out", "into SQLite": "sqlite:///scores.db"}.items():
             numbers[what] = rate(lambda to=to: tm.score("bench", "rows.parquet", to, entity="id"))
-        numbers |= postgresql()
+        numbers |= postgresql() | files(package, rows, folder)
         best = numbers[f"the model alone, {package.manifest['engines']['batch']}"]
         numbers["by hand, Parquet to Parquet"] = rate(lambda: by_hand(package))
         numbers["into Parquet, of by hand"] = 100 * numbers["into Parquet"] / numbers["by hand, Parquet to Parquet"]
@@ -96,6 +106,35 @@ def by_hand(package: tm.Package) -> None:
         rows = scan.slice(start, 100_000).collect()
         scores = engine(rows.select(names).cast(pl.Float32).to_numpy(order="c"))
         rows.select("id", pl.Series("probability", scores)).write_parquet(f"by-hand-{start}.parquet")
+
+
+def files(package: tm.Package, rows: pl.DataFrame, folder: Path) -> dict[str, float]:
+    """A file that is predicted here, and files that are sent to a server, which has each row in its log."""
+    inputs = rows.select(package.signature.inputs.names)
+    inputs.write_parquet(folder / "inputs.parquet")
+    inputs.head(SENT).write_csv(folder / "sent.csv")
+    inputs.head(SENT).write_parquet(folder / "sent.parquet")
+    numbers = {"tidemill predict, Parquet to Parquet": rate(lambda: predict("inputs.parquet"))}
+    endpoint = Endpoint.of(Predictor(package), PredictionLog(folder / "log", "bench"))
+    client = Client(App(Repository.of(endpoint), ServerOptions(body_limit=1 << 30)), folder)
+    for what, kind in {"CSV": "text/csv", "Parquet": "application/vnd.apache.parquet"}.items():
+        body = (folder / f"sent.{what.lower()}").read_bytes()
+
+        def send(body: bytes = body, kind: str = kind) -> None:
+            answer = client("POST", "/v1/models/bench/batch", content=body, headers={"content-type": kind})
+            assert answer.headers["tidemill-rows"] == str(SENT)
+
+        numbers[f"{what} sent to a server, logged"] = rate(send, SENT)
+    endpoint.close()
+    return numbers
+
+
+def predict(file: str) -> None:
+    try:
+        main_of_the_command_line(["predict", "bench", file, "--out", "predicted.parquet"])
+    except SystemExit as error:
+        if error.code:
+            raise
 
 
 def postgresql() -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import polars as pl
 import pytest
@@ -68,7 +69,11 @@ def test_columns_that_the_model_does_not_take_are_left_aside_unless_one_of_its_o
     assert "left aside what the model does not take: patient" in done.err
     assert "error" not in done.out
     done = trained("predict", "cells", sample(trained, tmp_path, misspelt), expect=4)
-    assert "column 'mean_radius' was not sent" in done.err
+    assert "not in the file: 'mean_radius'" in done.err
+    assert "'mean_raduis'" in done.err
+    assert trained.json("predict", "cells", sample(trained, tmp_path, more), "--out", str(tmp_path / "o.csv"))[
+        "left_aside"
+    ] == ["patient"]
 
 
 def test_if_no_row_can_be_scored_the_exit_code_says_so(trained, tmp_path):
@@ -88,3 +93,50 @@ def test_mistakes_are_found_before_any_work(trained, tmp_path):
     trained("predict", "cels", rows, expect=3)
     (tmp_path / "rows.xls").write_text("")
     assert "this kind of file" in trained("predict", "cells", str(tmp_path / "rows.xls"), expect=2).err
+
+
+def test_a_row_keeps_its_number_beyond_the_rows_that_are_looked_at_together(trained, tmp_path):
+    file = tmp_path / "many.csv"
+    rows = pl.read_csv(trained.folder / "cells.csv", infer_schema=False)
+    many = pl.concat([rows] * 18).drop("target")
+    spoilt = pl.when(pl.int_range(pl.len()) == 10_001).then(pl.lit("wide")).otherwise("mean_radius")
+    many.with_columns(spoilt.alias("mean_radius")).write_csv(file)
+    *answers, summary = trained("predict", "cells", str(file), "--json").lines
+    assert (summary["rows"], summary["refused"]) == (many.height, 1)
+    assert answers[10_001]["prediction"]["error"]["row"] == 10_001
+    out = tmp_path / "out.parquet"
+    assert "first one: row 10001" in trained("predict", "cells", str(file), "--out", str(out)).err
+    told = pl.read_parquet(out)
+    assert told["error.row"].drop_nulls().to_list() == [10_001]
+    assert told["probability"].to_list() == [answer["prediction"].get("probability") for answer in answers]
+
+
+def test_lines_of_json_are_left_what_each_of_them_has_besides(trained, tmp_path):
+    (row,) = pl.read_csv(trained.folder / "cells.csv").head(1).to_dicts()
+    misspelt = {"mean_raduis" if name == "mean_radius" else name: value for name, value in row.items()}
+    file = tmp_path / "rows.ndjson"
+    file.write_text(f"{json.dumps(row | {'patient': 'P-1'})}\n\n{json.dumps(misspelt)}\n")
+    good, bad, summary = trained("predict", "cells", str(file), "--json").lines
+    assert "error" not in good["prediction"]
+    assert bad["prediction"]["error"]["column"] == "mean_radius"
+    assert summary["left_aside"] == ["patient"]
+
+
+def test_a_file_without_rows_is_predicted_too(trained, tmp_path):
+    """A job that runs each night has such a night."""
+    file = tmp_path / "none.parquet"
+    pl.read_csv(trained.folder / "cells.csv").clear().write_parquet(file)
+    assert trained.json("predict", "cells", str(file))["rows"] == 0
+    out = tmp_path / "out.parquet"
+    trained("predict", "cells", str(file), "--out", str(out))
+    assert pl.read_parquet(out).height == 0
+
+
+def test_a_broken_file_is_named_with_its_line(trained, tmp_path):
+    file = tmp_path / "rows.ndjson"
+    file.write_text("{}\n{]\n")
+    done = trained("predict", "cells", str(file), expect=2)
+    assert "rows.ndjson" in done.err
+    assert "line 2" in done.err
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 no PAR1")
+    assert "cannot be read" in trained("predict", "cells", str(tmp_path / "rows.parquet"), expect=2).err

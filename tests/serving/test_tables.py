@@ -24,7 +24,7 @@ from tidemill.core.model import Signature
 from tidemill.core.schema import Column, TableSchema
 from tidemill.serving.arrow_packing import is_packed
 from tidemill.serving.parquet_packing import unpacked
-from tidemill.serving.tables import MAX_BYTES, MAX_CELLS, TooManyRowsError, read_chunks
+from tidemill.serving.tables import MAX_BYTES, MAX_CELLS, Columns, TooManyRowsError, read_chunks
 
 SIGNATURE = Signature(TableSchema((Column("x", "string"),)), "regression", "y")
 
@@ -144,8 +144,10 @@ def test_categories_are_read_as_their_text_and_all_else_as_it_was() -> None:
     )  # fmt: skip
     out = io.BytesIO()
     frame.write_parquet(out)
-    (rows,) = read_chunks("parquet", out.getvalue(), SIGNATURE)
-    assert rows == frame.to_dicts()
+    every = Signature(TableSchema(tuple(Column(name, "string") for name in frame.columns)), "regression", "y")
+    (chunk,) = read_chunks("parquet", out.getvalue(), every)
+    assert isinstance(chunk, Columns)
+    assert chunk.frame.to_dicts() == frame.to_dicts()
 
 
 def test_bytes_that_stand_for_many_columns_are_refused() -> None:

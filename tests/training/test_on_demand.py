@@ -57,7 +57,7 @@ def test_it_is_computed_in_training_in_one_answer_and_in_a_batch_alike():
     one_by_one = [predictor.predict([row])[0]["probability"] for row in rows.head(50).to_dicts()]
     np.testing.assert_allclose(told, expected, atol=1e-6)
     np.testing.assert_allclose(one_by_one, expected[:50], atol=1e-6)
-    np.testing.assert_allclose(Scorer(packaged).score(rows)["probability"], expected, atol=1e-6)
+    np.testing.assert_allclose(Scorer(Predictor(packaged)).score(rows)["probability"], expected, atol=1e-6)
 
 
 def test_without_it_the_model_is_worse_so_that_it_was_really_learnt_from():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from tidemill.serving.variants import Traffic, Variant, shares_of, variant_of
 
 #: Requests with more rows are scored in a thread, so that others are answered meanwhile.
 _THREAD_ROWS = 512
+#: How a predictor answers rows: as they are, or columns of them.
+By = Callable[[Predictor, Any], Answer]
 _log = logging.getLogger("tidemill.serving")
 
 
@@ -100,7 +102,14 @@ class Endpoint:
         told = [f"{_called(one)} {shares[one.name] * 100:.3g} %" for one in live]
         return f"{self.name} ({', '.join([*told, *(f'shadow {_called(one)}' for one in shadows)])})"
 
-    def answer(self, rows: Sequence[Any], caller: Caller = Caller(), variant: Variant | None = None) -> Answered:
+    def answer(
+        self,
+        rows: Any,
+        caller: Caller = Caller(),
+        variant: Variant | None = None,
+        *,
+        by: By = Predictor.answer,
+    ) -> Answered:
         """Answer rows and write that down; when it cannot be written, there is no answer.
 
         Parameters
@@ -111,6 +120,8 @@ class Endpoint:
             Who asks.
         variant
             Who answers; by default whoever has its turn.
+        by
+            How a predictor answers such rows: they may be columns.
 
         Raises
         ------
@@ -121,7 +132,7 @@ class Endpoint:
         if caller.deadline is not None and started > caller.deadline:
             raise TooLateError
         who = variant or self.choose(caller)
-        return self._told(who, rows, who.predictor.answer(rows), caller, ts, started)
+        return self._told(who, rows, by(who.predictor, rows), caller, ts, started, by)
 
     async def gather(self, rows: Sequence[Any], caller: Caller, who: Variant) -> Answered:
         """As `answer`, by a slow model, which is asked about the rows of several requests at once."""
@@ -129,10 +140,10 @@ class Endpoint:
             return await asyncio.to_thread(self.answer, rows, caller, who)
         ts, started = clock.now_us(), clock.elapsed()
         answer = await who.gathering.answer(rows, caller.deadline)
-        return self._told(who, rows, answer, caller, ts, started)
+        return self._told(who, rows, answer, caller, ts, started, Predictor.answer)
 
     def _told(
-        self, who: Variant, rows: Sequence[Any], answer: Answer, caller: Caller, ts: int, started: float
+        self, who: Variant, rows: Any, answer: Answer, caller: Caller, ts: int, started: float, by: By
     ) -> Answered:
         """Write an answer down, and have the shadows asked what it was asked."""
         request_id = new_id()
@@ -140,7 +151,9 @@ class Endpoint:
         self.meters(who).answered(len(rows), len(answer.problems), answer.failures)
         shadows = self.traffic.shadows
         if shadows:
-            self._shadowing.ask(shadows, rows, lambda shadow, asked: self._shadow(shadow, asked, request_id, caller))
+            self._shadowing.ask(
+                shadows, rows, lambda shadow, asked: self._shadow(shadow, by, asked, request_id, caller)
+            )
         return Answered(request_id, answer, who)
 
     def choose(self, caller: Caller) -> Variant:
@@ -179,10 +192,10 @@ class Endpoint:
                 raise
             _log.error("an answer of %s is not in the prediction log: %s", self.name, error)
 
-    def _shadow(self, who: Variant, rows: Sequence[Any], request_id: str, caller: Caller) -> None:
+    def _shadow(self, who: Variant, by: By, rows: Any, request_id: str, caller: Caller) -> None:
         """Ask a shadow what was asked, under the same request id."""
         ts, started = clock.now_us(), clock.elapsed()
-        answer = who.predictor.answer(rows)
+        answer = by(who.predictor, rows)
         self._write(who, request_id, ts, clock.elapsed() - started, answer, caller)
 
 

@@ -101,18 +101,19 @@ class Predictor:
         self._batch: EngineName = engine or engines["batch"]
         self._takes_missing = bool(manifest.get("takes_missing", True))
         self._package = package
-        self._features: RequestFeatures | None = None
+        self.contract = package.contract
+        self.features: RequestFeatures | None = None
         self._allow = tuple(allow)
         self._engines: dict[EngineName, Engine] = {self._online: _engine(package, self._online, allow)}
-        self._validate = compile_validator(self.signature, self.policy, package.contract)
+        self.validate = compile_validator(self.signature, self.policy, package.contract)
         self._usual = compile_many(self.signature, self.policy, package.contract)
         self._has_repairs = bool(manifest["cleaning"])  # which take columns of values, not arrays
         self._prepare = compile_row(manifest["cleaning"], manifest["encoding"])
         self._prepare_columns = compile_columns(manifest["cleaning"], manifest["encoding"])
-        self._decide = compile_decision(self.signature)
+        self.decide = compile_decision(self.signature)
         # The first request does not pay for what is made once, and a model that cannot answer is not served.
         tried = self.answer([self.example()])
-        self._features = features
+        self.features = features
         if tried.failures:
             raise ModelError(f"{package.name!r} cannot score its own example: {tried.problems[0].error}")
 
@@ -167,8 +168,8 @@ class Predictor:
             When features cannot be read that rows may not be without.
         """
         missing: Sequence[str] = ()
-        if self._features is not None:
-            rows, missing = self._features.complete(rows)
+        if self.features is not None:
+            rows, missing = self.features.complete(rows)
         if len(rows) == 1:
             return self._answer_one(rows[0], missing)
         answer = Answer([{}] * len(rows), [None] * len(rows), [None] * len(rows))
@@ -182,14 +183,14 @@ class Predictor:
         """Columns of typed values (see `Answer.values`) as the matrix that the engines take."""
         return self._prepare_columns(dict(zip(self.columns, columns, strict=True)))
 
-    def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-        """What the engine for batches gives for an encoded matrix."""
-        return self._engine_for(max(len(matrix), BATCH_ROWS))(matrix)
+    def scores(self, matrix: NDArray[np.float32], *, as_batch: bool) -> NDArray[np.floating[Any]]:
+        """What the engine gives for an encoded matrix: the one for so many rows, or the one for batches."""
+        return self._engine_for(max(len(matrix), BATCH_ROWS) if as_batch else len(matrix))(matrix)
 
     def _answer_one(self, row: Any, missing: Sequence[str] = ()) -> Answer:
         """The path of a single row: the same as of many, without their bookkeeping."""
         warnings = [one for one in missing if one]
-        typed = self._validate(row, 0, warnings)
+        typed = self.validate(row, 0, warnings)
         answer = Answer([{}], [None], [None])
         if isinstance(typed, Problem):
             _refuse(answer, 0, typed)
@@ -198,7 +199,7 @@ class Predictor:
         try:
             matrix = self._prepare(typed)
             if not self._takes_missing and math.isnan(np.vdot(matrix, matrix)):  # NaN only if one of them is
-                _refuse(answer, 0, self._hole(matrix, 0, 0))
+                _refuse(answer, 0, self.hole(matrix, 0, 0))
                 return answer
             self._settle(answer, 0, self._engines[self._online](matrix)[0].tolist(), warnings)
         except Exception as error:  # whatever an engine raises, the request gets its answer
@@ -216,7 +217,7 @@ class Predictor:
             return columns if self._has_repairs else encodable, places
         held = [list(column) for column in columns]
         for place in sorted(odd):
-            typed = self._validate(rows[place], place, warnings.setdefault(place, []))
+            typed = self.validate(rows[place], place, warnings.setdefault(place, []))
             if isinstance(typed, Problem):
                 _refuse(answer, place, typed)
                 continue
@@ -244,7 +245,7 @@ class Predictor:
             if said or not is_sound:
                 self._settle(answer, place, score, said)
             else:
-                answer.predictions[place], answer.scores[place] = self._decide(score), score
+                answer.predictions[place], answer.scores[place] = self.decide(score), score
 
     def _score_singly(self, answer: Answer, good: list[int], warnings: dict[int, list[str]]) -> None:
         for place in good:
@@ -259,7 +260,7 @@ class Predictor:
         if not all(map(math.isfinite, score)) if isinstance(score, list) else not math.isfinite(score):
             _fail(answer, place, f"it gave {score}")
             return
-        prediction = self._decide(score)
+        prediction = self.decide(score)
         if warnings:
             prediction["warnings"] = warnings
         answer.predictions[place] = prediction
@@ -280,10 +281,11 @@ class Predictor:
     ) -> tuple[NDArray[np.float32], list[int]]:
         whole: NDArray[np.bool_] = np.asarray(np.isnan(matrix).any(axis=1)) == 0
         for index in np.flatnonzero(~whole):
-            _refuse(answer, good[index], self._hole(matrix, int(index), good[index]))
+            _refuse(answer, good[index], self.hole(matrix, int(index), good[index]))
         return matrix[whole], [place for place, is_whole in zip(good, list(whole), strict=True) if is_whole]
 
-    def _hole(self, matrix: NDArray[np.float32], index: int, place: int) -> Problem:
+    def hole(self, matrix: NDArray[np.float32], index: int, place: int) -> Problem:
+        """What is wrong with a row of an encoded matrix that has a hole, for a model that takes none."""
         column = str(self.manifest["encoding"][int(np.isnan(matrix[index]).argmax())]["column"])
         return Problem(place, column, "None", f"column {column!r} is missing or unknown, and the model needs it")
 
@@ -306,8 +308,13 @@ def _refuse(answer: Answer, place: int, problem: Problem) -> None:
     answer.predictions[place] = {"error": problem.to_dict()}
 
 
+def failed(place: int, error: object) -> Problem:
+    """What becomes of a row that the engine could not score."""
+    return Problem(place, None, "", f"the model could not score this row: {error}")
+
+
 def _fail(answer: Answer, place: int, error: object) -> None:
     answer.failures += 1
-    problem = Problem(place, None, "", f"the model could not score this row: {error}")
+    problem = failed(place, error)
     answer.problems.append(problem)
     answer.predictions[place] = {"error": problem.to_dict()}

@@ -1,25 +1,33 @@
-"""Tables of rows in and of answers out: CSV, NDJSON, Parquet, Arrow; loaded when the first one comes."""
+"""Files of rows in: CSV, NDJSON, Parquet, Arrow; loaded when the first one comes."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import orjson
 import polars as pl
 
-from tidemill.core.errors import InvalidRequestError
+from tidemill.core.errors import InvalidRequestError, UsageError
 from tidemill.core.model import Signature
 from tidemill.serving.arrow_packing import is_packed
 from tidemill.serving.parquet_packing import unpacked
+from tidemill.serving.predictor import Answer, Predictor
+from tidemill.serving.scoring.judged import Judged
+from tidemill.serving.scoring.scorer import Scorer
 
 Format = Literal["csv", "ndjson", "parquet", "arrow"]
-Rows = list[dict[str, Any]]
 
+#: What a file of one's own may be, by the ending of its name.
+ENDINGS: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 #: Rows that are answered, and logged, together.
 CHUNK_ROWS = 10_000
 #: What a file may grow to once it is unpacked: a few bytes of Parquet can stand for any number of rows.
@@ -30,30 +38,113 @@ class TooManyRowsError(Exception):
     """A file that holds more than is answered at once: it never leaves this room."""
 
 
-def read_chunks(kind: Format, data: bytes, signature: Signature) -> Iterator[list[Any]]:
-    """The rows of a file in their order, some at a time; a column with the answers is left out.
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Rows as columns; `texts` are those that are text because the format has nothing else."""
+
+    frame: pl.DataFrame
+    texts: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+
+#: Rows as objects, or as columns.
+Chunk = list[Any] | Columns
+
+
+class Chunks:
+    """The rows of a file in their order, some at a time.
+
+    A column with the answers is left out. What else is no input of the model is left aside where no input is missing:
+    else it may be one, misspelt. Of a table that is known of all rows at once, of lines of JSON row by row.
+
+    Parameters
+    ----------
+    chunks, rows
+        The rows, and how many there are.
+    left_aside
+        The names of what was left aside, of those rows that were read so far.
+    """
+
+    def __init__(self, chunks: Iterator[Chunk], rows: int, left_aside: dict[str, None]) -> None:
+        self._chunks = chunks
+        self.rows, self.left_aside = rows, left_aside
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self._chunks
+
+
+def read_chunks(kind: Format, data: bytes, signature: Signature, *, completed: bool = False) -> Chunks:
+    """The rows of a file that was sent.
 
     The whole file was read, and nothing is wrong with it, when the first rows are given.
+
+    Parameters
+    ----------
+    kind, data
+        The file.
+    signature
+        What the model takes.
+    completed
+        Whether rows are completed with features by keys that are no inputs: then nothing is left aside.
 
     Raises
     ------
     InvalidRequestError
-        For a file that is broken, or has no rows; it says in which line.
+        For a file that is broken, has no rows, or lacks an input and has something else; it says in which line.
     TooManyRowsError
         For one that holds more than `MAX_ROWS`, or unpacks to more than fits.
     """
     if kind == "ndjson":
-        return _lines(data, signature)
-    frame = read_csv(data, most=MAX_ROWS) if kind == "csv" else _frame(kind, data)
-    if frame.height == 0:
+        chunks = _lines(data, signature, completed=completed)
+        _require_fit(chunks.rows, 1)
+    elif kind == "csv":
+        chunks = _table(read_csv(data, most=MAX_ROWS).lazy(), signature, completed=completed, is_text=True)
+    else:
+        chunks = _table(_frame(kind, data).lazy(), signature, completed=completed)
+    if not chunks.rows:
         raise InvalidRequestError("the file has no rows", hint="Send one row or more.")
-    if not _is_input(signature.target, signature):
-        frame = frame.drop(signature.target, strict=False)
-    chunks = (frame.slice(start, CHUNK_ROWS) for start in range(0, frame.height, CHUNK_ROWS))
-    if kind == "csv":
-        _require_inputs(frame.columns, signature)
-        return (typed_cells(chunk, signature) for chunk in chunks)
-    return (chunk.to_dicts() for chunk in chunks)
+    return chunks
+
+
+def open_chunks(file: Path, signature: Signature, *, completed: bool = False) -> Chunks:
+    """The rows of a file of one's own, by its ending one of `ENDINGS`, however many they are; else as `read_chunks`.
+
+    Of Parquet, columns that the model does not take are not read.
+
+    Raises
+    ------
+    UsageError
+        For a file that cannot be read.
+    InvalidRequestError
+        For one that lacks an input and has something else.
+    """
+    kind, shown = ENDINGS[file.suffix.lower()], str(file)
+    try:
+        if kind == "ndjson":
+            return _lines(file.read_bytes(), signature, completed=completed)
+        table = read_csv(file.read_bytes()).lazy() if kind == "csv" else pl.scan_parquet(file)
+    except InvalidRequestError as error:
+        raise UsageError(f"the file cannot be read: {error}", value=shown) from error
+    try:
+        return _table(table, signature, completed=completed, is_text=kind == "csv")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UsageError(f"the file cannot be read: {str(error).splitlines()[0]}", value=shown) from error
+
+
+def judge_chunk(scorer: Scorer, chunk: Chunk) -> Judged:
+    """What becomes of some rows of a file."""
+    if isinstance(chunk, Columns):
+        return scorer.judge(chunk.frame, chunk.texts)
+    return Judged.of([scorer.predictor.answer(chunk)])
+
+
+def answer_chunk(predictor: Predictor, chunk: Chunk) -> Answer:
+    """The same, as the answer to a request of these rows."""
+    if isinstance(chunk, Columns):
+        return Scorer(predictor).judge(chunk.frame, chunk.texts).answer(predictor.decide)
+    return predictor.answer(chunk)
 
 
 def read_csv(data: bytes, *, most: int | None = None) -> pl.DataFrame:
@@ -74,7 +165,12 @@ def read_csv(data: bytes, *, most: int | None = None) -> pl.DataFrame:
     ...     print(error)
     line 3 of the CSV file has 1 cell, and there are 2 columns: '5'.
     """
-    rows = _checked_csv(_text_of(data, "CSV"), most)
+    text, rows = _text_of(data, "CSV"), _even_lines(data)
+    if rows is None:
+        rows = _checked_csv(text, most)
+    elif most is not None and rows > most:
+        raise TooManyRowsError(f"more than {most:,} rows")
+    del text
     try:
         cells = pl.read_csv(data, infer_schema=False)
     except pl.exceptions.PolarsError as error:
@@ -85,88 +181,55 @@ def read_csv(data: bytes, *, most: int | None = None) -> pl.DataFrame:
     return cells
 
 
-def typed_cells(cells: pl.DataFrame, signature: Signature) -> Rows:
-    """The rows of a CSV file, cell by cell: one that is no number where the model takes one spoils its own row only."""
-    readers = {column.name: _reader_of(column.type) for column in signature.inputs}
-    return [
-        {name: readers.get(name, _as_it_is)(text) if text is not None else None for name, text in row.items()}
-        for row in cells.to_dicts()
-    ]
+def _table(frame: pl.LazyFrame, signature: Signature, *, completed: bool, is_text: bool = False) -> Chunks:
+    names = frame.collect_schema().names()
+    aside = [] if completed else _left_aside(names, signature)
+    kept = [name for name in names if name not in aside and not _is_answer(name, signature)]
+    table = frame.select(kept).collect()
+    texts = tuple(name for name in kept if is_text)
+    chunks = (Columns(part, texts) for part in table.iter_slices(CHUNK_ROWS))
+    return Chunks(chunks, table.height, dict.fromkeys(aside))
 
 
-def flat(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer as one row of a table.
-
-    >>> flat({"gate": "B", "probabilities": {"A": 0.25, "B": 0.75}, "warnings": ["one", "two"]})
-    {'gate': 'B', 'probabilities.A': 0.25, 'probabilities.B': 0.75, 'warnings': 'one; two'}
-    """
-    told: dict[str, Any] = {}
-    for name, value in answer.items():
-        if isinstance(value, dict):
-            told |= {f"{name}.{key}": item for key, item in value.items()}
-        else:
-            told[name] = "; ".join(map(str, value)) if isinstance(value, list) else value
-    return told
-
-
-class Written:
-    """The answers of a file, collected some at a time.
-
-    Parameters
-    ----------
-    kind
-        As what they are written.
-    """
-
-    def __init__(self, kind: Format) -> None:
-        self._kind = kind
-        self._lines: list[bytes] = []
-        self._frames: list[pl.DataFrame] = []
-
-    def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
-        """Take the answers of the next rows."""
-        if self._kind == "ndjson":
-            options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-            self._lines.append(b"".join(orjson.dumps(answer, option=options) for answer in answers))
-        else:
-            self._frames.append(pl.DataFrame([flat(answer) for answer in answers], infer_schema_length=None))
-
-    def finish(self) -> bytes:
-        """The file."""
-        if self._kind == "ndjson":
-            return b"".join(self._lines)
-        frame, out = pl.concat(self._frames, how="diagonal_relaxed"), io.BytesIO()
-        ordered = sorted(frame.columns, key=_last)
-        frame = frame.select(ordered)
-        if self._kind == "csv":
-            frame.write_csv(out)
-        elif self._kind == "parquet":
-            frame.write_parquet(out)
-        else:
-            frame.write_ipc_stream(out, compat_level=pl.CompatLevel.oldest())
-        return out.getvalue()
+def _left_aside(names: Sequence[str], signature: Signature) -> list[str]:
+    """What a table has that is no input, where it has all inputs."""
+    inputs = signature.inputs.names
+    lacking = [name for name in inputs if name not in names]
+    aside = [name for name in names if name not in inputs and not _is_answer(name, signature)]
+    if inputs and len(lacking) == len(inputs):
+        hint = f"Inputs: {', '.join(inputs)}; cells of a CSV file are separated by commas."
+        what = "no column of the file is an input of the model"
+        raise InvalidRequestError(what, value=", ".join(names)[:200], hint=hint[:1000])
+    if lacking and aside:
+        near = get_close_matches(lacking[0], aside, n=1)
+        hint = "Other columns are left aside only where no input is missing: add it, with or without values."
+        if near:
+            hint = f"Is it {near[0]!r}, misspelt? Else add it, with or without values."
+        raise InvalidRequestError("an input of the model is not in the file", value=lacking[0], hint=hint)
+    return aside
 
 
-def _last(name: str) -> int:
-    """Whatever the first row was told: answers first, then what is said about them, then what was wrong."""
-    return (name == "warnings") + 2 * (name == "request_id") + 3 * name.startswith("error.")
-
-
-def _lines(data: bytes, signature: Signature) -> Iterator[list[Any]]:
+def _lines(data: bytes, signature: Signature, *, completed: bool) -> Chunks:
     _text_of(data, "NDJSON")
     data, count = data.removeprefix(codecs.BOM_UTF8), 0
     for number, text in _numbered(data):
         _parsed(text, number)
         count += 1
-    if count == 0:
-        raise InvalidRequestError("the file has no rows", hint="Send one JSON object per line.")
-    _require_fit(count, 1)
-    dropped = None if _is_input(signature.target, signature) else signature.target
-    return _chunked((_without(dropped, _parsed(text, number)) for number, text in _numbered(data)), count)
+    left_aside: dict[str, None] = {}
+    inputs = None if completed else frozenset(signature.inputs.names)
 
+    def kept(row: Any) -> Any:
+        if not isinstance(row, dict):
+            return row
+        if not _is_input(signature.target, signature):
+            row.pop(signature.target, None)
+        if inputs is None or len(row) <= len(inputs) or not row.keys() >= inputs:
+            return row
+        left_aside.update(dict.fromkeys(name for name in row if name not in inputs))
+        return {name: value for name, value in row.items() if name in inputs}
 
-def _chunked(rows: Iterator[Any], count: int) -> Iterator[list[Any]]:
-    return (list(islice(rows, CHUNK_ROWS)) for _ in range(0, count, CHUNK_ROWS))
+    rows = (kept(_parsed(text, number)) for number, text in _numbered(data))
+    return Chunks((list(islice(rows, CHUNK_ROWS)) for _ in range(0, count, CHUNK_ROWS)), count, left_aside)
 
 
 def _numbered(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -182,18 +245,32 @@ def _parsed(text: bytes, number: int) -> Any:
         raise InvalidRequestError(what, hint="Send one JSON object per line.") from error
 
 
-def _without(name: str | None, row: Any) -> Any:
-    if isinstance(row, dict):
-        row.pop(name, None)
-    return row
-
-
 def _text_of(data: bytes, kind: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InvalidRequestError(f"line {line} of the {kind} file is not UTF-8", hint="Save it as UTF-8.") from error
+
+
+def _even_lines(data: bytes) -> int | None:
+    """How many lines follow the first one of a CSV file that nobody can misread; None if that is not certain.
+
+    That is one without quotes, with as many commas in each line, and a header without a repetition.
+    """
+    if b'"' in data or data.count(b"\r") != data.count(b"\r\n"):
+        return None
+    names = io.BytesIO(data).readline().removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n").split(b",")
+    if not 1 < len(names) == len(set(names)):
+        return None
+    bytes_ = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(bytes_ == ord("\n"))
+    if not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    commas = np.add.reduceat(bytes_ == ord(","), starts, dtype=np.uint32)
+    is_even = (commas == len(names) - 1).all() and (ends - starts).max() < csv.field_size_limit()
+    return len(ends) - 1 if is_even else None
 
 
 def _checked_csv(text: str, most: int | None) -> int:
@@ -286,14 +363,6 @@ def _refuse_packed(stream: bytes) -> None:
         raise InvalidRequestError("the Arrow stream is compressed inside, which is not read", hint=hint)
 
 
-def _require_inputs(names: Sequence[str], signature: Signature) -> None:
-    """Refuse a file that has none of the columns as a whole, rather than row by row."""
-    if signature.inputs.names and not set(names) & set(signature.inputs.names):
-        what = "no column of the CSV file is an input of the model"
-        hint = f"Inputs: {', '.join(signature.inputs.names)}; cells are separated by commas."
-        raise InvalidRequestError(what, value=", ".join(names)[:200], hint=hint[:1000])
-
-
 def _require_fit(rows: int, columns: int) -> None:
     if rows > MAX_ROWS or rows * columns > MAX_CELLS:
         raise TooManyRowsError(f"{rows:,} rows of {columns:,} columns")
@@ -308,29 +377,6 @@ def _is_input(name: str, signature: Signature) -> bool:
     return name in signature.inputs.names
 
 
-def _reader_of(kind: str) -> Callable[[str], Any]:
-    if kind.startswith(("int", "uint")):
-        return lambda text: int(text) if _is_whole(text) else _number(text)
-    if kind.startswith(("float", "decimal")):
-        return _number
-    if kind == "bool":
-        return lambda text: {"true": True, "false": False, "1": True, "0": False}.get(text.strip().lower(), text)
-    return _as_it_is
-
-
-def _is_whole(text: str) -> bool:
-    """Whether it is digits with a sign; of thousands of them Python would make no number."""
-    digits = text.strip()
-    digits = digits[1:] if digits[:1] in ("+", "-") else digits
-    return digits.isdecimal() and len(digits) <= 400
-
-
-def _number(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:  # the validator says what it should have been
-        return text
-
-
-def _as_it_is(text: str) -> str:
-    return text
+def _is_answer(name: str, signature: Signature) -> bool:
+    """Whether it is the column that is predicted, with the answers that are known."""
+    return name == signature.target and not _is_input(name, signature)

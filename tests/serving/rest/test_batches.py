@@ -150,7 +150,7 @@ def test_a_file_of_bad_rows_only_is_422(client: Client) -> None:
         (CSV, b'distance,carrier\n1,a\n1,"open\n', "line 3 of the CSV file is broken"),
         (CSV, b"distance,distance\n1,2\n", "column names repeat"),
         (CSV, b"distance,temp\n1,2\n\xff,3\n", "line 3 of the CSV file is not UTF-8"),
-        (CSV, b"distance;temp\n1;2\n", "no column of the CSV file is an input"),
+        (CSV, b"distance;temp\n1;2\n", "no column of the file is an input"),
         (CSV, b"distance,temp\r1,2\r", "can be read in two ways"),
         (NDJSON, b"", "no rows"),
         (NDJSON, b"{}\n\n{]\n", "line 3 of the NDJSON file is not JSON"),
@@ -184,6 +184,47 @@ def test_kinds_that_are_not_known_are_refused_by_name(client: Client, headers: d
     response = client("POST", BATCH, content=b"distance\nfar\n", headers=headers)
     assert response.status_code == status
     assert response.headers["content-type"] == (CSV if status == 422 else "application/json")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_columns_that_are_no_inputs_are_left_aside_and_named(client: Client, some: pl.DataFrame, kind: str) -> None:
+    rows = some.head(3).with_columns(pl.lit("K-1").alias("order, no"), key=pl.int_range(pl.len()))
+    response = send(client, encoded(rows, kind), kind)
+    assert (response.status_code, response.headers["tidemill-refused"]) == (200, "0")
+    assert response.headers["tidemill-left-aside"] == "order%2C%20no, key"
+    assert predictions(client.root).collect()["features.distance"].to_list() == rows["distance"].to_list()
+    assert send(client, encoded(some.head(3), kind), kind).headers["tidemill-left-aside"] == ""
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_misspelt_input_is_never_left_aside(client: Client, some: pl.DataFrame, kind: str) -> None:
+    """It may be missing, so that every answer would be another one without a word."""
+    response = send(client, encoded(some.head(3).rename({"temp": "tmp"}), kind), kind)
+    if kind == NDJSON:
+        assert response.status_code == 422
+        assert "did you mean 'temp'?" in decoded(response.content, kind)[0]["error"]["error"]
+    else:
+        assert response.status_code == 400
+        assert "not in the file: 'temp'. Is it 'tmp', misspelt?" in response.json()["error"]["message"]
+    none = send(client, encoded(some.head(3).drop("temp"), kind), kind)
+    assert (none.status_code, none.headers["tidemill-refused"]) == (200, "0")
+
+
+def test_a_line_of_json_with_a_misspelt_input_is_refused_among_whole_ones(client: Client) -> None:
+    whole = {"carrier": "UA", "distance": 500, "temp": 10.0, "heavy": True, "sched_dep": "2013-08-01T12:00:00Z", "k": 1}
+    misspelt = {"tmp" if name == "temp" else name: value for name, value in whole.items()}
+    response = send(client, "\n".join(map(json.dumps, (whole, misspelt))).encode(), NDJSON)
+    first, second = decoded(response.content, NDJSON)
+    assert "error" not in first
+    assert "unknown column 'tmp'" in second["error"]["error"]
+    assert response.headers["tidemill-left-aside"] == "k"
+
+
+def test_a_header_names_some_of_many_columns(client: Client, some: pl.DataFrame) -> None:
+    rows = some.head(1).with_columns(pl.lit(1).alias(f"Ü{place}\r\nx: y") for place in range(30))
+    named = send(client, encoded(rows, PARQUET), PARQUET).headers["tidemill-left-aside"]
+    assert named.startswith("%C3%9C0%0D%0Ax%3A%20y, ")
+    assert named.endswith("and 10 more")
 
 
 def test_a_small_file_cannot_stand_for_more_rows_than_fit(client: Client) -> None:

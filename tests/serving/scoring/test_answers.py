@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flat_answers import flat_answers, told_answers
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.core.model import Signature
 from tidemill.core.schema import TableSchema
 from tidemill.serving.decisions import compile_decision
-from tidemill.serving.scoring.answers import answer_columns, answer_of, decide_columns, flat_answers
+from tidemill.serving.scoring.answers import answer_columns, answer_of, decide_columns, told_columns
 
 NONE = TableSchema(())
 SIGNATURES = {
@@ -44,6 +45,7 @@ def test_columns_decide_what_rows_decide(name: str, data: st.DataObject) -> None
     table = decide_columns(signature, scores)
     assert table.equals(flat_answers(signature, told))
     assert dict(table.schema) == answer_columns(signature)
+    assert told_columns(signature, scores).equals(told_answers(told))
     assert [answer_of(signature, row) for row in table.to_dicts()] == told
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from flat_answers import flat_answers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from row_conditions import CONDITION, ROW, SCHEMA
@@ -23,7 +24,6 @@ from tidemill.data.row_programs import row_program
 from tidemill.packaging.contract_checks import compile_contract
 from tidemill.packaging.validator import Problem, compile_validator
 from tidemill.serving.predictor import Predictor
-from tidemill.serving.scoring.answers import flat_answers
 from tidemill.serving.scoring.columns import check_columns
 from tidemill.serving.scoring.rules import compile_rules
 from tidemill.serving.scoring.scorer import Scorer
@@ -127,7 +127,7 @@ def package(table: pl.DataFrame) -> tm.Package:
 def test_a_table_of_a_model_with_a_contract_is_answered_as_its_rows_are(
     package: tm.Package, table: pl.DataFrame
 ) -> None:
-    scorer = Scorer(package)
+    scorer = Scorer(Predictor(package))
     frame = (
         table.select(scorer.signature.inputs.names)
         .head(60)
@@ -144,16 +144,16 @@ def test_a_table_of_a_model_with_a_contract_is_answered_as_its_rows_are(
 
 
 def test_only_rows_that_may_break_a_rule_go_row_by_row(package: tm.Package, table: pl.DataFrame) -> None:
-    scorer = Scorer(package)
+    scorer = Scorer(Predictor(package))
     asked: list[int] = []
-    answer = scorer.predictor.answer
-    scorer.predictor.answer = lambda rows: asked.append(len(rows)) or answer(rows)  # type: ignore[method-assign,func-returns-value]
+    validate = scorer.predictor.validate
+    scorer.predictor.validate = lambda row, place, words: asked.append(place) or validate(row, place, words)  # type: ignore[func-returns-value]
     frame = table.select(scorer.signature.inputs.names).with_columns(
         distance=pl.when(pl.int_range(pl.len()) < 3).then(6000).otherwise(500).cast(table.schema["distance"]),
         temp=pl.lit(10.0),
     )
     assert scorer.score(frame)["error"].null_count() == frame.height - 3
-    assert sum(asked) == 3
+    assert asked == [0, 1, 2]
 
 
 def test_letters_that_one_edition_of_unicode_lacks_are_judged_by_the_row_validator() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from flat_answers import flat_answers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,9 +18,8 @@ from tidemill.core.schema import Column, TableSchema
 from tidemill.packaging.package import Package
 from tidemill.packaging.validator import Policy, Problem, compile_validator
 from tidemill.serving.predictor import Predictor
-from tidemill.serving.scoring.answers import flat_answers
 from tidemill.serving.scoring.columns import as_arrays, check_columns
-from tidemill.serving.scoring.scorer import Scorer
+from tidemill.serving.scoring.scorer import Scorer, _typed_values
 from tidemill.training.encoding import encode_columns, fit_encoding
 
 NUMBERS = [None, 0, 1, -1, 2, 100, 300, 2**53 + 1, -(2**62)]
@@ -68,7 +68,7 @@ def test_a_clean_row_is_one_that_the_row_validator_passes_with_the_same_numbers(
     frame = series.to_frame()
     checked = check_columns(signature, frame)
     validate = compile_validator(signature)
-    rows = frame.to_dicts()
+    rows, values = frame.to_dicts(), _typed_values(signature, frame, checked.columns)
     for place in np.flatnonzero(checked.clean):
         warnings: list[str] = []
         typed = validate(rows[place], int(place), warnings)
@@ -77,6 +77,7 @@ def test_a_clean_row_is_one_that_the_row_validator_passes_with_the_same_numbers(
         encoding = fit_encoding({"x": ["IAH", "1", "True"]}, signature.inputs)
         mine = encode_columns(as_arrays(checked.columns[[int(place)]]), encoding)
         assert np.array_equal(mine, encode_columns({"x": [typed["x"]]}, encoding), equal_nan=True), rows[place]
+        assert repr(values[place]) == repr((typed["x"],)), rows[place]
 
 
 def test_a_row_that_the_validator_passes_with_a_word_is_clean_with_that_word() -> None:
@@ -122,7 +123,7 @@ def test_what_is_usual_is_clean() -> None:
 
 @pytest.fixture(scope="module")
 def scorer(packaged: Package) -> Scorer:
-    return Scorer(packaged)
+    return Scorer(Predictor(packaged))
 
 
 @given(data=st.data())
@@ -152,7 +153,7 @@ def test_a_table_is_answered_as_its_rows_are(packaged: Package, scorer: Scorer, 
 
 
 def test_an_engine_that_fails_on_one_row_fails_that_row_only(packaged: Package, table: pl.DataFrame) -> None:
-    scorer = Scorer(packaged)
+    scorer = Scorer(Predictor(packaged))
     engine = scorer.predictor._engines[scorer.predictor._online]
 
     def fragile(matrix: Any) -> Any:

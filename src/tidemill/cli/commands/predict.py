@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,12 @@ import polars as pl
 from tidemill.cli.options import Setup, allowing, shared
 from tidemill.cli.output import emit, number, table
 from tidemill.cli.written import writer_of
-from tidemill.core.errors import DataError, InvalidRequestError, UsageError
+from tidemill.core.errors import DataError, UsageError
 from tidemill.project import find_modules, use_project
 from tidemill.serving import Predictor, load
-from tidemill.serving.tables import CHUNK_ROWS, flat, read_csv, typed_cells
-
-_Rows = list[dict[str, Any]]
-_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda file: read_csv(file.read_bytes()),
-    ".parquet": pl.read_parquet,
-    ".ndjson": pl.read_ndjson,
-    ".jsonl": pl.read_ndjson,
-}
+from tidemill.serving.answer_files import counted, joined
+from tidemill.serving.scoring.scorer import Scorer
+from tidemill.serving.tables import ENDINGS, Chunks, judge_chunk, open_chunks
 
 
 @click.command(name="predict")
@@ -43,26 +37,29 @@ def command(setup: Setup, reference: str, file: Path, out: Path | None, allow: t
         raise UsageError("the predictions would replace the rows", value=str(out), hint="Choose another --out.")
     writer = None if out is None else writer_of(out)
     predictor = _opened(setup, reference, allow)
-    given = _given(file, predictor)
-    answers = [answer for chunk in _chunks(given) for answer in predictor.predict(chunk)]
-    refused = sum("error" in answer for answer in answers)
+    chunks, scorer = _chunks(file, predictor), Scorer(predictor)
+    rows, refused, frames, first = 0, 0, list[pl.DataFrame](), dict[str, Any]()
+    for chunk in chunks:
+        judged = judge_chunk(scorer, chunk)
+        if judged.problems and not refused:
+            first = judged.problems[0].to_dict() | {"row": judged.problems[0].row + rows}
+        if setup.json and out is None:
+            for row, answer in enumerate(judged.predictions(predictor.decide), rows):
+                emit({"row": row, "prediction": counted(answer, rows)})
+        else:
+            frames.append(judged.file(predictor.signature, rows))
+        rows, refused = rows + judged.height, refused + len(judged.problems)
     if out is not None and writer is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        writer(pl.DataFrame([flat(answer) for answer in answers], infer_schema_length=None), out)
-    elif setup.json:
-        for row, answer in enumerate(answers):
-            emit({"row": row, "prediction": answer})
-    elif answers:
-        click.echo(_as_table([flat(answer) for answer in answers]))
+        writer(joined(frames), out)
+    elif rows and not setup.json:
+        click.echo(_as_table(joined(frames)))
+    told = {"status": "succeeded", "rows": rows, "refused": refused, "left_aside": list(chunks.left_aside), "out": out}
     if setup.json:
-        emit({"status": "succeeded", "rows": len(answers), "refused": refused, "out": out})
-    elif out is not None:
-        click.echo(f"predicted {len(answers) - refused:,} rows, refused {refused:,}; written to {out}")
-    if refused and not setup.json:
-        first = next(flat(answer) for answer in answers if "error" in answer)
-        reason = ", ".join(f"{name.removeprefix('error.')} {value}" for name, value in first.items())
-        click.echo(f"{refused:,} of {len(answers):,} rows were refused, the first one: {reason}", err=True)
-    if answers and refused == len(answers):
+        emit(told)
+    else:
+        _say(told, first)
+    if rows and refused == rows:
         sys.exit(DataError.exit_code)
 
 
@@ -73,45 +70,29 @@ def _opened(setup: Setup, reference: str, allow: tuple[str, ...]) -> Predictor:
         return load(reference, store=setup.store(), allow=allow)
 
 
-def _given(file: Path, predictor: Predictor) -> _Rows:
-    """The rows of the file without the column that is predicted, so that a table with known answers will do as well.
+def _chunks(file: Path, predictor: Predictor) -> Chunks:
+    if file.suffix.lower() not in ENDINGS:
+        hint = f"Give one of {', '.join(ENDINGS)}."
+        raise UsageError("this kind of file cannot be read", value=file.name, hint=hint)
+    return open_chunks(file, predictor.signature, completed=predictor.features is not None)
 
-    Other columns are left aside too where none of the model's is missing: else one of them may be it, misspelt.
-    """
-    table = _read(file)
-    if predictor.signature.target not in predictor.columns:
-        table = table.drop(predictor.signature.target, strict=False)
-    if set(predictor.columns) < set(table.columns):
-        aside = [name for name in table.columns if name not in predictor.columns]
+
+def _say(told: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """What became of the rows, for people."""
+    rows, refused, aside, out = told["rows"], told["refused"], told["left_aside"], told["out"]
+    if out is not None:
+        click.echo(f"predicted {rows - refused:,} rows, refused {refused:,}; written to {out}")
+    if aside:
         shown = ", ".join(aside[:10]) + (", …" if len(aside) > 10 else "")
         click.echo(f"left aside what the model does not take: {shown}", err=True)
-        table = table.select(predictor.columns)
-    return typed_cells(table, predictor.signature) if file.suffix.lower() == ".csv" else table.to_dicts()
+    if refused:
+        reason = ", ".join(f"{name} {value}" for name, value in first.items())
+        click.echo(f"{refused:,} of {rows:,} rows were refused, the first one: {reason}", err=True)
 
 
-def _read(file: Path) -> pl.DataFrame:
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise UsageError(
-            "this kind of file cannot be read", value=file.name, hint=f"Give one of {', '.join(_READERS)}."
-        )
-    try:
-        return reader(file)
-    except InvalidRequestError as error:
-        raise UsageError(f"the file cannot be read: {error}", value=str(file)) from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UsageError(f"the file cannot be read: {str(error).splitlines()[0]}", value=str(file)) from error
-
-
-def _chunks(rows: _Rows) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, len(rows), CHUNK_ROWS):
-        yield rows[start : start + CHUNK_ROWS]
-
-
-def _as_table(answers: list[dict[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for answer in answers for name in answer))
-    rows = [(row, *(number(answer.get(name)) for name in names)) for row, answer in enumerate(answers)]
-    return table(["row", *names], rows, right=["row"])
+def _as_table(answers: pl.DataFrame) -> str:
+    rows = [(row, *map(number, cells)) for row, cells in enumerate(answers.iter_rows())]
+    return table(["row", *answers.columns], rows, right=["row"])
 
 
 def _same(out: Path, file: Path) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
@@ -25,6 +26,8 @@ FORMATS: dict[str, Format] = {
     "application/vnd.apache.parquet": "parquet",
     "application/vnd.apache.arrow.stream": "arrow",
 }
+#: Columns that a header names.
+_SHOWN = 20
 
 
 async def batch(site: Site, request: Request) -> Response:
@@ -46,28 +49,32 @@ async def batch(site: Site, request: Request) -> Response:
 
 def _answer(endpoint: Endpoint, variant: Variant, caller: Caller, body: bytes, given: str, wanted: str) -> Response:
     tables = import_module("tidemill.serving.tables")  # Polars: a server that is sent no file never loads it
-    written, rows, refused, failed = tables.Written(FORMATS[wanted]), 0, 0, 0
+    answers, predictor = import_module("tidemill.serving.answer_files"), variant.predictor
     try:
-        chunks: Iterator[list[Any]] = tables.read_chunks(FORMATS[given], body, variant.predictor.signature)
+        chunks = tables.read_chunks(FORMATS[given], body, predictor.signature, completed=predictor.features is not None)
     except tables.TooManyRowsError as error:
         hint = f"Send at most {tables.MAX_ROWS:,} rows at once; split the file."
         raise Refusal(413, InvalidRequestError("the file holds too much", value=str(error), hint=hint)) from error
+    written, rows, refused, failed = answers.Written(FORMATS[wanted], predictor.signature), 0, 0, 0
     for chunk in chunks:
-        answered = endpoint.answer(chunk, caller, variant)
+        answered = endpoint.answer(chunk, caller, variant, by=tables.answer_chunk)
         caller = replace(caller, deadline=None)  # its turn has come: a long file is answered to its end
-        told = [{**one, "request_id": answered.request_id} for one in answered.answer.predictions]
-        for one in told:
-            if "error" in one:
-                one["error"] = {**one["error"], "row": one["error"]["row"] + rows}
-        written.add(told)
+        written.add(answered.answer, answered.request_id)
         rows += len(chunk)
         refused += len(answered.answer.problems)
         failed += answered.answer.failures
-    version = variant.predictor.version
     headers = ((b"tidemill-variant", variant.name.encode()), (b"tidemill-rows", b"%d" % rows),
-               (b"tidemill-refused", b"%d" % refused), (b"tidemill-version", str(version or "").encode()))  # fmt: skip
+               (b"tidemill-refused", b"%d" % refused), (b"tidemill-version", str(predictor.version or "").encode()),
+               (b"tidemill-left-aside", _listed(chunks.left_aside)))  # fmt: skip
     status = 200 if refused < rows else 500 if failed == rows else 422
     return Response(status, written.finish(), wanted.encode(), headers)
+
+
+def _listed(names: Iterable[str]) -> bytes:
+    """Names for a header: percent-encoded, since they may hold anything, and not too many."""
+    shown = list(names)
+    more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
+    return ", ".join([*(quote(name[:100], safe="") for name in shown[:_SHOWN]), *more]).encode()
 
 
 def _sent_as(request: Request) -> str:

@@ -115,12 +115,14 @@ def _responses(route: Route, site: Site, kind: Kind) -> dict[str, Any]:
         statuses.update((401, 403))
     told = dict.fromkeys(statuses, error) | {200: kind.answer} | dict(kind.other_answers)
     return {
-        str(status): {"description": _REASONS[status], "content": content, **_headers(status)}
+        str(status): {"description": _REASONS[status], "content": content, **_headers(status, kind)}
         for status, content in sorted(told.items())
     }
 
 
-def _headers(status: int) -> Mapping[str, Any]:
+def _headers(status: int, kind: Kind) -> Mapping[str, Any]:
+    if status == 200 and kind.headers:
+        return {"headers": dict(kind.headers)}
     if status == 503:
         return {"headers": {"Retry-After": {"schema": {"type": "integer"}}}}
     return {"headers": {"WWW-Authenticate": {"schema": {"type": "string"}}}} if status == 401 else {}

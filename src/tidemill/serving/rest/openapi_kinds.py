@@ -33,6 +33,20 @@ _DATATYPES = [
 ]
 
 
+_ASIDE = (
+    "Columns that are no input of the model, percent-encoded. They are left aside where no input is missing; else the "
+    "file is refused, since one of them may be an input, misspelt. In NDJSON this holds row by row."
+)
+_COUNT: Schema = {"type": "integer"}
+_OF_FILES: Mapping[str, Any] = {
+    "tidemill-rows": {"schema": _COUNT},
+    "tidemill-refused": {"schema": _COUNT},
+    "tidemill-variant": {"schema": _TEXT},
+    "tidemill-version": {"schema": _TEXT},
+    "tidemill-left-aside": {"schema": _TEXT, "description": _ASIDE},
+}
+
+
 def _object(required: Mapping[str, Schema], **optional: Schema) -> Schema:
     return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
 
@@ -100,6 +114,8 @@ class Kind:
         What errors can come beyond those of every such route.
     parameters
         Headers and the like.
+    headers
+        What comes beside an answer.
     """
 
     answer: Content
@@ -108,6 +124,7 @@ class Kind:
     other_answers: Mapping[int, Content] = field(default_factory=dict)
     more_statuses: Sequence[int] = ()
     parameters: Sequence[Mapping[str, Any]] = ()
+    headers: Mapping[str, Any] = field(default_factory=dict)
 
 
 def kind_of(route: Route, model: str) -> Kind:
@@ -182,7 +199,9 @@ def _predict(model: str) -> Kind:
 def _batch() -> Kind:
     files: Content = {media: {"schema": {}} for media in FORMATS}
     failed = {**files, **_json(_ref("Error"))}
-    return Kind(files, files, other_answers={422: files, 500: failed}, more_statuses=(406, 415, 504))
+    return Kind(
+        files, files, other_answers={422: files, 500: failed}, more_statuses=(406, 415, 504), headers=_OF_FILES
+    )  # fmt: skip
 
 
 def _infer() -> Kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,13 +58,36 @@ def decide_columns(signature: Signature, scores: NDArray[Any]) -> pl.DataFrame:
     kinds = answer_columns(signature)
     if not len(scores):
         return pl.DataFrame(schema=kinds)
-    columns = _decided(signature, np.asarray(scores, dtype=np.float64))
+    columns = _decided(signature, np.asarray(scores, dtype=np.float64), _names, _labels)
     made = pl.DataFrame({name: columns[name] for name in list(kinds)[:-2]}, schema=dict(list(kinds.items())[:-2]))
     return made.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in ("warnings", "error"))
 
 
-def _decided(signature: Signature, scores: NDArray[np.float64]) -> dict[str, Any]:
+def told_columns(signature: Signature, scores: NDArray[Any]) -> pl.DataFrame:
+    """The same for people: the answer under the target's name, classes under their own, labels as text.
+
+    >>> from tidemill.core.schema import TableSchema
+    >>> signature = Signature(TableSchema(()), "multilabel", "tags", ("late", "warm"), threshold=0.4)
+    >>> told_columns(signature, np.array([[0.5, 0.75]])).to_dicts()
+    [{'tags': 'late; warm', 'probabilities.late': 0.5, 'probabilities.warm': 0.75}]
+    """
+    columns = _decided(signature, np.asarray(scores, dtype=np.float64), _plain_names, "; ".join)
+    target = signature.target
+    parts = {name: values for name, values in columns.items() if name.partition(".")[0] != target}
+    return pl.DataFrame({target: columns["prediction"]} | {name: parts[name] for name in parts if name != "prediction"})
+
+
+def _decided(
+    signature: Signature,
+    scores: NDArray[np.float64],
+    names: Callable[[str, Sequence[str]], Sequence[str]],
+    labels: Callable[[Sequence[str]], str],
+) -> dict[str, Any]:
     task, classes = signature.task, signature.classes
+
+    def spread(part: str) -> dict[str, Any]:
+        return {name: scores[:, place] for place, name in enumerate(names(part, classes))}
+
     if task in _ONE:
         if signature.interval is None:
             return {"prediction": scores}
@@ -75,17 +98,17 @@ def _decided(signature: Signature, scores: NDArray[np.float64]) -> dict[str, Any
             "interval.covers": np.full(len(scores), covers),
         }  # fmt: skip
     if task == "quantile":
-        return {"prediction": scores[:, middle_level(classes)], **_spread("quantiles", classes, scores)}
+        return {"prediction": scores[:, middle_level(classes)], **spread("quantiles")}
     if task == "multiclass":
         best = scores.argmax(axis=1)
         told = pl.Series(classes, dtype=pl.String).gather(best)
         return {
             "prediction": told, "probability": scores[np.arange(len(scores)), best],
-            **_spread("probabilities", classes, scores),
+            **spread("probabilities"),
         }  # fmt: skip
     if task == "multilabel":
-        chosen = [_labels([c for c, hit in zip(classes, row, strict=True) if hit]) for row in _hits(signature, scores)]
-        return {"prediction": pl.Series(chosen, dtype=pl.String), **_spread("probabilities", classes, scores)}
+        chosen = [labels([c for c, hit in zip(classes, row, strict=True) if hit]) for row in _hits(signature, scores)]
+        return {"prediction": pl.Series(chosen, dtype=pl.String), **spread("probabilities")}
     hits = scores >= signature.threshold
     decision = pl.when(pl.Series(hits)).then(pl.lit("act")).otherwise(pl.lit("decline"))
     if task == "anomaly":
@@ -98,17 +121,6 @@ def _decided(signature: Signature, scores: NDArray[np.float64]) -> dict[str, Any
         named = pl.when(pl.Series(hits)).then(pl.lit(classes[1])).otherwise(pl.lit(classes[0]))
         answer = pl.select(named).to_series()
     return {"prediction": answer, "probability": scores, "decision": pl.select(decision).to_series()}
-
-
-def flat_answers(signature: Signature, answers: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """The answers of a predictor as a table."""
-    kinds = answer_columns(signature)
-    lines = {
-        **dict(zip(_names("probabilities", signature.classes), signature.classes, strict=True)),
-        **dict(zip(_names("quantiles", signature.classes), signature.classes, strict=True)),
-    }
-    columns = {name: [_cell(signature, lines, name, answer) for answer in answers] for name in kinds}
-    return pl.DataFrame(columns, schema=kinds)
 
 
 def answer_of(signature: Signature, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,23 +150,7 @@ def answer_of(signature: Signature, row: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _cell(signature: Signature, lines: Mapping[str, str], name: str, answer: Mapping[str, Any]) -> Any:
-    refused = isinstance(answer.get("error"), Mapping) and len(answer) == 1
-    if name == "error":
-        return _reason(answer["error"]) if refused else None
-    if refused:
-        return None
-    if name == "prediction":
-        found = answer[signature.target]
-        return _labels(found) if isinstance(found, list) else found
-    if name == "warnings":
-        said = answer.get("warnings")
-        return _labels(said) if isinstance(said, list) else None
-    part, _, key = name.partition(".")
-    return answer[part][lines.get(name, key)] if key else answer[part]
-
-
-def _reason(problem: Mapping[str, Any]) -> str:
+def reason_of(problem: Mapping[str, Any]) -> str:
     """Why a row was not scored, in one line: what is wrong, what was sent, what is allowed."""
     more = [f"got {problem['value']}"] if problem.get("value") else []
     more += [f"allowed: {problem['allowed']}"] if problem.get("allowed") else []
@@ -171,8 +167,8 @@ def _names(part: str, classes: Sequence[str]) -> list[str]:
     ]
 
 
-def _spread(part: str, classes: Sequence[str], scores: NDArray[np.float64]) -> dict[str, Any]:
-    return {name: scores[:, place] for place, name in enumerate(_names(part, classes))}
+def _plain_names(part: str, classes: Sequence[str]) -> list[str]:
+    return [f"{part}.{name}" for name in classes]
 
 
 def _hits(signature: Signature, scores: NDArray[np.float64]) -> list[list[bool]]:

@@ -116,13 +116,12 @@ def _by_cells(
         odd, held = np.flatnonzero(~known[place].clean), known[place].values
         if not len(odd):
             continue
-        mask = pl.Series(~known[place].clean)
         if _is_moment(column):  # what is no moment yet may have a zone or none, each its own
             clean[odd] = False
             continue
         check = value_check(column, out_of_range=policy.out_of_range, unseen_category=policy.unseen_category)
         typed: list[Any] = []
-        for row, cell in zip(odd.tolist(), frame[column.name].filter(mask).to_list(), strict=True):
+        for row, cell in zip(odd.tolist(), frame[column.name].gather(odd).to_list(), strict=True):
             words: list[str] = []
             try:
                 value = check(cell, words)
@@ -133,7 +132,7 @@ def _by_cells(
             typed.append(value)
             if words:
                 own.setdefault(row, []).extend((place, text) for text in words)
-        if not known[place].plain and held.filter(mask).to_list() != typed:
+        if not known[place].plain and held.gather(odd).to_list() != typed:
             given = [float(value) if held.dtype == pl.Float64 and value is not None else value for value in typed]
             known[place] = replace(known[place], values=held.clone().scatter(odd, pl.Series(given, dtype=held.dtype)))
     return clean, own

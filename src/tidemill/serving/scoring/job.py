@@ -22,6 +22,7 @@ from tidemill.packaging.package import Package
 from tidemill.project import Project, current_project, open_project_store, reveal
 from tidemill.registry.names import parse_reference
 from tidemill.registry.versions import load_package, resolve
+from tidemill.serving.predictor import Predictor
 from tidemill.serving.scoring.answers import answer_columns
 from tidemill.serving.scoring.rows import Chunk, Rows, chunks, entity_type, open_rows
 from tidemill.serving.scoring.scorer import Scorer
@@ -256,7 +257,7 @@ def _scoring(
     """Who scores chunks: this process, or several."""
     texts = job.rows.texts
     if workers <= 1:
-        scorer = Scorer(package, allow=allow)
+        scorer = Scorer(Predictor(package, allow=allow))
         return lambda given: scored_here(scorer, given, texts)
     folder = job.folder / "model"
     shutil.rmtree(folder, ignore_errors=True)
@@ -302,7 +303,7 @@ def _tried(package: Package, rows: Rows, allow: Sequence[str], told: Mapping[str
     chunk = next(chunks(first, _TRIED), None)
     if chunk is None:
         return Scoring(**told, rows=0, dry_run=True)
-    answers = Scorer(package, allow=allow).score(chunk.inputs, rows.texts)
+    answers = Scorer(Predictor(package, allow=allow)).score(chunk.inputs, rows.texts)
     refused = _refused(answers)
     return Scoring(
         **told, rows=rows.height, scored=answers.height - refused, refused=refused, repeated=chunk.repeated,

@@ -18,6 +18,7 @@ import polars as pl
 from tidemill.core.errors import WorkerDiedError
 from tidemill.packaging.package import open_folder
 from tidemill.project import find_modules, load_project
+from tidemill.serving.predictor import Predictor
 from tidemill.serving.scoring.rows import Chunk
 from tidemill.serving.scoring.scorer import Scorer
 
@@ -80,7 +81,7 @@ def _open(model: Model) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if model.allow:
         find_modules(load_project(Path(model.project), profile=model.profile))
-    _scorers.append(Scorer(open_folder(model.folder), allow=model.allow))
+    _scorers.append(Scorer(Predictor(open_folder(model.folder), allow=model.allow)))
 
 
 def _score(inputs: pl.DataFrame, texts: tuple[str, ...]) -> pl.DataFrame:
