@@ -25,6 +25,10 @@ By = Callable[[Predictor, Any], Answer]
 _log = logging.getLogger("tidemill.serving")
 
 
+def _by_rows(predictor: Predictor, rows: Sequence[Any]) -> Answer:
+    return predictor.answer(rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, about whom, and until when an answer is of use.
@@ -108,7 +112,7 @@ class Endpoint:
         caller: Caller = Caller(),
         variant: Variant | None = None,
         *,
-        by: By = Predictor.answer,
+        by: By = _by_rows,
     ) -> Answered:
         """Answer rows and write that down; when it cannot be written, there is no answer.
 
@@ -140,7 +144,7 @@ class Endpoint:
             return await asyncio.to_thread(self.answer, rows, caller, who)
         ts, started = clock.now_us(), clock.elapsed()
         answer = await who.gathering.answer(rows, caller.deadline)
-        return self._told(who, rows, answer, caller, ts, started, Predictor.answer)
+        return self._told(who, rows, answer, caller, ts, started, _by_rows)
 
     def _told(
         self, who: Variant, rows: Any, answer: Answer, caller: Caller, ts: int, started: float, by: By
