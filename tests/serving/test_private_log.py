@@ -283,7 +283,7 @@ def test_a_full_disk_is_met_as_the_settings_say(folder: Path, packaged: Package,
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size + 10, most))  # the next record does not fit
         full = [client.post(PREDICT, json=body).status_code for _ in range(3)]
         assert full == [503 if policy == "refuse" else 200] * 3
-        many = [{"request_id": f"two-{place}", "label": True} for place in range(500)]
+        many = [{"request_id": "two" * 300, "label": True}] * 10
         assert client.post(LABELS, json={"labels": many}).status_code == 503
         metrics = client.get("/metrics").text
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most, most))

@@ -15,7 +15,7 @@ from tritonclient import grpc as triton
 from tritonclient.utils import InferenceServerException
 
 import tidemill as tm
-from tidemill.core.errors import ConfigError, NotFoundError, UsageError
+from tidemill.core.errors import ConfigError, CorruptArtifactError, NotFoundError, UsageError
 from tidemill.packaging.package import Package
 from tidemill.project import Project, load_project, open_project_store, use_project
 from tidemill.registry import promote_version, register_version
@@ -207,6 +207,16 @@ def test_a_corrupt_new_version_leaves_the_old_one_answering(store: Store, projec
     assert one["reason"] == "CorruptArtifactError: the log of the server says more"
     assert repository.endpoints["flight-delay"].answer([packaged.manifest["example"]]).variant.predictor.version == 1
     repository.close()
+
+
+def test_the_servers_log_names_the_model_that_keeps_the_server_from_starting(
+    store: Store, project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error names a file, and a server may have many models."""
+    spoil(project)
+    with pytest.raises(CorruptArtifactError):
+        opened(store, project, "flight-delay@champion")
+    assert caplog.messages[0].startswith("flight-delay@champion cannot be opened, nobody answers for it: the blob at")
 
 
 def test_models_are_loaded_and_unloaded_by_name(store: Store, project: Project) -> None:

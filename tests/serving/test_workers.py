@@ -102,6 +102,9 @@ def test_a_worker_that_cannot_start_says_why(folder: Path, tmp_path: Path) -> No
     (broken / "model.onnx").write_bytes(b"x")
     with pytest.raises(RunError, match=r"digest of model\.onnx"):
         start_server(folders=[broken], log=tmp_path / "log", workers=2)
+    command = [sys.executable, "-m", "tidemill.serving", "--folder", broken, "--log", tmp_path / "log", "--port", "0"]
+    codes = [subprocess.run([*command, "--workers", many], check=False, timeout=120).returncode for many in ("1", "2")]
+    assert codes == [5, 5]  # of a model that cannot be used
 
 
 def test_what_one_worker_unloads_is_gone_from_all(server: ServerHandle) -> None:

@@ -216,10 +216,12 @@ class Repository:
                     self._renew(name, place, told=False)
                 except TidemillError as error:
                     failed.append((place, error))
-        if not any(place.variant is not None and not place.plan.shadow for place in entry.places):
-            raise failed[0][1] if failed else NotFoundError("nobody can answer under this name", value=name)
+        is_answered = any(place.variant is not None and not place.plan.shadow for place in entry.places)
         for place, reason in failed:
-            _tell_why(place, reason)
+            if is_answered or not isinstance(reason, NotFoundError):  # that one says itself who is missing
+                _tell_why(place, reason)
+        if not is_answered:
+            raise failed[0][1] if failed else NotFoundError("nobody can answer under this name", value=name)
         self._route(entry)
         self._entries[name], self._known[name] = entry, plan
 

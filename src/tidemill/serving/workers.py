@@ -134,7 +134,9 @@ def _until_stopped(
         code = worker.process.wait()
         if not announced:
             said = worker.said.get("error") or f"a worker ended with code {code} before it was ready"
-            raise RunError(str(said))
+            failure = RunError(str(said))
+            failure.exit_code = code if "error" in worker.said else failure.exit_code  # as without workers
+            raise failure
         _log.warning("worker %s ended with code %s; another takes its place", worker.process.pid, code)
         mark_process_dead(worker.process.pid, folder)  # type: ignore[no-untyped-call]
         if clock.elapsed() - worker.started < _SOON_SECONDS and _stopped_within(_SOON_SECONDS, events):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,7 @@ from tidemill.serving.decisions import FLAGS
 _FLAGS: Mapping[Any, bool] = {True: True, False: False, "true": True, "false": False}
 #: How yes and no are told, in lower case.
 _YES_OR_NO = {"true": "true", "1": "true", "1.0": "true", "false": "false", "0": "false", "0.0": "false"}
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST = 4096
 
 
@@ -153,10 +154,8 @@ def _fitting(label: Any, text: str, shape: Shape, *, unseen: bool) -> str:
 
 
 def _number(text: str) -> float:
-    """A text as a number; none at all if it is none, which equals nothing."""
-    with suppress(ValueError):
-        return float(text)
-    return math.nan
+    """A text as a number as tables read it; none at all if it is none, which equals nothing."""
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _several(label: Any, names: tuple[str, ...], *, unseen: bool) -> str:
