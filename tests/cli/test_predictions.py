@@ -42,6 +42,7 @@ def test_the_log_is_listed_and_filtered(trained, asked):
     assert trained.json("predictions", "--where", where)["total"] == 1
     assert "no predictions like that" in trained("predictions", "--where", "latency_ms < 0").out
     assert "no predictions like that" in trained("predictions", "--until", "2020-01-01").out
+    assert "nothing of this model was logged yet: 'cels'" in trained("predictions", "cels", expect=3).err
 
 
 def test_a_condition_that_cannot_be_read_is_explained(trained, asked):

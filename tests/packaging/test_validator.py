@@ -122,6 +122,15 @@ def test_columns_may_be_left_out_only_if_they_may_be_missing() -> None:
     assert problem.allowed == "int16 from 80 to 4983 mi"
 
 
+def test_a_column_that_was_not_sent_is_looked_for_among_those_that_are_unknown() -> None:
+    problem = validate({"distnace": 100, "temp": 1.0}, 0, [])
+    assert isinstance(problem, Problem)
+    assert problem.error == "column 'distance' was not sent; did you mean it by 'distnace'?"
+    other = validate({"carrier": "UA", "x": 1}, 0, [])
+    assert isinstance(other, Problem)
+    assert other.error == "column 'distance' was not sent"
+
+
 def test_a_misspelt_column_is_not_silently_ignored() -> None:
     problem = validate({**GOOD, "tmep": 1}, 0, [])
     assert isinstance(problem, Problem)

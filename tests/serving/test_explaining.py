@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import polars as pl
 import pytest
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sample_models import trained
 
 import tidemill as tm
 from tidemill.core.errors import InvalidRequestError
+from tidemill.data.operations import Derive
 from tidemill.packaging.package import Package
 from tidemill.serving.explaining import MAX_ROWS, explain_answer
 from tidemill.serving.predictor import Predictor
@@ -45,6 +48,49 @@ def test_a_library_that_does_not_tell_is_said(table: object) -> None:
     predictor = Predictor(tm.package(model, data.validation))
     (told,) = explain_answer(predictor, predictor.answer([predictor.example()]))
     assert "LogisticRegression does not tell" in told["explanation"]["error"]
+    assert "background=" not in told["explanation"]["error"]  # no request has such a key
+
+
+def test_of_several_quantiles_the_one_that_is_told_is_explained(table: pl.DataFrame) -> None:
+    def build(params: dict[str, float]) -> LGBMRegressor:
+        return LGBMRegressor(objective="quantile", alpha=params["quantile"], n_estimators=20, n_jobs=1, verbose=-1)
+
+    data = tm.split(table, tm.by_share(), "temp", features=["distance", "carrier"])
+    model = tm.train(build, {}, data, name="warmth", task="quantile", levels=(0.1, 0.5, 0.9), baselines=False)
+    predictor = Predictor(tm.package(model, data.validation))
+    for told in explain_answer(predictor, predictor.answer([{"distance": 300}, {"distance": 2000, "carrier": "UA"}])):
+        why = told["explanation"]
+        assert why["of"] == "0.5"
+        assert why["base"] + sum(one["contribution"] for one in why["contributions"]) == pytest.approx(
+            told["temp"], abs=1e-3
+        )
+        assert told["quantiles"]["0.1"] < told["temp"] < told["quantiles"]["0.9"]
+
+
+def test_of_several_classes_it_is_said_which_one_is_explained(table: pl.DataFrame) -> None:
+    data = tm.split(table, tm.by_share(), "carrier", features=["distance", "temp"])
+    model = tm.train(
+        lambda params: LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1), {}, data, name="who", baselines=False
+    )
+    predictor = Predictor(tm.package(model, data.validation))
+    (told,) = explain_answer(predictor, predictor.answer([{"distance": 700, "temp": 3.5}]))
+    assert told["explanation"]["of"] == told["carrier"]
+
+
+def test_a_feature_on_demand_is_shown_as_it_was_computed(table: pl.DataFrame) -> None:
+    data = tm.split(table, tm.by_share(), "late", features=["distance", "temp"])
+    model = tm.train(
+        lambda params: LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1), {}, data, name="derived",
+        cleaning=[Derive("per_degree", "distance / temp")], baselines=False,
+    )  # fmt: skip
+    predictor = Predictor(tm.package(model, data.validation))
+    rows = [{"distance": 300, "temp": 4.0}, {"distance": 300, "temp": 0.0}]
+    shown = [
+        {one["column"]: one["value"] for one in told["explanation"]["contributions"]}
+        for told in explain_answer(predictor, predictor.answer(rows))
+    ]
+    assert shown[0] == {"distance": 300, "temp": 4.0, "per_degree": 75.0}
+    assert shown[1]["per_degree"] is None
 
 
 def test_more_rows_than_can_be_explained_are_refused(predictor: Predictor) -> None:

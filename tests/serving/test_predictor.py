@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from tidemill.core.errors import InvalidRequestError, ModelError
+from tidemill.core.errors import InvalidRequestError, ModelError, UsageError
 from tidemill.core.model import Model
 from tidemill.data.operations import FillLearned, MergeRare
 from tidemill.data.split import by_share, split
@@ -205,3 +205,17 @@ def test_a_model_that_cannot_score_its_own_example_is_not_served(packaged: Packa
 def test_a_predictor_opens_from_a_folder(packaged: Package, tmp_path: Path, predictor: Predictor) -> None:
     found = open_predictor(packaged.write(tmp_path / "model"))
     assert found.predict(found.example()) == predictor.predict(predictor.example())
+
+
+@pytest.mark.parametrize("kind", ["lazy", "to_arrow", "to_pandas"])
+def test_a_table_is_answered_as_its_rows_are(predictor: Predictor, kind: str) -> None:
+    rows = [{**predictor.example(), "temp": None}, {**predictor.example(), "distance": 100}]
+    frame = pl.DataFrame(rows)
+    answers = predictor.predict(rows)
+    assert predictor.predict(frame) == answers
+    assert predictor.predict(getattr(frame, kind)()) == answers
+
+
+def test_what_is_neither_rows_nor_a_table_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(UsageError, match="not a table"):
+        predictor.predict(np.zeros((2, 5)))  # type: ignore[call-overload]

@@ -15,7 +15,7 @@ from tidemill.core.model import Signature
 from tidemill.packaging.contract_checks import compile_contract, refused
 from tidemill.packaging.usual_columns import UsualColumns, compile_usual_columns, none_usual
 from tidemill.packaging.usual_rows import Check, compile_usual
-from tidemill.packaging.value_checks import BadValue, Reaction, Warnings, absent_as, usual_bounds, value_check
+from tidemill.packaging.value_checks import ABSENT, BadValue, Reaction, Warnings, absent_as, usual_bounds, value_check
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +158,23 @@ def _careful(plan: Sequence[tuple[str, Check, Any]], unknown: Reaction) -> Calla
                 value = row[name]
             except KeyError:
                 value = absent
-            out[name] = check(value, warnings)
+            try:
+                out[name] = check(value, warnings)
+            except BadValue as bad:
+                if value is ABSENT:
+                    bad.error += _meant(name, row, known)
+                raise
         if unknown != "ignore" and not row.keys() <= known:
             _unknown(row, names, unknown, warnings)
         return out
 
     return careful
+
+
+def _meant(name: str, row: Mapping[str, Any], known: frozenset[str]) -> str:
+    """Which unknown column was perhaps meant by one that was not sent."""
+    close = difflib.get_close_matches(name, [str(sent) for sent in row if sent not in known], 1)
+    return f"; did you mean it by {shorten(close[0], 80)}?" if close else ""
 
 
 def _unknown(row: Mapping[str, Any], names: tuple[str, ...], reaction: Reaction, warnings: Warnings) -> None:

@@ -13,7 +13,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tidemill.core.errors import InvalidRequestError, TidemillError
+from tidemill.core.errors import InvalidRequestError, TidemillError, UsageError
+from tidemill.core.model import Signature
+from tidemill.core.tasks import middle_level
+from tidemill.data.repairs import apply_repairs
+from tidemill.data.repairs.values import is_missing, listed
 from tidemill.serving.predictor import Answer, Predictor
 
 #: Rows of a request that may be explained.
@@ -27,8 +31,9 @@ def explain_answer(predictor: Predictor, answer: Answer) -> list[dict[str, Any]]
     """The predictions of an answer, each with its ``explanation``.
 
     An explanation has the ``base`` at which every answer starts, the ``contributions`` of the inputs, the largest
-    first, which with the base sum up to the score, and the ``scale`` that all of them are on. Of several classes it is
-    that of the one that was predicted. Where the library does not tell, it says so under ``error``.
+    first, which with the base sum up to the score, and the ``scale`` that all of them are on. Where a model gives
+    several scores it is ``of`` one: the class that was predicted, the likeliest label, the level nearest to the median.
+    Where the library does not tell, it says so under ``error``.
 
     Raises
     ------
@@ -42,18 +47,32 @@ def explain_answer(predictor: Predictor, answer: Answer) -> list[dict[str, Any]]
     places = [place for place, row in enumerate(answer.values) if row is not None and answer.scores[place] is not None]
     if not places:
         return predictions
-    rows = [answer.values[place] or () for place in places]
+    columns = list(zip(*(answer.values[place] or () for place in places), strict=True))
     try:
-        found = _attribution(predictor, predictor.encoded(list(zip(*rows, strict=True))))
+        found = _attribution(predictor, predictor.encoded(columns))
+    except UsageError as error:
+        return _untold(predictions, places, f"{error.what}. In Python, tm.explain does, with a background of rows.")
     except TidemillError as error:
-        for place in places:
-            predictions[place]["explanation"] = {"error": str(error)}
-        return predictions
+        return _untold(predictions, places, str(error))
+    values = _values(predictor, columns)
     for index, place in enumerate(places):
-        predictions[place]["explanation"] = _told(
-            found, index, _output(answer.scores[place]), dict(zip(predictor.columns, rows[index], strict=True))
-        )
+        row = {name: column[index] for name, column in values.items()}
+        output = _output(predictor.signature, found, index, answer.scores[place])
+        predictions[place]["explanation"] = _told(found, index, output, row) | _of(predictor.signature, output)
     return predictions
+
+
+def _untold(predictions: list[dict[str, Any]], places: list[int], why: str) -> list[dict[str, Any]]:
+    for place in places:
+        predictions[place]["explanation"] = {"error": why}
+    return predictions
+
+
+def _values(predictor: Predictor, columns: list[Any]) -> dict[str, list[Any]]:
+    """What rows hold: the inputs as they were sent, and what was computed from them."""
+    sent = dict(zip(predictor.columns, columns, strict=True))
+    held = {**apply_repairs(sent, predictor.manifest["cleaning"]), **sent}
+    return {name: [None if is_missing(value) else value for value in listed(held[name])] for name in held}
 
 
 def _attribution(predictor: Predictor, matrix: Any) -> Any:
@@ -73,6 +92,14 @@ def _told(found: Any, index: int, output: int, row: dict[str, Any]) -> dict[str,
     return {"base": base, "scale": found.scale, "contributions": contributions}
 
 
-def _output(score: Any) -> int:
-    """The output that an answer was decided by: the likeliest class."""
+def _output(signature: Signature, found: Any, index: int, score: Any) -> int:
+    """The output that an answer was decided by: the likeliest class, or what became the middle one of the quantiles."""
+    if signature.task == "quantile":
+        return int(np.argsort(found.scores[index])[middle_level(signature.classes)])
     return int(np.argmax(score)) if isinstance(score, list) else 0
+
+
+def _of(signature: Signature, output: int) -> dict[str, str]:
+    if signature.task == "quantile":
+        return {"of": signature.classes[middle_level(signature.classes)]}
+    return {"of": signature.classes[output]} if signature.task in ("multiclass", "multilabel") else {}

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from tidemill.packaging.validator import Policy, Problem, compile_many, compile_
 from tidemill.serving.decisions import compile_decision
 from tidemill.serving.online import RequestFeatures
 from tidemill.serving.tensors import outputs_of
+
+if TYPE_CHECKING:
+    from tidemill.data.types import Tabular
 
 #: From this many rows on, the engine that was faster for batches answers; loading it is not worth it for fewer.
 BATCH_ROWS = 256
@@ -133,13 +137,17 @@ class Predictor:
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
     @overload
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: ...
-    def predict(self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+    @overload
+    def predict(self, rows: Tabular) -> list[dict[str, Any]]: ...
+    def predict(
+        self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]] | Tabular
+    ) -> dict[str, Any] | list[dict[str, Any]]:
         """Answer one row, or many.
 
         Parameters
         ----------
         rows
-            A mapping of columns to values, or a sequence of them.
+            A mapping of columns to values, a sequence of them, or a table of Polars, pandas or Arrow.
 
         Returns
         -------
@@ -151,12 +159,16 @@ class Predictor:
         ------
         InvalidRequestError
             When a single row cannot be scored; it names the column, the value and what is allowed.
+        UsageError
+            For what is neither rows nor a table.
         """
         if isinstance(rows, Mapping):
             answer = self.answer([rows])
             if answer.problems:
                 raise answer.problems[0].to_error()
             return answer.predictions[0]
+        if not isinstance(rows, Sequence):  # a table: only who has one loads what reads it
+            rows = import_module("tidemill.data.types").collected(rows).to_dicts()
         return self.answer(rows).predictions
 
     def answer(self, rows: Sequence[Any]) -> Answer:

@@ -79,6 +79,8 @@ def list_(
         if sql is not None:
             _show_query(setup, query_log(sql, found))
             return
+        if model is not None:
+            check_logged(log or log_folder(), model)
         total = found.select(pl.len()).collect().item()
         newest = found.sort("ts", "request_id", "row").tail(limit).collect()
     if setup.json:

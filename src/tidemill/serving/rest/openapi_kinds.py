@@ -78,7 +78,8 @@ COMPONENTS: dict[str, Schema] = {
                     "base": NUMBER,
                     "scale": _TEXT,
                     "contributions": _list_of(_object({"column": _TEXT, "value": {}, "contribution": NUMBER})),
-                }
+                },
+                of=_TEXT,
             ),
             _object({"error": _TEXT}),
         ]

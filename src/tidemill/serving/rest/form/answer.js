@@ -18,7 +18,7 @@ export function answerOf(model, body) {
   if (told.quantiles && target !== "quantiles") parts.push(make("h3", {}, "Quantiles"), table(told.quantiles));
   if (told.interval && target !== "interval") parts.push(make("p", { class: "note" }, interval(told.interval)));
   if (task === "anomaly") parts.push(make("p", { class: "note" }, `Score ${number(told.score)}; strange from ${number(threshold)}.`));
-  if (told.explanation) parts.push(...explanation(told.explanation));
+  if (told.explanation) parts.push(...explanation(told.explanation, task));
   return [...parts, origin(body)];
 }
 
@@ -72,8 +72,8 @@ function interval({ low, high, covers }) {
   return `In ${percent(covers)} of cases the value lies between ${number(low)} and ${number(high)}.`;
 }
 
-function explanation(told) {
-  const title = make("h3", {}, "What each input added");
+function explanation(told, task) {
+  const title = make("h3", {}, told.of === undefined ? "What each input added" : `What each input added to ${task === "quantile" ? `the quantile ${percent(Number(told.of))}` : told.of}`);
   if (told.error) return [title, make("p", { class: "note" }, told.error)];
   const contributions = Array.isArray(told) ? told : told.contributions || [];
   const most = Math.max(...contributions.map((one) => Math.abs(one.contribution)), 1e-12);
@@ -82,7 +82,7 @@ function explanation(told) {
     fill.style.width = `${(Math.abs(contribution) / most) * 50}%`;
     const label = `${column} ${contribution < 0 ? "lowered" : "raised"} it by ${number(Math.abs(contribution))}`;
     return [
-      make("dt", {}, `${column} = ${typeof value === "number" ? plain(value) : shown(value)}`),
+      make("dt", {}, `${column} = ${typeof value === "number" ? plain(value) : typeof value === "boolean" ? value : shown(value)}`),
       make("dd", {}, make("div", { class: "bar", role: "img", "aria-label": label }, fill)),
       make("dd", { class: "n" }, `${contribution < 0 ? "−" : "+"}${number(Math.abs(contribution), 3)}`),
     ];

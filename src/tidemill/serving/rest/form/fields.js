@@ -68,8 +68,8 @@ function hintOf(column, kind, policy) {
   const low = column.minimum, high = column.maximum, numeric = kind === "whole" || kind === "number";
   if (numeric) {
     const what = kind === "whole" ? "A whole number" : column.type.startsWith("duration") ? "Seconds" : "A number";
-    const range = low !== undefined && high !== undefined ? ` from ${low} to ${high}`
-      : low !== undefined ? ` from ${low}` : high !== undefined ? ` up to ${high}` : "";
+    const range = low !== undefined && high !== undefined ? ` from ${short(low)} to ${short(high)}`
+      : low !== undefined ? ` from ${short(low)}` : high !== undefined ? ` up to ${short(high)}` : "";
     said.push(range ? `${what}${range}; another ${outside[policy.out_of_range]}.` : `${what}.`);
   }
   if (kind === "suggested") said.push(`One of ${column.categories.length}; another ${outside[policy.unseen_category]}.`);
@@ -77,6 +77,11 @@ function hintOf(column, kind, policy) {
   if (kind === "json") said.push(`As JSON: ${column.type}.`);
   said.push(column.nullable ? "May be left empty." : "Required.");
   return said.join(" ");
+}
+
+/** A bound in six digits: the server's messages say it so, too. */
+function short(bound) {
+  return Number.isInteger(bound) ? String(bound) : String(Number(bound.toPrecision(6)));
 }
 
 function takes(kind) {

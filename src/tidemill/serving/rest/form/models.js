@@ -2,7 +2,8 @@
 
 import { ask, find, loadPage, make } from "./common.js";
 
-const TASKS = { binary: "yes or no", multiclass: "one of several", multilabel: "any of several", regression: "a number" };
+const TASKS = { binary: "yes or no", multiclass: "one of several", multilabel: "any of several", regression: "a number",
+  quantile: "a number and its quantiles", anomaly: "strange or not", forecasting: "a number", ranking: "a rank" };
 
 loadPage(async () => {
   const { models } = await ask("v1/models");
