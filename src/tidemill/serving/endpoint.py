@@ -170,9 +170,7 @@ class Endpoint:
     def _write(self, who: Variant, request_id: str, ts: int, seconds: float, answer: Answer, caller: Caller) -> None:
         if self.log is None:
             return
-        values: Sequence[Any] | None = answer.values
-        if values is None:
-            values = [None if row is None else list(row.values()) for row in answer.rows]
+        values = answer.logged
         try:
             self.log.append(
                 who.schema, request_id, ts, int(seconds * 1e6), values, answer.predictions,

@@ -56,6 +56,13 @@ class Answer:
     failures: int = 0
     values: list[tuple[Any, ...] | None] | None = None
 
+    @property
+    def logged(self) -> list[tuple[Any, ...] | None]:
+        """The typed values of each row, None for one that was refused."""
+        if self.values is not None:
+            return self.values
+        return [None if row is None else tuple(row.values()) for row in self.rows]
+
 
 class Predictor:
     """A packaged model, ready to answer.

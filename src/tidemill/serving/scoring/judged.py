@@ -72,8 +72,8 @@ class Judged:
             scores=np.array([scores[place] for place in places]),
             problems=problems,
             failures=sum(answer.failures for answer in answers),
-            own={place: told[place]["warnings"] for place in places if "warnings" in told[place]},
-            values=lambda: [None if row is None else tuple(row.values()) for answer in answers for row in answer.rows],
+            own={place: words for place in places if isinstance(words := told[place].get("warnings"), list)},
+            values=lambda: [row for answer in answers for row in answer.logged],
         )
 
     def said(self) -> dict[int, list[str]]:
