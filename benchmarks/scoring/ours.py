@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -112,19 +113,24 @@ def files(package: tm.Package, rows: pl.DataFrame, folder: Path) -> dict[str, fl
     """A file that is predicted here, and files that are sent to a server, which has each row in its log."""
     inputs = rows.select(package.signature.inputs.names)
     inputs.write_parquet(folder / "inputs.parquet")
-    inputs.head(SENT).write_csv(folder / "sent.csv")
-    inputs.head(SENT).write_parquet(folder / "sent.parquet")
+    predict("few.parquet")  # what is loaded once
     numbers = {"tidemill predict, Parquet to Parquet": rate(lambda: predict("inputs.parquet"))}
     endpoint = Endpoint.of(Predictor(package), PredictionLog(folder / "log", "bench"))
     client = Client(App(Repository.of(endpoint), ServerOptions(body_limit=1 << 30)), folder)
-    for what, kind in {"CSV": "text/csv", "Parquet": "application/vnd.apache.parquet"}.items():
-        body = (folder / f"sent.{what.lower()}").read_bytes()
+    for ending, kind in {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}.items():
 
-        def send(body: bytes = body, kind: str = kind) -> None:
+        def send(count: int, ending: str = ending, kind: str = kind) -> None:
+            body = (folder / f"{count}.{ending}").read_bytes()
             answer = client("POST", "/v1/models/bench/batch", content=body, headers={"content-type": kind})
-            assert answer.headers["tidemill-rows"] == str(SENT)
+            assert answer.headers["tidemill-refused"] == "0", answer.text
 
-        numbers[f"{what} sent to a server, logged"] = rate(send, SENT)
+        for count in (1000, SENT):
+            part = inputs.head(count)
+            part.write_csv(folder / f"{count}.csv") if ending == "csv" else part.write_parquet(
+                folder / f"{count}.parquet"
+            )
+        send(1000)
+        numbers[f"{ending} sent to a server, logged"] = rate(functools.partial(send, SENT), SENT)
     endpoint.close()
     return numbers
 

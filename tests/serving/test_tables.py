@@ -18,13 +18,24 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tidemill.core.errors import InvalidRequestError
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column, TableSchema
 from tidemill.serving.arrow_packing import is_packed
 from tidemill.serving.parquet_packing import unpacked
-from tidemill.serving.tables import MAX_BYTES, MAX_CELLS, Columns, TooManyRowsError, read_chunks
+from tidemill.serving.tables import (
+    MAX_BYTES,
+    MAX_CELLS,
+    Columns,
+    TooManyRowsError,
+    _checked_csv,
+    _even_lines,
+    read_chunks,
+    read_csv,
+)
 
 SIGNATURE = Signature(TableSchema((Column("x", "string"),)), "regression", "y")
 
@@ -159,3 +170,26 @@ def test_bytes_that_stand_for_many_columns_are_refused() -> None:
     assert found
     with pytest.raises(InvalidRequestError, match="share bytes"):
         read_chunks("arrow", before + struct.pack("<qq", 0, 1_600_000) + after, SIGNATURE)
+
+
+PIECES = ["a", "b", ",", ",", "\n", "\n", "\r\n", "\r", '"', " ", "\ufeff", "\x00", "ü"]
+
+
+@given(data=st.lists(st.sampled_from(PIECES)).map("".join))
+@settings(max_examples=1500)
+@example("a,b\n1,2\n\n")
+@example("\ufeffa,a\n1,2\n")
+@example("a,b\n" + "1" * 200_000 + ",2\n")
+def test_lines_that_are_counted_at_a_glance_are_those_of_the_careful_reader(data: str) -> None:
+    """A row that only one of two parsers sees would shift every answer behind it."""
+    rows = _even_lines(data.encode())
+    if rows is not None:
+        assert rows == _checked_csv(data.removeprefix("\ufeff"), None)
+        assert read_csv(data.encode()).height == rows
+
+
+def test_a_plain_file_is_counted_at_a_glance() -> None:
+    for ends in ("\n", "\r\n"):
+        for last in ("", ends):
+            assert _even_lines(f"a,b{ends}1,2{ends},{last}".encode()) == 2
+    assert _even_lines(b'a,b\n1,"2"\n') is None

@@ -202,7 +202,8 @@ def _left_aside(names: Sequence[str], signature: Signature) -> list[str]:
         raise InvalidRequestError(what, value=", ".join(names)[:200], hint=hint[:1000])
     if lacking and aside:
         near = get_close_matches(lacking[0], aside, n=1)
-        hint = "Other columns are left aside only where no input is missing: add it, with or without values."
+        others = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
+        hint = f"Other columns ({others}) are left aside only where none is missing: add it, with or without values."
         if near:
             hint = f"Is it {near[0]!r}, misspelt? Else add it, with or without values."
         raise InvalidRequestError("an input of the model is not in the file", value=lacking[0], hint=hint)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -36,21 +37,27 @@ CONTRACT = TableContract(
 VALUES: dict[str, list[tuple[list[Any], Any]]] = {
     "carrier": [
         ([None, "UA", "AA", "Ü1", "never seen", "x; y", '"'], pl.String), ([None, "UA", "B6"], pl.Categorical),
-        ([1], pl.Int64),
+        ([1], pl.Int64), ([["UA"], None], pl.List(pl.String)), ([b"UA", None], pl.Binary), ([1.0, 2.5], pl.Float32),
     ],
     "distance": [
         ([None, 80, 500, 6000, -1, 2**53 + 1], pl.Int64), ([None, 500.0, 2.5, 1e6, math.nan, math.inf], pl.Float64),
-        (["500", " 700", "1_000", "far", "6e3", None], pl.String),
+        (["500", " 700", "1_000", "far", "6e3", None], pl.String), ([2**63, 500], pl.UInt64),
+        ([[500]], pl.List(pl.Int64)), ([{"km": 3}, None], pl.Struct({"km": pl.Int64})),
+        ([Decimal("500.00"), Decimal("2.50"), None], pl.Decimal(10, 2)),
     ],
     "temp": [
         ([None, math.nan, 15.5, 20.0, -300.0, 70.0, math.inf], pl.Float64), ([15, -70, 70, None], pl.Int16),
-        (["15.5", "warm", "nan", None], pl.String), ([None], pl.Null),
+        (["15.5", "warm", "nan", None], pl.String), ([None], pl.Null), ([Decimal("15.50"), None], pl.Decimal(10, 2)),
+        ([timedelta(seconds=3), None], pl.Duration("us")), ([0.1, math.inf, None], pl.Float32),
+        ([True, None], pl.Boolean),
     ],
-    "heavy": [([None, 1, 0, 2], pl.Int8), ([True, False, None], pl.Boolean), (["true", "0", "maybe", None], pl.String)],
+    "heavy": [([None, 1, 0, 2], pl.Int8), ([True, False, None], pl.Boolean), (["true", "0", "maybe", None], pl.String),
+              ([1.0, math.nan, 0.5], pl.Float64), ([[True]], pl.List(pl.Boolean)), ([time(5), None], pl.Time)],
     "sched_dep": [
         ([None, datetime(2013, 5, 5, 5), datetime(2013, 12, 5)], pl.Datetime("ms")),
         ([date(2013, 5, 5), None], pl.Date),
-        ([datetime(2013, 5, 5, 5), None], pl.Datetime("us", "America/New_York")),
+        ([datetime(2013, 5, 5, 5), None], pl.Datetime("us", "America/New_York")), ([1_367_000_000, None], pl.Int64),
+        ([datetime(2013, 5, 5, 5), None], pl.Datetime("ns")), ([time(5), None], pl.Time),
         (["2013-05-05T05:00:00Z", "2013-05-05", "2013-05-05T05:00:00+02:00", "soon", None], pl.String),
     ],
 }  # fmt: skip

@@ -72,7 +72,7 @@ class Judged:
             scores=np.array([scores[place] for place in places]),
             problems=problems,
             failures=sum(answer.failures for answer in answers),
-            own={place: told[place]["warnings"] for place in places if "warnings" in told[place]},
+            own={place: words for place in places if isinstance(words := told[place].get("warnings"), list)},
             values=lambda: [values for answer in answers for values in answer.values],
         )
 

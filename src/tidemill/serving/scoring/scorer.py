@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,8 @@ class Scorer:
         own, problems = dict(checked.own), list[Problem]()
         typed: dict[int, dict[str, Any]] = {}
         odd = np.flatnonzero(~clean)
-        for place, row in zip(odd.tolist(), typed_cells(frame[odd], self.signature, texts), strict=True):
+        parts = (typed_cells(part, self.signature, texts) for part in frame[odd].iter_slices(_SLOW_ROWS))
+        for place, row in zip(odd.tolist(), chain.from_iterable(parts), strict=True):
             words: list[str] = []
             found = self.predictor.validate(row, place, words)
             if isinstance(found, Problem):
