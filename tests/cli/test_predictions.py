@@ -165,3 +165,15 @@ def test_every_label_that_was_told_is_listed_with_the_one_that_holds(trained, as
     assert "of no prediction here" in out
     assert trained("predictions", "labels", "cells", "--entity", "nobody").out == "no labels like that\n"
     assert "nothing of this model was logged" in trained("predictions", "labels", "cels", expect=3).err
+
+
+def test_the_rows_of_a_request_are_listed_in_its_order(tidemill):
+    schema = {"model": "m", "version": 1, "variant": "", "digest": "a", "target": "late", "columns": []}
+    log = PredictionLog(tidemill.folder / "log", "m")
+    for request in ("b", "a"):
+        log.append(schema, request, 10**15, 1, [[]] * 60, [{"late": True}] * 60)
+    log.close()
+    for flags in ([], ["--labels"]):
+        lines = tidemill("predictions", "m", "--log", "log", "--limit", "120", "--json", *flags).lines[:-1]
+        told = [(line["prediction"]["request_id"], line["prediction"]["row"]) for line in lines]
+        assert told == [(request, row) for request in "ab" for row in range(60)]
