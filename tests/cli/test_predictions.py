@@ -49,6 +49,12 @@ def test_a_condition_that_cannot_be_read_is_explained(trained, asked):
     done = trained("predictions", "--where", "probabilty > 1", expect=2)
     assert "Columns: request_id" in done.err
     assert len(done.err.splitlines()) <= 3
+    assert "valid columns" not in done.err
+
+
+def test_an_input_is_found_under_the_name_that_it_has_in_the_log(trained, asked):
+    done = trained("predictions", "--where", "mean_radius > 1", expect=2)
+    assert """Write '"features.mean_radius"'.""" in done.err
 
 
 def test_a_prediction_is_traced_to_its_source(trained, asked):

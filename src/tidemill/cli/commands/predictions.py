@@ -183,10 +183,15 @@ def _filtered(frame: pl.LazyFrame, where: str) -> pl.LazyFrame:
         found = frame.filter(pl.sql_expr(where))
         found.head(0).collect()
     except pl.exceptions.PolarsError as error:
-        columns = ", ".join(name for name in frame.collect_schema() if not name.startswith("features."))
-        problem = f"--where cannot be read: {str(error).partition(chr(10))[0]}"
+        names = frame.collect_schema().names()
+        columns = ", ".join(name for name in names if not name.startswith("features."))
+        said = str(error).partition("\n")[0].partition("; valid columns")[0]
+        input_ = next((name for name in names if f'"{name.removeprefix("features.")}"' in said), None)
+        hint = f"Write '\"{input_}\"'. " if input_ else ""
         raise UsageError(
-            problem, value=where, hint=f"Columns: {columns}, features.COLUMN (in double quotes)."
+            f"--where cannot be read: {said}",
+            value=where,
+            hint=f"{hint}Columns: {columns}, features.COLUMN (in double quotes).",
         ) from error
     return found
 

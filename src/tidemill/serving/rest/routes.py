@@ -78,7 +78,10 @@ def find_route(routes: Sequence[Route], method: str, sent: str) -> tuple[Route, 
         hint = f"Use {' or '.join(allowed)}."
         error = InvalidRequestError("this path does not take the method", value=method, hint=hint)
         raise Refusal(405, error, ((b"allow", ", ".join(allowed).encode()),))
-    raise Refusal(404, NotFoundError("there is nothing at this path", value=unquote(sent), hint="See GET /v1/models."))
+    raise Refusal(
+        404,
+        NotFoundError("there is nothing at this path", value=unquote(sent), hint="See /v1/models and /openapi.json."),
+    )
 
 
 def find_template(routes: Sequence[Route], method: str, sent: str) -> str:
