@@ -86,7 +86,7 @@ def same(found: Answer, expected: Answer) -> None:
     assert found.predictions == expected.predictions
     assert found.scores == expected.scores
     assert (found.problems, found.failures) == (sorted(expected.problems, key=lambda one: one.row), expected.failures)
-    values = [None if row is None else tuple(row.values()) for row in expected.rows]
+    values = [None if row is None else tuple(row) for row in expected.values]
     assert found.values == values
     assert orjson.dumps(found.values) == orjson.dumps(values)
 
