@@ -26,6 +26,7 @@ from tidemill.serving.predictor import Predictor
 from tidemill.serving.repository import Repository
 from tidemill.serving.rest.app import App
 from tidemill.serving.rest.batches import FORMATS
+from tidemill.serving.variants import Traffic, variant_of
 
 BATCH = "/v1/models/flight-delay/batch"
 CSV, NDJSON, PARQUET, ARROW = FORMATS
@@ -267,3 +268,19 @@ def test_no_damage_to_a_file_is_a_server_error(
 def test_a_server_that_is_sent_no_file_does_not_load_polars() -> None:
     code = "import sys, tidemill.serving.rest.app; print('polars' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_shadow_is_asked_the_same_rows(
+    predictor: Predictor, packaged: Package, some: pl.DataFrame, tmp_path: Path
+) -> None:
+    live = variant_of(predictor, name="champion", timed=False)
+    shadow = variant_of(Predictor(packaged, version=4), name="next", share=0.0, timed=False)
+    endpoint = Endpoint("flight-delay", Traffic((live,), (shadow,)), PredictionLog(tmp_path, "flight-delay"))
+    client = Client(App(Repository.of(endpoint), ServerOptions()), tmp_path)
+    response = send(client, encoded(some.drop("late").head(20), PARQUET), PARQUET)
+    endpoint.close()
+    logged = predictions(tmp_path).collect()
+    by_variant = {name: part.sort("row") for (name,), part in logged.group_by("variant")}
+    assert by_variant["next"]["request_id"].to_list() == by_variant["champion"]["request_id"].to_list()
+    assert by_variant["next"]["features.distance"].to_list() == some["distance"].head(20).to_list()
+    assert response.headers["tidemill-variant"] == "champion"
