@@ -110,6 +110,11 @@ def test_what_is_too_old_is_predicted_from_the_newest_row(server: ServerHandle) 
     assert found["prediction"]["probability"] == pytest.approx(answer["probability"], abs=1e-6)
     assert get(server, "4", max_age="1d")[1]["source"] == "precomputed"
     assert get(server, "4", max_age="soon")[0] == 400
+    status, error = get(server, "4", maxage="0")
+    assert (status, error["error"]["message"]) == (
+        400,
+        "a look-up takes no such parameter: 'maxage'. It takes max_age.",
+    )
 
 
 def test_what_another_version_said_is_not_the_champions_answer(server: ServerHandle, project: Project) -> None:

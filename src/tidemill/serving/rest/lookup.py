@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ async def prediction(site: Site, request: Request) -> Response:
     """
     endpoint, entity = site.endpoint(request.given["name"]), request.given["entity"]
     plan = site.repository.plan_of(endpoint.name)
-    max_age = _max_age(request.query.get("max_age", ""))
+    max_age = _max_age(request.query)
     predictor = endpoint.predictor
     if not plan.precomputed and not plan.rows:
         hint = f'Write precomputed = "sqlite:///scores.db" under [endpoints.{endpoint.name}] in tidemill.toml.'
@@ -74,12 +75,16 @@ def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _max_age(text: str) -> timedelta | None:
-    """How old an answer may be.
+def _max_age(query: Mapping[str, str]) -> timedelta | None:
+    """How old an answer may be; a misspelt limit would be none.
 
-    >>> _max_age("15m")
+    >>> _max_age({"max_age": "15m"})
     datetime.timedelta(seconds=900)
     """
+    for name in query:
+        if name != "max_age":
+            raise InvalidRequestError("a look-up takes no such parameter", value=name, hint="It takes max_age.")
+    text = query.get("max_age", "")
     if not text:
         return None
     found = _AGE.fullmatch(text)
