@@ -254,7 +254,7 @@ def test_while_the_online_store_is_down_rows_that_need_it_are_refused_and_others
 
 @pytest.mark.parametrize("refuse", [True, False], ids=["refuse", "serve"])
 def test_what_cannot_be_logged_is_refused_or_served_and_counted(
-    predictor: Predictor, row: Row, tmp_path: Path, refuse: bool
+    predictor: Predictor, row: Row, tmp_path: Path, caplog: pytest.LogCaptureFixture, refuse: bool
 ) -> None:
     log = PredictionLog(tmp_path / "log", "flight-delay")
     endpoint = Endpoint("flight-delay", Traffic((variant_of(predictor),)), log, refuse_unlogged=refuse)
@@ -271,6 +271,9 @@ def test_what_cannot_be_logged_is_refused_or_served_and_counted(
             assert code == CODES["not now" if refuse else "answered"][face]
             assert ("probability" in text or text.startswith("[0.")) != refuse
         assert unlogged(address) == before + len(FACES)
+        said = [record.getMessage() for record in caplog.records if "cannot be written" in record.getMessage()]
+        became = "refused" if refuse else "given, and counted, without their record"
+        assert said == [f"answers of flight-delay are {became}: the prediction log cannot be written."]
         log.append = append  # type: ignore[method-assign]
         for face in FACES:
             assert is_answered(face, address, row)

@@ -20,6 +20,8 @@ from tidemill.serving.variants import Traffic, Variant, shares_of, variant_of
 
 #: Requests with more rows are scored in a thread, so that others are answered meanwhile.
 _THREAD_ROWS = 512
+#: Seconds until it is said again that answers cannot be logged.
+_SAID_AGAIN = 60.0
 #: How a predictor answers rows: as they are, or columns of them.
 By = Callable[[Predictor, Any], Answer]
 _log = logging.getLogger("tidemill.serving")
@@ -84,6 +86,7 @@ class Endpoint:
         self.log = log
         self._refuse_unlogged = refuse_unlogged
         self._shadowing = Shadowing(name)
+        self._told_unlogged = -_SAID_AGAIN
 
     @classmethod
     def of(cls, predictor: Predictor, log: PredictionLog | None) -> Endpoint:
@@ -192,9 +195,17 @@ class Endpoint:
             )  # fmt: skip
         except OutOfSpaceError as error:
             self.meters(who).unlogged(len(answer.values))
+            self._tell_unlogged(error)
             if self._refuse_unlogged:
                 raise
-            _log.error("an answer of %s is not in the prediction log: %s", self.name, error)
+
+    def _tell_unlogged(self, error: OutOfSpaceError) -> None:
+        """Say in the server's own log that the prediction log is full: every minute, however many requests meet it."""
+        if clock.elapsed() - self._told_unlogged < _SAID_AGAIN:
+            return
+        self._told_unlogged = clock.elapsed()
+        became = "refused" if self._refuse_unlogged else "given, and counted, without their record"
+        _log.error("answers of %s are %s: %s", self.name, became, error)
 
     def _shadow(self, who: Variant, by: By, rows: Any, request_id: str, caller: Caller) -> None:
         """Ask a shadow what was asked, under the same request id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,7 +88,9 @@ def test_only_bad_rows_are_422(client: Client, row: dict[str, Any]) -> None:
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
-        (b'{"rows": [{"temp": NaN}]}', "not JSON"),
+        (b'{"rows": [{"temp": NaN}]}', "JSON has no NaN: send null"),
+        ('{"rows": [{"é": -Infinity}]}'.encode(), "JSON has no infinite numbers"),
+        (gzip.compress(b'{"rows": []}'), "packed by gzip: send it as it is"),
         (b"[" * 5000, "not JSON"),
         (b"[]", "not a JSON object"),
         (b"3", "not a JSON object"),
@@ -101,6 +104,19 @@ def test_a_body_that_is_no_request_is_400(client: Client, body: bytes, message: 
     response = client("POST", PREDICT, content=body)
     assert response.status_code == 400
     assert message in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"entites": ["ann"]}, "the body has an unknown key: 'entites'. Did you mean 'entities'?"),
+        ({"instances": []}, "the body has an unknown key: 'instances'. Known: entities, explain, key, rows."),
+        ({"explain": "yes"}, "explain is neither true nor false: 'yes'. Send true, or leave it out."),
+    ],
+)
+def test_nothing_that_a_body_says_is_ignored(client: Client, row: dict[str, Any], said: Any, message: str) -> None:
+    response = client("POST", PREDICT, json={"rows": [row], **said})
+    assert (response.status_code, response.json()["error"]["message"]) == (400, message)
 
 
 def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -> None:

@@ -15,6 +15,7 @@ from tidemill.serving.site import Site
 
 #: More labels than that are read in a thread, so that others are answered meanwhile.
 _THREAD_LABELS = 512
+_EXPECTED = 'Send {"labels": [{…}]}.'
 
 
 async def take(site: Site, request: Request) -> Response:
@@ -24,10 +25,10 @@ async def take(site: Site, request: Request) -> Response:
     """
     if site.labels is None:
         raise UsageError("this server keeps no log", hint="Start it with a folder for one.")
-    body = parse(await request.body())
+    body = parse(await request.body(), _EXPECTED)
     labels, model = body.get("labels"), body.get("model")
     if not isinstance(labels, list) or not labels:
-        raise InvalidRequestError("the body has no labels", value=labels, hint='Send {"labels": [{…}]}.')
+        raise InvalidRequestError("the body has no labels", value=labels, hint=_EXPECTED)
     if len(labels) > _THREAD_LABELS:
         await asyncio.to_thread(_take, site, site.labels, labels, model)
     else:

@@ -35,6 +35,7 @@ from tidemill.serving.tensors import (
 VERSION = importlib.metadata.version("tidemill")
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 _JSON_LENGTH = b"inference-header-content-length"
+_EXPECTED = 'Send {"inputs": [{"name": "…", "datatype": "…", "shape": […], "data": […]}]}.'
 
 
 async def server(site: Site, request: Request) -> Response:
@@ -127,11 +128,11 @@ def _endpoint(site: Site, request: Request) -> Endpoint:
 def _split(json_length: bytes, body: bytes) -> tuple[dict[str, Any], memoryview]:
     """The JSON of a request and the bytes behind it."""
     if not json_length:
-        return parse(body), memoryview(b"")
+        return parse(body, _EXPECTED), memoryview(b"")
     if not json_length.isdigit() or int(json_length[:20]) > len(body):
         shown = json_length.decode("latin-1")
         raise InvalidRequestError("Inference-Header-Content-Length is not the length of the JSON", value=shown)
-    return parse(body[: int(json_length)]), memoryview(body)[int(json_length) :]
+    return parse(body[: int(json_length)], _EXPECTED), memoryview(body)[int(json_length) :]
 
 
 def _inputs(inputs: Any, binary: memoryview) -> list[Tensor]:

@@ -7,11 +7,16 @@ from typing import Any
 
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
+from tidemill.project.settings import nearest
 from tidemill.serving.endpoint import Answered, Endpoint, score
 from tidemill.serving.explaining import explain_answer
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.wire import Receive, Request, Response, Scope, as_json, caller_of, parse, read_body
 from tidemill.serving.site import Site
+
+_EXPECTED = 'Send {"rows": [{"column": value, …}]}.'
+#: What a body may say.
+_KEYS = frozenset({"rows", "entities", "key", "explain"})
 
 
 async def predict_named(site: Site, request: Request) -> Response:
@@ -25,23 +30,35 @@ async def predict(endpoint: Endpoint, scope: Scope, receive: Receive, options: S
     The status is 200 when any row was answered, 422 when all were refused, 500 when the model could score none.
     """
     started = clock.elapsed()
-    request = parse(await read_body(scope, receive, options.body_limit, options.timeout))
-    rows = request.get("rows")
-    if not isinstance(rows, list) or not rows:
-        raise InvalidRequestError("the body has no rows", value=rows, hint='Send {"rows": [{"column": value, …}]}.')
-    entities, key = request.get("entities"), request.get("key")
-    if entities is not None and (not isinstance(entities, list) or len(entities) != len(rows)):
-        raise InvalidRequestError("entities are not one for each row", value=entities, hint="Send a list.")
-    if key is not None and not isinstance(key, str):
-        raise InvalidRequestError("the key is no text", value=key, hint="Send a string, or none.")
+    request = parse(await read_body(scope, receive, options.body_limit, options.timeout), _EXPECTED)
+    rows, entities, key, explain = _asked(request)
     caller = caller_of(scope, options.timeout, key=key, entities=entities)
     answered = await score(endpoint, rows, caller)
     predictions = answered.answer.predictions
-    if request.get("explain") is True:
+    if explain:
         predictions = await asyncio.to_thread(explain_answer, answered.variant.predictor, answered.answer)
     response = _response(endpoint, answered, predictions)
     endpoint.meters(answered.variant).took("predict", response.status, clock.elapsed() - started)
     return response
+
+
+def _asked(request: dict[str, Any]) -> tuple[list[Any], list[Any] | None, str | None, bool]:
+    """The rows of a body, their entities, the key of the variant, and whether to explain."""
+    rows, entities, key = request.get("rows"), request.get("entities"), request.get("key")
+    if not isinstance(rows, list) or not rows:
+        raise InvalidRequestError("the body has no rows", value=rows, hint=_EXPECTED)
+    if not request.keys() <= _KEYS:  # a misspelt entity would be lost to its labels and to its erasure
+        unknown = next(name for name in request if name not in _KEYS)
+        raise InvalidRequestError("the body has an unknown key", value=unknown, hint=nearest(unknown, sorted(_KEYS)))
+    if entities is not None and (not isinstance(entities, list) or len(entities) != len(rows)):
+        raise InvalidRequestError("entities are not one for each row", value=entities, hint="Send a list.")
+    if key is not None and not isinstance(key, str):
+        raise InvalidRequestError("the key is no text", value=key, hint="Send a string, or none.")
+    explain = request.get("explain", False)
+    if not isinstance(explain, bool):
+        hint = "Send true, or leave it out."
+        raise InvalidRequestError("explain is neither true nor false", value=explain, hint=hint)
+    return rows, entities, key, explain
 
 
 def _response(endpoint: Endpoint, answered: Answered, predictions: list[dict[str, Any]]) -> Response:

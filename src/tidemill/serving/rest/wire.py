@@ -22,6 +22,10 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = b"application/json"
 _DUMPS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _RETRIED = (429, 503)
+_NOT_IN_JSON = {
+    "NaN": "JSON has no NaN: send null for what is missing.",
+    "Inf": "JSON has no infinite numbers: send null, or a number.",
+}
 
 
 class Refusal(Exception):
@@ -87,10 +91,6 @@ class Request:
     async def body(self) -> bytes:
         """The whole body; see `read_body`."""
         return await read_body(self.scope, self.receive, self.limit, self.timeout)
-
-    async def json(self) -> dict[str, Any]:
-        """The JSON object of the body; see `parse`."""
-        return parse(await self.body())
 
     def caller(self, **more: Any) -> Caller:
         """Who asks; see `caller_of`."""
@@ -174,14 +174,17 @@ async def _pieces(receive: Receive, limit: int) -> bytes:
             return b"".join(pieces)
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body; anything else is an error that says where it is wrong."""
+def parse(body: bytes, expected: str = "Send a JSON object.") -> dict[str, Any]:
+    """The JSON object of a body; anything else is an error that says where it is wrong, and what is `expected`."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidRequestError(f"the body is not JSON: {error}", hint="Send an object with rows.") from error
+        rest = error.doc[max(error.pos - 1, 0) : error.pos + 9]
+        hint = next((hint for word, hint in _NOT_IN_JSON.items() if word in rest), expected)
+        hint = "It is packed by gzip: send it as it is." if body[:2] == b"\x1f\x8b" else hint
+        raise InvalidRequestError(f"the body is not JSON: {error}", hint=hint) from error
     if not isinstance(request, dict):
-        raise InvalidRequestError("the body is not a JSON object", value=request, hint='Send {"rows": [{…}]}.')
+        raise InvalidRequestError("the body is not a JSON object", value=request, hint=expected)
     return request
 
 
