@@ -160,6 +160,11 @@ def test_a_misspelt_parameter_is_400_and_does_not_leave_the_rows_to_nobody(clien
     assert "no such parameter: 'entitiy'. It takes entity." in response.json()["error"]["message"]
 
 
+def test_whoever_reads_the_document_learns_of_the_parameter(client: Client) -> None:
+    told = client("GET", "/openapi.json").json()["paths"][BATCH]["post"]["parameters"]
+    assert [(one["name"], one["in"], one["required"]) for one in told] == [("entity", "query", False)]
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
