@@ -33,15 +33,24 @@ class Written:
         self._rows = 0
 
     def add(self, answer: Answer, request_id: str) -> None:
-        """Take the answers of the next rows."""
+        """Take the answers of the next rows, which get what a label needs: the request's id, and the row in it."""
         if self._kind == "ndjson":
             options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-            told = (counted(one, self._rows) | {"request_id": request_id} for one in answer.predictions)
+            told = (
+                counted(one, self._rows) | self._only({"request_id": request_id, "row": row})
+                for row, one in enumerate(answer.predictions)
+            )
             self._lines.append(b"".join(orjson.dumps(one, option=options) for one in told))
         else:
             frame = Judged.of([answer]).file(self._signature, self._rows)
-            self._frames.append(frame.with_columns(pl.lit(request_id).alias("request_id")))
+            place = self._only({"request_id": pl.lit(request_id), "row": pl.int_range(pl.len(), dtype=pl.Int64)})
+            self._frames.append(frame.with_columns(**place))
         self._rows += len(answer.predictions)
+
+    def _only(self, place: dict[str, Any]) -> dict[str, Any]:
+        """Without what is called as the answer is: that is not written over."""
+        place.pop(self._signature.target, None)
+        return place
 
     def finish(self) -> bytes:
         """The file."""
@@ -76,4 +85,4 @@ def counted(answer: dict[str, Any], before: int) -> dict[str, Any]:
 
 
 def _last(name: str) -> int:
-    return (name == "warnings") + 2 * (name == "request_id") + 3 * name.startswith("error.")
+    return (name == "warnings") + 2 * (name in ("request_id", "row")) + 3 * name.startswith("error.")

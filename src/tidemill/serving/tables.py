@@ -5,9 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ import polars as pl
 from tidemill.core.errors import InvalidRequestError, UsageError
 from tidemill.core.model import Signature
 from tidemill.serving.arrow_packing import is_packed
+from tidemill.serving.file_columns import columns_aside, entities_of, entity_of, is_answer, is_input, require_entity
 from tidemill.serving.parquet_packing import unpacked
 from tidemill.serving.predictor import Answer, Predictor
 from tidemill.serving.scoring.judged import Judged
@@ -65,17 +65,27 @@ class Chunks:
         The rows, and how many there are.
     left_aside
         The names of what was left aside, of those rows that were read so far.
+    entities
+        Whom the rows are about, a key for each.
     """
 
-    def __init__(self, chunks: Iterator[Chunk], rows: int, left_aside: dict[str, None]) -> None:
+    def __init__(
+        self, chunks: Iterator[Chunk], rows: int, left_aside: dict[str, None], entities: pl.Series | None = None
+    ) -> None:
         self._chunks = chunks
-        self.rows, self.left_aside = rows, left_aside
+        self.rows, self.left_aside, self._entities = rows, left_aside, entities
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._chunks
 
+    def entities(self, start: int, count: int) -> list[Any] | None:
+        """The keys of some rows; None where the file was not asked for any."""
+        return None if self._entities is None else self._entities.slice(start, count).to_list()
 
-def read_chunks(kind: Format, data: bytes, signature: Signature, *, completed: bool = False) -> Chunks:
+
+def read_chunks(
+    kind: Format, data: bytes, signature: Signature, *, completed: bool = False, entity: str | None = None
+) -> Chunks:
     """The rows of a file that was sent.
 
     The whole file was read, and nothing is wrong with it, when the first rows are given.
@@ -88,21 +98,25 @@ def read_chunks(kind: Format, data: bytes, signature: Signature, *, completed: b
         What the model takes.
     completed
         Whether rows are completed with features by keys that are no inputs: then nothing is left aside.
+    entity
+        The column with the keys of those whom the rows are about.
 
     Raises
     ------
     InvalidRequestError
-        For a file that is broken, has no rows, or lacks an input and has something else; it says in which line.
+        For a file that is broken, has no rows, lacks `entity`, or lacks an input and has something else; it says in
+        which line.
     TooManyRowsError
         For one that holds more than `MAX_ROWS`, or unpacks to more than fits.
     """
     if kind == "ndjson":
-        chunks = _lines(data, signature, completed=completed)
+        chunks = _lines(data, signature, completed=completed, entity=entity)
         _require_fit(chunks.rows, 1)
     elif kind == "csv":
-        chunks = _table(read_csv(data, most=MAX_ROWS).lazy(), signature, completed=completed, is_text=True)
+        table = read_csv(data, most=MAX_ROWS).lazy()
+        chunks = _table(table, signature, completed=completed, is_text=True, entity=entity)
     else:
-        chunks = _table(_frame(kind, data).lazy(), signature, completed=completed)
+        chunks = _table(_frame(kind, data).lazy(), signature, completed=completed, entity=entity)
     if not chunks.rows:
         raise InvalidRequestError("the file has no rows", hint="Send one row or more.")
     return chunks
@@ -181,56 +195,50 @@ def read_csv(data: bytes, *, most: int | None = None) -> pl.DataFrame:
     return cells
 
 
-def _table(frame: pl.LazyFrame, signature: Signature, *, completed: bool, is_text: bool = False) -> Chunks:
+def _table(
+    frame: pl.LazyFrame, signature: Signature, *, completed: bool, is_text: bool = False, entity: str | None = None
+) -> Chunks:
     names = frame.collect_schema().names()
-    aside = [] if completed else _left_aside(names, signature)
-    kept = [name for name in names if name not in aside and not _is_answer(name, signature)]
-    table = frame.select(kept).collect()
+    require_entity(entity, names)
+    aside = [] if completed else columns_aside(names, signature, entity)
+    read = [name for name in names if name not in aside and (name == entity or not is_answer(name, signature))]
+    table = frame.select(read).collect()
+    entities = None if entity is None else entities_of(table[entity])
+    kept = [name for name in read if is_input(name, signature) or (completed and not is_answer(name, signature))]
     texts = tuple(name for name in kept if is_text)
-    chunks = (Columns(part, texts) for part in table.iter_slices(CHUNK_ROWS))
-    return Chunks(chunks, table.height, dict.fromkeys(aside))
+    chunks = (Columns(part, texts) for part in table.select(kept).iter_slices(CHUNK_ROWS))
+    return Chunks(chunks, table.height, dict.fromkeys(aside), entities)
 
 
-def _left_aside(names: Sequence[str], signature: Signature) -> list[str]:
-    """What a table has that is no input, where it has all inputs."""
-    inputs = signature.inputs.names
-    lacking = [name for name in inputs if name not in names]
-    aside = [name for name in names if name not in inputs and not _is_answer(name, signature)]
-    if inputs and len(lacking) == len(inputs):
-        hint = f"Inputs: {', '.join(inputs)}; cells of a CSV file are separated by commas."
-        what = "no column of the file is an input of the model"
-        raise InvalidRequestError(what, value=", ".join(names)[:200], hint=hint[:1000])
-    if lacking and aside:
-        near = get_close_matches(lacking[0], aside, n=1)
-        others = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
-        hint = f"Other columns ({others}) are left aside only where none is missing: add it, with or without values."
-        if near:
-            hint = f"Is it {near[0]!r}, misspelt? Else add it, with or without values."
-        raise InvalidRequestError("an input of the model is not in the file", value=lacking[0], hint=hint)
-    return aside
-
-
-def _lines(data: bytes, signature: Signature, *, completed: bool) -> Chunks:
+def _lines(data: bytes, signature: Signature, *, completed: bool, entity: str | None = None) -> Chunks:
     _text_of(data, "NDJSON")
     data, count = data.removeprefix(codecs.BOM_UTF8), 0
+    keys, names = list[str | None](), dict[str, None]()
     for number, text in _numbered(data):
-        _parsed(text, number)
+        row = _parsed(text, number)
         count += 1
+        if entity is not None:
+            keys.append(entity_of(row, entity, number))
+            names.update(dict.fromkeys(row if isinstance(row, dict) else ()))
+    if count:
+        require_entity(entity, names)
     left_aside: dict[str, None] = {}
-    inputs = None if completed else frozenset(signature.inputs.names)
+    inputs = frozenset(signature.inputs.names)
+    unused = ({signature.target} if completed else {signature.target, entity}) - inputs
 
     def kept(row: Any) -> Any:
         if not isinstance(row, dict):
             return row
-        if not _is_input(signature.target, signature):
-            row.pop(signature.target, None)
-        if inputs is None or len(row) <= len(inputs) or not row.keys() >= inputs:
+        for name in unused:
+            row.pop(name, None)
+        if completed or len(row) <= len(inputs) or not row.keys() >= inputs:
             return row
         left_aside.update(dict.fromkeys(name for name in row if name not in inputs))
         return {name: value for name, value in row.items() if name in inputs}
 
     rows = (kept(_parsed(text, number)) for number, text in _numbered(data))
-    return Chunks((list(islice(rows, CHUNK_ROWS)) for _ in range(0, count, CHUNK_ROWS)), count, left_aside)
+    chunks = (list(islice(rows, CHUNK_ROWS)) for _ in range(0, count, CHUNK_ROWS))
+    return Chunks(chunks, count, left_aside, None if entity is None else pl.Series(entity, keys, dtype=pl.String))
 
 
 def _numbered(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -372,12 +380,3 @@ def _require_fit(rows: int, columns: int) -> None:
 def _broken(kind: str, error: BaseException) -> InvalidRequestError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return InvalidRequestError(f"the {kind} cannot be read: {reason}"[:300], hint="Is the Content-Type the right one?")
-
-
-def _is_input(name: str, signature: Signature) -> bool:
-    return name in signature.inputs.names
-
-
-def _is_answer(name: str, signature: Signature) -> bool:
-    """Whether it is the column that is predicted, with the answers that are known."""
-    return name == signature.target and not _is_input(name, signature)

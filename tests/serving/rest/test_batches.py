@@ -131,8 +131,8 @@ def test_a_row_keeps_its_number_beyond_the_first_chunk(
 def test_columns_come_in_one_order_whatever_the_first_row_was_told(client: Client, some: pl.DataFrame) -> None:
     rows = some.drop("late").head(3).with_columns(pl.when(pl.int_range(pl.len()) > 0).then("distance"))
     names = pl.read_csv(send(client, encoded(rows, CSV), CSV).content).columns
-    assert names[:4] == ["late", "probability", "decision", "request_id"]
-    assert names[4:] == [f"error.{part}" for part in ("row", "column", "value", "error", "allowed")]
+    assert names[:5] == ["late", "probability", "decision", "request_id", "row"]
+    assert names[5:] == [f"error.{part}" for part in ("row", "column", "value", "error", "allowed")]
 
 
 def test_a_file_of_bad_rows_only_is_422(client: Client) -> None:
@@ -273,8 +273,8 @@ def test_a_server_that_is_sent_no_file_does_not_load_polars() -> None:
 def test_a_shadow_is_asked_the_same_rows(
     predictor: Predictor, packaged: Package, some: pl.DataFrame, tmp_path: Path
 ) -> None:
-    live = variant_of(predictor, name="champion", timed=False)
-    shadow = variant_of(Predictor(packaged, version=4), name="next", share=0.0, timed=False)
+    live = variant_of(predictor, name="champion")
+    shadow = variant_of(Predictor(packaged, version=4), name="next", share=0.0)
     endpoint = Endpoint("flight-delay", Traffic((live,), (shadow,)), PredictionLog(tmp_path, "flight-delay"))
     client = Client(App(Repository.of(endpoint), ServerOptions()), tmp_path)
     response = send(client, encoded(some.drop("late").head(20), PARQUET), PARQUET)

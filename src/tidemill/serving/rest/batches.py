@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -34,30 +34,36 @@ async def batch(site: Site, request: Request) -> Response:
     """Answer every row of a file; the status is that which `predict` would have.
 
     The file is as its ``Content-Type`` says, and so are the answers unless ``Accept`` asks for another kind.
+    ``entity`` is the column with the keys of those whom the rows are about.
     """
     started, endpoint = clock.elapsed(), site.endpoint(request.given["name"])
+    entity = _entity(request.query)
     given = _sent_as(request)
     wanted = _asked_for(request, given)
     caller = request.caller()
     body = await request.body()
     variant = endpoint.choose(caller)
-    response = await asyncio.to_thread(_answer, endpoint, variant, caller, body, given, wanted)
+    response = await asyncio.to_thread(_answer, endpoint, variant, caller, body, given, wanted, entity)
     await endpoint.settled()
     endpoint.meters(variant).took("batch", response.status, clock.elapsed() - started)
     return response
 
 
-def _answer(endpoint: Endpoint, variant: Variant, caller: Caller, body: bytes, given: str, wanted: str) -> Response:
+def _answer(
+    endpoint: Endpoint, variant: Variant, caller: Caller, body: bytes, given: str, wanted: str, entity: str | None
+) -> Response:
     tables = import_module("tidemill.serving.tables")  # Polars: a server that is sent no file never loads it
     answers, predictor = import_module("tidemill.serving.answer_files"), variant.predictor
     try:
-        chunks = tables.read_chunks(FORMATS[given], body, predictor.signature, completed=predictor.features is not None)
+        completed = predictor.features is not None
+        chunks = tables.read_chunks(FORMATS[given], body, predictor.signature, completed=completed, entity=entity)
     except tables.TooManyRowsError as error:
         hint = f"Send at most {tables.MAX_ROWS:,} rows at once; split the file."
         raise Refusal(413, InvalidRequestError("the file holds too much", value=str(error), hint=hint)) from error
     written, rows, refused, failed = answers.Written(FORMATS[wanted], predictor.signature), 0, 0, 0
     for chunk in chunks:
-        answered = endpoint.answer(chunk, caller, variant, by=tables.answer_chunk)
+        about = replace(caller, entities=chunks.entities(rows, len(chunk)))
+        answered = endpoint.answer(chunk, about, variant, by=tables.answer_chunk)
         caller = replace(caller, deadline=None)  # its turn has come: a long file is answered to its end
         written.add(answered.answer, answered.request_id)
         rows += len(chunk)
@@ -75,6 +81,18 @@ def _listed(names: Iterable[str]) -> bytes:
     shown = list(names)
     more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
     return ", ".join([*(quote(name[:100], safe="") for name in shown[:_SHOWN]), *more]).encode()
+
+
+def _entity(query: Mapping[str, str]) -> str | None:
+    """The column of the entities; a misspelt parameter would leave the rows to nobody.
+
+    >>> _entity({"entity": "order"})
+    'order'
+    """
+    for name in query:
+        if name != "entity":
+            raise InvalidRequestError("a file of rows takes no such parameter", value=name, hint="It takes entity.")
+    return query.get("entity")
 
 
 def _sent_as(request: Request) -> str:

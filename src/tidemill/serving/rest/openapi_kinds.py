@@ -198,11 +198,18 @@ def _predict(model: str) -> Kind:
 
 
 def _batch() -> Kind:
+    whom = "The column with the keys of those whom the rows are about, for the log: an input or another one."
+    entity = {"name": "entity", "in": "query", "required": False, "schema": _TEXT, "description": whom}
     files: Content = {media: {"schema": {}} for media in FORMATS}
     failed = {**files, **_json(_ref("Error"))}
     return Kind(
-        files, files, other_answers={422: files, 500: failed}, more_statuses=(406, 415, 504), headers=_OF_FILES
-    )  # fmt: skip
+        files,
+        files,
+        other_answers={422: files, 500: failed},
+        more_statuses=(406, 415, 504),
+        parameters=(entity,),
+        headers=_OF_FILES,
+    )
 
 
 def _infer() -> Kind:
