@@ -99,6 +99,36 @@ def test_the_project_made_from_a_table_can_be_reproduced_though_its_contract_is_
     assert "is reproduced" in model("reproduce", "cells@1").out
 
 
+def test_requests_are_held_to_the_contract_of_a_new_project_once_the_model_is_given_it(model):
+    table = pl.read_csv(model.folder / "cells.csv").head(2).with_columns(mean_radius=pl.Series([14.0, 4000.0]))
+    table.write_csv(model.folder / "odd.csv")
+    done = model.json("predict", "cells@1", "odd.csv")
+    assert (done["rows"], done["refused"]) == (2, 0)
+
+    pipeline = model.folder / "pipeline.py"
+    given = pipeline.read_text().replace('name="cells")', 'name="cells", contract=CONTRACT)')
+    pipeline.write_text(given)
+    model("run", "train", "--set", "trials=2")
+    assert model.json("predict", "cells@2", "odd.csv")["refused"] == 1
+    assert "the row breaks 'mean_radius > " in model("predict", "cells@2", "odd.csv").out
+
+
+def test_columns_that_the_model_will_not_learn_from_are_named_with_the_reason(tidemill):
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 2, 29), eager=True)
+    columns = {
+        "customer": [f"c{i}" for i in range(60)],
+        "signed": days,
+        "x": range(60),
+        "y": [i % 2 for i in range(60)],
+    }
+    pl.DataFrame(columns).write_parquet(tidemill.folder / "t.parquet")
+    said = tidemill("init", "p", "--data", "t.parquet", "--target", "y").out
+    assert "left out of the features: customer (another text in every row)\n" in said
+    assert "left out of the features: signed (date is no feature by itself)\n" in said
+    left_out = tidemill.json("init", "q", "--data", "t.parquet", "--target", "y")["left_out"]
+    assert list(left_out) == ["customer", "signed"]
+
+
 def test_what_a_new_project_asks_is_known_to_be_no_answer(tidemill, cells):
     tidemill("init", "--data", str(cells), "--target", "target")
     written = tomllib.loads((tidemill.folder / "tidemill.toml").read_text(encoding="utf-8"))["canvas"]

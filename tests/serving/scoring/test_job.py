@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -255,6 +256,37 @@ def test_two_processes_do_not_write_to_the_same_table(project: Project) -> None:
 def test_a_target_that_nobody_writes_is_refused(project: Project) -> None:
     with pytest.raises(UsageError, match="cannot be written there"):
         score("flight-delay", "x", "kafka://host", entity="flight")
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"SQLite format 3\x00" + bytes(84), r"a SQLite database.*sqlite:///kept\.db#late"),
+        (bytes(8) + b"DUCK" + bytes(84), r"a DuckDB database.*duckdb:///kept\.db#late"),
+        (b"entity,prediction\n1,0\n", "there already, and is no Parquet file"),
+        (b"", "there already, and is no Parquet file"),
+        (b"PAR1" + bytes(96), "is damaged"),
+    ],
+    ids=["sqlite", "duckdb", "csv", "empty", "truncated"],
+)
+def test_a_file_of_another_kind_is_refused_with_what_to_write_and_stays(
+    project: Project, head: bytes, said: str
+) -> None:
+    file = project.root / "kept.db"
+    file.write_bytes(head)
+    with pytest.raises(ConfigError, match=said):
+        score("flight-delay", source(project, to_score(3)), "kept.db#late", entity="flight")
+    assert file.read_bytes() == head
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "duckdb"])
+def test_the_place_that_is_advised_for_a_database_can_be_written(project: Project, scheme: str) -> None:
+    rows = source(project, to_score(3))
+    score("flight-delay", rows, f"{scheme}:///s.db#first", entity="flight")
+    with pytest.raises(ConfigError, match="database, no Parquet file") as refused:
+        score("flight-delay", rows, "s.db", entity="flight")
+    (advised,) = re.findall(r"Write (\S+) for", str(refused.value))
+    assert score("flight-delay", rows, advised, entity="flight").scored == 3
 
 
 def test_predictions_are_a_source_of_another_pipeline(project: Project) -> None:

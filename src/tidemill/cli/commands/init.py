@@ -23,6 +23,7 @@ from tidemill.core.errors import DataError, NotFoundError, SchemaError, UsageErr
 from tidemill.data.contract_text import contract_to_toml
 from tidemill.data.infer import inferred
 from tidemill.data.read import read
+from tidemill.data.split.features import unfit_features
 from tidemill.project import FILE
 
 #: Whole numbers with more distinct values than this are quantities, with fewer they are classes.
@@ -45,17 +46,21 @@ def command(setup: Setup, folder: Path, name: str | None, data: Path | None, tar
     if (data is None) != (target is None):
         raise UsageError("--data and --target belong together", hint="Give both, or neither for a blank project.")
     chosen = _slug(name or folder.resolve().name)
+    left_out: Mapping[str, str] = {}
     if data is None or target is None:
         texts = _filled("blank", {"name": chosen, "title": chosen})
     else:
-        texts = _from_table(folder, chosen, data, target)
+        texts, left_out = _from_table(folder, chosen, data, target)
     written = _write(folder, texts)
     lacking = [] if data is None else missing(extras()["ml"])
     if setup.json:
-        emit({"status": "succeeded", "project": chosen, "files": [str(path) for path in written], "lacking": lacking})
+        made = {"project": chosen, "files": [str(path) for path in written], "left_out": left_out}
+        emit({"status": "succeeded", **made, "lacking": lacking})
         return
     for path in written:
         click.echo(f"wrote {relative(path)}")
+    for column, reason in left_out.items():
+        click.echo(f"left out of the features: {column} ({reason})")
     if lacking:
         click.echo(f'first: pip install "tidemill[ml]"  (lacking: {", ".join(lacking)})')
     where = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(relative(folder))} && "
@@ -68,8 +73,8 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "project"
 
 
-def _from_table(folder: Path, name: str, data: Path, target: str) -> dict[str, str]:
-    """The files of a project that trains on a table."""
+def _from_table(folder: Path, name: str, data: Path, target: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The files of a project that trains on a table, and the columns that its model will not learn from, with why."""
     if not data.is_file():
         raise NotFoundError("there is no such file", value=str(data), hint="Give the path of a table.")
     table = read(str(data.resolve())).collect()
@@ -85,7 +90,7 @@ def _from_table(folder: Path, name: str, data: Path, target: str) -> dict[str, s
     task = _task(table[target], target)
     values = _quoted({"name": name, "target": target, "uri": _uri(folder, data), **task})
     texts = _filled("table", {**values, **_labels(table[target], values)})
-    return {**texts, "contract.toml": contract_to_toml(*inferred(table, "data"))}
+    return {**texts, "contract.toml": contract_to_toml(*inferred(table, "data"))}, unfit_features(table, {target})
 
 
 def _quoted(values: Mapping[str, str]) -> dict[str, str]:

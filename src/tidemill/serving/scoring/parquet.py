@@ -27,11 +27,17 @@ _BUCKET_ROWS = 1_000_000
 _MARKER = "_predictions.json"
 #: In the metadata of each file: the column that the entities are from.
 _ENTITY = "tidemill.entity"
+_MAGIC = b"PAR1"
+#: scheme -> a database's name, and at which place of its files the bytes are that tell it.
+_DATABASES = {"sqlite": ("SQLite", 0, b"SQLite format 3\x00"), "duckdb": ("DuckDB", 8, b"DUCK")}
 
 
 def open_table(place: Place, layout: Layout) -> ParquetTable:
     """The table at a path: one file if it ends with ``.parquet``, else a folder."""
-    return ParquetTable(Path(place.address), layout)
+    target = Path(place.address)
+    if target.is_file():
+        _require_parquet(target, place)
+    return ParquetTable(target, layout)
 
 
 def find(place: Place, entity: str) -> dict[str, Any] | None:
@@ -117,7 +123,13 @@ class ParquetTable:
         if not files:
             return
         frame = pl.scan_parquet(files)
-        names = frame.collect_schema().names()
+        try:
+            names = frame.collect_schema().names()
+        except pl.exceptions.PolarsError as error:
+            hint = "Name another path, or move it away."
+            raise ConfigError(
+                f"the Parquet file that is there is damaged: {error}", value=str(files[0]), hint=hint
+            ) from error
         check_keys(self._target.name, names, self._layout)
         check_entity(self._target.name, pl.read_parquet_metadata(files[0]).get(_ENTITY, ""), self._layout)
         others = frame.filter(pl.col("model") != self._layout.model).select("model").limit(1).collect()
@@ -169,6 +181,21 @@ class ParquetTable:
             self._target.rename(before)
         ready.rename(self._target)
         shutil.rmtree(before, ignore_errors=True)
+
+
+def _require_parquet(target: Path, place: Place) -> None:
+    """Raise ConfigError if the file is of another kind; a database is written by its scheme."""
+    with target.open("rb") as file:
+        head = file.read(32)
+    if head.startswith(_MAGIC):
+        return
+    path = place.shown.removeprefix("file://")
+    for scheme, (name, start, magic) in _DATABASES.items():
+        if head[start:].startswith(magic):
+            hint = f"Write {scheme}:///{path} for a table in this database."
+            raise ConfigError(f"the file is a {name} database, no Parquet file", value=path, hint=hint)
+    hint = "Name another path; a table in a database is written by its scheme, such as sqlite:///scores.db."
+    raise ConfigError("the file is there already, and is no Parquet file", value=path, hint=hint)
 
 
 def _before(target: Path) -> Path:
