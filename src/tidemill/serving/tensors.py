@@ -132,16 +132,16 @@ def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, A
 
 def tensors_of(outputs: Sequence[Spec], predictions: Sequence[Mapping[str, Any]]) -> list[Tensor]:
     """Predictions as the tensors that `outputs` say."""
-    out = []
-    for spec in outputs:
-        name = spec.name
-        data: list[Any] = [prediction[name] for prediction in predictions]
-        if len(spec.shape) == 2:
-            data = [told[column] for told in data for column in spec.columns]
-        elif spec.datatype == "BYTES":
-            data = [_text(value) for value in data]
-        out.append(Tensor(name, spec.datatype, (len(predictions), *spec.shape[1:]), data))
-    return out
+    rows = len(predictions)
+    return [Tensor(spec.name, spec.datatype, (rows, *spec.shape[1:]), values_of(spec, predictions)) for spec in outputs]
+
+
+def values_of(spec: Spec, predictions: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The elements of an output, in row-major order."""
+    data: list[Any] = [prediction[spec.name] for prediction in predictions]
+    if len(spec.shape) == 2:
+        return [told[column] for told in data for column in spec.columns]
+    return [_text(value) for value in data] if spec.datatype == "BYTES" else data
 
 
 def chosen(outputs: tuple[Spec, ...], wanted: Sequence[str]) -> tuple[Spec, ...]:
@@ -196,19 +196,19 @@ def from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> 
     return Tensor(name, datatype, shape, array.tolist())
 
 
-def to_bytes(tensor: Tensor) -> bytes:
+def to_bytes(datatype: str, values: Sequence[Any]) -> bytes:
     r"""What `from_bytes` reads.
 
-    >>> to_bytes(Tensor("late", "BYTES", (1,), ["true"]))
+    >>> to_bytes("BYTES", ["true"])
     b'\x04\x00\x00\x00true'
     """
-    if tensor.datatype == "BYTES":
-        texts = [str(value).encode() for value in tensor.values]
-        return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
-    count, code = len(tensor.values), _STRUCT.get(tensor.datatype)
+    if datatype == "BYTES":
+        texts = [str(value).encode() for value in values]
+        return b"".join([_LENGTH.pack(len(text)) + text for text in texts])
+    count, code = len(values), _STRUCT.get(datatype)
     if code is not None and count <= _FEW:
-        return struct.pack(f"<{count}{code}", *tensor.values)
-    return np.asarray(tensor.values, dtype=_NUMPY[tensor.datatype]).tobytes()
+        return struct.pack(f"<{count}{code}", *values)
+    return np.asarray(values, dtype=_NUMPY[datatype]).tobytes()
 
 
 def checked(name: str, datatype: str, shape: tuple[int, ...], values: Sequence[Any]) -> Tensor:
@@ -223,7 +223,7 @@ def checked(name: str, datatype: str, shape: tuple[int, ...], values: Sequence[A
 
 
 def _elements(name: str, shape: tuple[int, ...]) -> int:
-    if not shape or any(size < 0 for size in shape):
+    if not shape or min(shape) < 0:
         raise InvalidRequestError(f"the shape of tensor {name!r} is none", value=list(shape), hint="Send [rows].")
     return prod(shape)
 

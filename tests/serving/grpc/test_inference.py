@@ -91,6 +91,14 @@ def test_a_triton_client_gets_the_predictors_answers(client: Any, predictor: Pre
     assert response.parameters["request_id"].string_param in set(logged["request_id"])
 
 
+@pytest.mark.parametrize("own", ["", "é" * 100, "x" * 20_000])
+def test_the_id_of_a_request_comes_back_however_long_it_is(client: Any, own: str) -> None:
+    response = client.infer("flight-delay", tensors(triton, ROWS), request_id=own).get_response()
+    assert response.id == (own or response.parameters["request_id"].string_param)
+    assert response.model_name == "flight-delay"
+    assert len(response.outputs) == len(response.raw_output_contents) == 3
+
+
 @pytest.mark.parametrize("binary", [True, False])
 def test_a_triton_client_over_rest_gets_them_too(server: ServerHandle, predictor: Predictor, binary: bool) -> None:
     with triton_http.InferenceServerClient(server.url.removeprefix("http://")) as client:

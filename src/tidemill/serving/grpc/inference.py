@@ -9,14 +9,30 @@ from typing import Any
 
 from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
+from tidemill.core.ids import new_id
 from tidemill.serving.endpoint import Answered, Caller, score
 from tidemill.serving.grpc.messages import message
 from tidemill.serving.rest.open_inference import EXTENSIONS, VERSION, metadata, refusal_of, require_version
 from tidemill.serving.rest.repository_api import entries, load_model
 from tidemill.serving.site import Site
-from tidemill.serving.tensors import Spec, Tensor, checked, chosen, from_bytes, rows_of, tensors_of, to_bytes
+from tidemill.serving.tensors import (
+    Spec,
+    Tensor,
+    checked,
+    chosen,
+    from_bytes,
+    rows_of,
+    tensors_of,
+    to_bytes,
+    values_of,
+)
 
 InferResponse = message("ModelInferResponse")
+_ID, _RAW = (InferResponse.DESCRIPTOR.fields_by_name[name].number for name in ("id", "raw_output_contents"))
+_PARAMETERS = InferResponse()
+_PARAMETERS.parameters["request_id"].string_param = _SOME_ID = "0" * len(new_id())
+#: What stands around a request's id where it is a parameter of the answer.
+_BEFORE, _AFTER = _PARAMETERS.SerializeToString().split(_SOME_ID.encode())
 
 #: Datatype to the field of its elements; FP16 and BF16 have none and come as bytes.
 _CONTENTS = {
@@ -135,18 +151,31 @@ def _from_contents(tensor: Any) -> Tensor:
 
 
 def _response(request: Any, answered: Answered, outputs: tuple[Spec, ...]) -> bytes:
-    """A serialised response: what is the same each time, then what is not; a reader merges the two."""
-    rows, version = len(answered.answer.predictions), answered.variant.predictor.version
-    tensors = tensors_of(outputs, answered.answer.predictions)
-    response = InferResponse(id=request.id or answered.request_id)
-    response.parameters["request_id"].string_param = answered.request_id
-    outline = _outline(request.model_name, "" if version is None else str(version), outputs, rows)
+    """A serialised response, part by part; a reader merges what is the same each time with what is not."""
+    predictions, version = answered.answer.predictions, answered.variant.predictor.version
+    outline = _outline(request.model_name, "" if version is None else str(version), outputs, len(predictions))
+    own = answered.request_id.encode()
+    parts = [
+        outline if request.raw_input_contents else _with_contents(outline, tensors_of(outputs, predictions)),
+        _field(_ID, request.id.encode() or own), _BEFORE, own, _AFTER,
+    ]  # fmt: skip
     if request.raw_input_contents:
-        response.raw_output_contents.extend(map(to_bytes, tensors))
-    else:
-        outline = _with_contents(outline, tensors)
-    told: bytes = outline + response.SerializeToString()
-    return told
+        parts += [_field(_RAW, to_bytes(spec.datatype, values_of(spec, predictions))) for spec in outputs]
+    return b"".join(parts)
+
+
+def _field(number: int, data: bytes) -> bytes:
+    r"""A field of bytes or text as protobuf writes it: its number and kind, its length, and what it holds.
+
+    >>> _field(6, b"ab"), _field(6, b"a" * 300)[:3]
+    (b'2\x02ab', b'2\xac\x02')
+    """
+    head, length = bytearray((number << 3 | 2,)), len(data)
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + data
 
 
 @lru_cache(maxsize=256)

@@ -199,7 +199,7 @@ def _response(
     for spec, tensor in zip(outputs, tensors_of(outputs, answered.answer.predictions), strict=True):
         entry = {**spec.to_dict(), "shape": list(tensor.shape)}
         if tensor.name in as_bytes or "*" in as_bytes:
-            pieces.append(to_bytes(tensor))
+            pieces.append(to_bytes(tensor.datatype, tensor.values))
             entry["parameters"] = {**entry.get("parameters", {}), "binary_data_size": len(pieces[-1])}
         else:
             entry["data"] = tensor.values
