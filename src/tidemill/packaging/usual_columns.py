@@ -54,14 +54,12 @@ def compile_usual_columns(
     get, judges = itemgetter(*names), [_judge(column, bounds(column), checks) for column in signature.inputs]
 
     def usual(rows: Sequence[Any]) -> tuple[list[Sequence[Any]], list[Any], set[int]]:
-        columns, encodable, odd = none_usual(rows, len(names))
-        if len(rows) < _MANY:
-            return columns, encodable, odd
-        table, odd = _table(rows, get, len(names))
-        for index, values in enumerate(zip(*table, strict=True)):
-            columns[index], encodable[index], places = judges[index](values)
-            odd.update(places)
-        return columns, encodable, odd
+        table, odd = _table(rows, get, len(names)) if len(rows) >= _MANY else ([], set())
+        if not table:
+            return none_usual(rows, len(names))
+        judged = [judge(values) for judge, values in zip(judges, zip(*table, strict=True), strict=True)]
+        odd.update(*(places for _, _, places in judged))
+        return [typed for typed, _, _ in judged], [encodable for _, encodable, _ in judged], odd
 
     return usual
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ async def batch(site: Site, request: Request) -> Response:
     ``entity`` is the column with the keys of those whom the rows are about.
     """
     started, endpoint = clock.elapsed(), site.endpoint(request.given["name"])
-    entity = _entity(request.query)
+    entity = request.only_parameter("entity", "a file of rows")  # misspelt, it would leave the rows to nobody
     given = _sent_as(request)
     wanted = _asked_for(request, given)
     caller = request.caller()
@@ -81,18 +81,6 @@ def _listed(names: Iterable[str]) -> bytes:
     shown = list(names)
     more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
     return ", ".join([*(quote(name[:100], safe="") for name in shown[:_SHOWN]), *more]).encode()
-
-
-def _entity(query: Mapping[str, str]) -> str | None:
-    """The column of the entities; a misspelt parameter would leave the rows to nobody.
-
-    >>> _entity({"entity": "order"})
-    'order'
-    """
-    for name in query:
-        if name != "entity":
-            raise InvalidRequestError("a file of rows takes no such parameter", value=name, hint="It takes entity.")
-    return query.get("entity")
 
 
 def _sent_as(request: Request) -> str:

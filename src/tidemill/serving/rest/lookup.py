@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,7 +28,7 @@ async def prediction(site: Site, request: Request) -> Response:
     """
     endpoint, entity = site.endpoint(request.given["name"]), request.given["entity"]
     plan = site.repository.plan_of(endpoint.name)
-    max_age = _max_age(request.query)
+    max_age = _max_age(request.only_parameter("max_age", "a look-up") or "")
     predictor = endpoint.predictor
     if not plan.precomputed and not plan.rows:
         hint = f'Write precomputed = "sqlite:///scores.db" under [endpoints.{endpoint.name}] in tidemill.toml.'
@@ -75,16 +74,12 @@ def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _max_age(query: Mapping[str, str]) -> timedelta | None:
-    """How old an answer may be; a misspelt limit would be none.
+def _max_age(text: str) -> timedelta | None:
+    """How old an answer may be.
 
-    >>> _max_age({"max_age": "15m"})
+    >>> _max_age("15m")
     datetime.timedelta(seconds=900)
     """
-    for name in query:
-        if name != "max_age":
-            raise InvalidRequestError("a look-up takes no such parameter", value=name, hint="It takes max_age.")
-    text = query.get("max_age", "")
     if not text:
         return None
     found = _AGE.fullmatch(text)

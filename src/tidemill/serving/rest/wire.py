@@ -84,6 +84,20 @@ class Request:
         text = bytes(self.scope.get("query_string", b"")).decode("latin-1")
         return dict(parse_qsl(text, keep_blank_values=True))
 
+    def only_parameter(self, name: str, whose: str) -> str | None:
+        """The one parameter that a route takes; None if it was not sent.
+
+        Raises
+        ------
+        InvalidRequestError
+            For any other: it may be this one, misspelt. It says `whose` it is not.
+        """
+        query = self.query
+        for sent in query:
+            if sent != name:
+                raise InvalidRequestError(f"{whose} takes no such parameter", value=sent, hint=f"It takes {name}.")
+        return query.get(name)
+
     def header(self, name: bytes) -> bytes:
         """A header's value; empty if it was not sent."""
         return header(self.scope, name)
