@@ -73,11 +73,8 @@ def onnx_engine(data: bytes, task: Task) -> Engine:
             f"{ONNX_FILE} takes {taken} and gives {[one.name for one in session.get_outputs()]}",
             hint="A model takes float32 'rows' and gives 'output': package it again.",
         )
-    score = _Scorer(session)
-    if TASKS[task].scores != "one":
-        return score
     # A binary model gives the positive class alone or last; any other gives one column.
-    return lambda matrix: score(matrix)[:, -1]
+    return _Scorer(session, slice(None) if TASKS[task].scores != "one" else -1)
 
 
 class _Scorer:
@@ -87,8 +84,8 @@ class _Scorer:
     bound to the session already. Threads that score at once have memory of their own each.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+    def __init__(self, session: onnxruntime.InferenceSession, taken: slice | int) -> None:
+        self._session, self._taken = session, taken
         self._is_plain = session.get_outputs()[0].type in ("tensor(float)", "tensor(double)")
         self._spare: list[_Bound] = []
 
@@ -98,26 +95,27 @@ class _Scorer:
         try:
             bound = self._spare.pop()
         except IndexError:
-            scores = self._run(matrix)
-            self._spare.append(_Bound(self._session, matrix, scores))
-            return scores
+            bound = _Bound(self._session, matrix, self._session.run(["output"], {"rows": matrix})[0], self._taken)
         scores = bound.run(matrix) if matrix.shape == bound.row.shape else self._run(matrix)
         self._spare.append(bound)
         return scores
 
     def _run(self, matrix: Matrix) -> Scores:
-        scores: Scores = self._session.run(["output"], {"rows": matrix})[0]
+        scores: Scores = self._session.run(["output"], {"rows": matrix})[0][:, self._taken]
         return scores
 
 
 class _Bound:
     """Memory for one row and its scores, bound to a session; given once, for their shapes."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, row: Matrix, scores: Scores) -> None:
-        self.row, self._scores = np.empty_like(row), np.empty_like(scores)
+    def __init__(
+        self, session: onnxruntime.InferenceSession, row: Matrix, scores: NDArray[Any], taken: slice | int
+    ) -> None:
+        self.row, told = np.empty_like(row), np.empty_like(scores)
         self._session, self._binding = session, session.io_binding()
         self._binding.bind_cpu_input("rows", self.row)
-        self._binding.bind_output("output", "cpu", 0, scores.dtype, scores.shape, self._scores.ctypes.data)
+        self._binding.bind_output("output", "cpu", 0, told.dtype, told.shape, told.ctypes.data)
+        self._scores: Scores = told[:, taken]  # a view, which keeps the memory
 
     def run(self, row: Matrix) -> Scores:
         self.row[:] = row

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidemill.core import clock
 from tidemill.core.errors import OutOfSpaceError
@@ -31,8 +30,7 @@ def _by_rows(predictor: Predictor, rows: Sequence[Any]) -> Answer:
     return predictor.answer(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks, about whom, and until when an answer is of use.
 
     Parameters
@@ -56,8 +54,11 @@ class Caller:
     deadline: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+#: Who asks when nobody says.
+NOBODY = Caller()
+
+
+class Answered(NamedTuple):
     """An answer that is in the log, the id under which it is found there, and who gave it."""
 
     request_id: str
@@ -84,6 +85,8 @@ class Endpoint:
         self.name = name
         self.traffic = traffic
         self.log = log
+        #: Whether an answer waits until its record is on the disk.
+        self.durable = log is not None and log.durable
         self._refuse_unlogged = refuse_unlogged
         self._shadowing = Shadowing(name)
         self._told_unlogged = -_SAID_AGAIN
@@ -94,9 +97,19 @@ class Endpoint:
         return cls(predictor.model, Traffic((variant_of(predictor),), salt=predictor.model), log)
 
     @property
+    def traffic(self) -> Traffic:
+        """The variants behind the name."""
+        return self._traffic
+
+    @traffic.setter
+    def traffic(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._meters = {who: self._meters_of(who) for who in (*traffic.live, *traffic.shadows)}
+
+    @property
     def predictor(self) -> Predictor:
         """The model that describes the name: the first variant's."""
-        return self.traffic.live[0].predictor
+        return self._traffic.live[0].predictor
 
     @property
     def title(self) -> str:
@@ -112,7 +125,7 @@ class Endpoint:
     def answer(
         self,
         rows: Any,
-        caller: Caller = Caller(),
+        caller: Caller = NOBODY,
         variant: Variant | None = None,
         *,
         by: By = _by_rows,
@@ -156,8 +169,7 @@ class Endpoint:
         request_id = new_id()
         self._write(who, request_id, ts, clock.elapsed() - started, answer, caller)
         self.meters(who).answered(len(rows), len(answer.problems), answer.failures)
-        shadows = self.traffic.shadows
-        if shadows:
+        if shadows := self._traffic.shadows:
             self._shadowing.ask(
                 shadows, rows, lambda shadow, asked: self._shadow(shadow, by, asked, request_id, caller)
             )
@@ -165,14 +177,17 @@ class Endpoint:
 
     def choose(self, caller: Caller) -> Variant:
         """The variant whose turn it is."""
+        live = self._traffic.live
+        if len(live) == 1:
+            return live[0]
         key = caller.key
         if key is None and caller.entities and caller.entities[0] is not None:
             key = str(caller.entities[0])
-        return self.traffic.choose(key)
+        return self._traffic.choose(key)
 
     def meters(self, who: Variant) -> Meters:
         """Where a variant's answers are counted."""
-        return Meters.of(self.name, who.name, who.predictor.version)
+        return self._meters.get(who) or self._meters_of(who)  # one that was replaced may still answer
 
     async def settled(self) -> None:
         """Return once the log is as safe as was asked for."""
@@ -207,6 +222,9 @@ class Endpoint:
         became = "refused" if self._refuse_unlogged else "given, and counted, without their record"
         _log.error("answers of %s are %s: %s", self.name, became, error)
 
+    def _meters_of(self, who: Variant) -> Meters:
+        return Meters.of(self.name, who.name, who.predictor.version)
+
     def _shadow(self, who: Variant, by: By, rows: Any, request_id: str, caller: Caller) -> None:
         """Ask a shadow what was asked, under the same request id."""
         ts, started = clock.now_us(), clock.elapsed()
@@ -231,5 +249,6 @@ async def score(endpoint: Endpoint, rows: Sequence[Any], caller: Caller) -> Answ
         answered = await endpoint.gather(rows, caller, variant)
     else:
         answered = endpoint.answer(rows, caller, variant)
-    await endpoint.settled()
+    if endpoint.durable:
+        await endpoint.settled()
     return answered

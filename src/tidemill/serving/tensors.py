@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +41,7 @@ DATATYPES = (*_NUMPY, "BYTES")
 _LENGTH = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """Values with a name and a shape.
 
     Parameters
@@ -59,8 +58,7 @@ class Tensor:
     values: Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """What is known of a tensor before there are values: -1 stands for the number of rows."""
 
     name: str
@@ -128,6 +126,17 @@ def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, A
     if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
         raise InvalidRequestError("the tensors have different lengths, or none", value=lengths)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+@lru_cache(maxsize=256)
+def whole_row(datatype: str, columns: int) -> struct.Struct | None:
+    """What reads the bytes of a row that comes in one tensor of numbers; None for a type that bytes alone do not say.
+
+    >>> whole_row("FP32", 2).unpack(bytes(8)), whole_row("BYTES", 2)
+    ((0.0, 0.0), None)
+    """
+    code = _STRUCT.get(datatype)
+    return None if code is None else struct.Struct(f"<{columns}{code}")
 
 
 def tensors_of(outputs: Sequence[Spec], predictions: Sequence[Mapping[str, Any]]) -> list[Tensor]:

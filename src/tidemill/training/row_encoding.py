@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
@@ -35,13 +36,17 @@ def row_encoder(encoding: Encoding) -> Callable[[Mapping[str, Any]], NDArray[np.
     plan = tuple((entry["column"], _value_encoder(entry)) for entry in encoding)
     plain = all(entry["kind"] in {"number", "flag"} for entry in encoding) and len(plan) > 1
     values_of = itemgetter(*(name for name, _ in plan)) if plain else None
+    pack, shape = struct.Struct(f"={len(plan)}f").pack, (1, len(plan))
 
     def encode(row: Mapping[str, Any]) -> NDArray[np.float32]:
         try:
             if values_of is not None:
                 values = values_of(row)
-                if _PLAIN.issuperset(map(type, values)):  # NumPy takes these as `_number_encoder` does
-                    return np.array([values], dtype=np.float32)
+                try:  # what has a float is a number, as for `_number_encoder`
+                    return np.ndarray(shape, np.float32, bytearray(pack(*values)))
+                except (struct.error, OverflowError):  # None among them, or more than float32 holds
+                    if _PLAIN.issuperset(map(type, values)):
+                        return np.array([values], dtype=np.float32)
             return np.array([[convert(row[name]) for name, convert in plan]], dtype=np.float32)
         except KeyError as error:
             raise InvalidRequestError(

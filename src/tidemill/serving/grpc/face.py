@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
 from tidemill.serving.endpoint import Caller
 from tidemill.serving.gathering import TooLateError
-from tidemill.serving.grpc.inference import METHODS, key_in
+from tidemill.serving.grpc.inference import METHODS
 from tidemill.serving.grpc.messages import POOL, SERVICE, message
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.keys import Keys
@@ -36,6 +35,8 @@ _REFUSED = {
     409: grpc.StatusCode.FAILED_PRECONDITION,
     500: grpc.StatusCode.INTERNAL,
 }
+#: What of a call's metadata says something here.
+_MINDED = frozenset({"traceparent", "x-api-key", "authorization"})
 _PROBES = ("ServerLive", "ServerReady", "ModelReady")
 _log = logging.getLogger("tidemill.serving")
 
@@ -120,9 +121,9 @@ class GrpcFace:
             span = None if self._site.tracer is None or is_probe else _begin(self._site.tracer, name, context)
             try:
                 request = _parsed(taken, raw)
-                caller = self._caller(request, context, admin=admin, is_probe=is_probe)
+                caller = self._caller(context, admin=admin, is_probe=is_probe)
                 if span is not None:
-                    caller = replace(caller, trace=trace_of(span.traceparent))
+                    caller = caller._replace(trace=trace_of(span.traceparent))
                 response: Any = await answer(self._site, request, caller)
             except Exception as error:
                 code, said = _status(error, name)
@@ -137,20 +138,22 @@ class GrpcFace:
 
         return grpc.unary_unary_rpc_method_handler(handle, None, None)
 
-    def _caller(self, request: Any, context: Any, *, admin: bool, is_probe: bool) -> Caller:
+    def _caller(self, context: Any, *, admin: bool, is_probe: bool) -> Caller:
         trace, sent = "", ""
         for name, value in context.invocation_metadata() or ():
+            if name not in _MINDED:
+                continue
             if name == "traceparent":
                 trace = trace_of(str(value))
             elif name == "x-api-key":
                 sent = str(value).strip()
             elif name == "authorization" and str(value)[:7].lower() == "bearer ":
                 sent = str(value)[7:].strip()
-        if not is_probe:
+        if self._keys.asked and not is_probe:
             self._keys.check_key(sent, admin=admin)
         left = context.time_remaining()
         patience = self._options.timeout if left is None else min(left, self._options.timeout)
-        return Caller(_client(context.peer()), trace, key_in(request), None, clock.elapsed() + patience)
+        return Caller(_client(context.peer()), trace, None, None, clock.elapsed() + patience)
 
 
 def _parsed(kind: Any, raw: bytes) -> Any:

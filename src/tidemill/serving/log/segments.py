@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from tidemill.core import clock
 from tidemill.core.errors import OutOfSpaceError
@@ -36,10 +37,20 @@ class Segments:
         Whether `settled` waits until the bytes are on the disk.
     segment_bytes
         From this size on a new segment is begun.
+    describe
+        Makes the record that must come once in each segment before the first record about something.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = False, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+        describe: Callable[[Any], bytes] = bytes,
+    ) -> None:
         self._folder = folder
+        self._describe = describe
         self._durable = durable
         self._limit = segment_bytes
         self._lock = threading.Lock()
@@ -47,12 +58,12 @@ class Segments:
         self._path = Path()
         self._size = 0
         self._day = -1
-        self._headers: set[str] = set()
+        self._described: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._syncing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "prediction-log") if durable else None
 
-    def append(self, ts: int, record: bytes, name: str = "", header: Callable[[], bytes] = bytes) -> None:
+    def append(self, ts: int, record: bytes, name: str = "", about: Any = b"") -> None:
         """Append a record to the segment of its day, all of it or nothing.
 
         Parameters
@@ -61,8 +72,8 @@ class Segments:
             Microseconds since the epoch.
         record
             With its frame.
-        name, header
-            What must come before it once in each segment, and how that is called.
+        name, about
+            What the record is about, and how that is called: it is described before it, once in each segment.
 
         Raises
         ------
@@ -73,11 +84,11 @@ class Segments:
             day = ts // DAY_US
             if day != self._day or self._size >= self._limit or self._descriptor < 0:
                 self._rotate(day)
-            if name in self._headers:
+            if name in self._described:
                 self._write(record)
             else:
-                self._write(header() + record)
-                self._headers.add(name)
+                self._write(self._describe(about) + record)
+                self._described.add(name)
 
     async def settled(self) -> None:
         """Return once everything appended so far is as safe as was asked for."""
@@ -137,7 +148,7 @@ class Segments:
             self._rotate(day)
             return
         self._descriptor, self._path, self._day, self._size = descriptor, path, day, 0
-        self._headers.clear()
+        self._described.clear()
         try:
             self._write(MAGIC)
             if self._durable:

@@ -44,8 +44,10 @@ class PredictionLog:
         privacy: Privacy = OPEN,
     ) -> None:
         folder = Path(root) / f"model={quote(model, safe='')}"
-        self._segments = Segments(folder, durable=durable, segment_bytes=segment_bytes)
+        self._segments = Segments(folder, durable=durable, segment_bytes=segment_bytes, describe=self._described)
         self.privacy = privacy
+        #: Whether `settled` waits until the bytes are on the disk.
+        self.durable = durable
 
     def append(
         self,
@@ -91,12 +93,11 @@ class PredictionLog:
             rows, predictions = privacy.of_rows(names, rows, predictions)
             entities, client = privacy.of_entities(entities), privacy.of_value("client", client) or ""
         record = (REQUEST, request_id, ts, digest, latency_us, client, entities, rows, predictions, trace, share)
-        self._segments.append(
-            ts,
-            frame(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)),
-            digest,
-            lambda: frame(orjson.dumps((SCHEMA, privacy.of_schema(schema)))),
-        )
+        self._segments.append(ts, frame(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)), digest, schema)
+
+    def _described(self, schema: Mapping[str, Any]) -> bytes:
+        """The record that says what the columns of a schema's requests mean."""
+        return frame(orjson.dumps((SCHEMA, self.privacy.of_schema(schema))))
 
     async def settled(self) -> None:
         """Return once everything appended so far is as safe as was asked for."""

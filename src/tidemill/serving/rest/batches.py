@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -62,9 +61,9 @@ def _answer(
         raise Refusal(413, InvalidRequestError("the file holds too much", value=str(error), hint=hint)) from error
     written, rows, refused, failed = answers.Written(FORMATS[wanted], predictor.signature), 0, 0, 0
     for chunk in chunks:
-        about = replace(caller, entities=chunks.entities(rows, len(chunk)))
+        about = caller._replace(entities=chunks.entities(rows, len(chunk)))
         answered = endpoint.answer(chunk, about, variant, by=tables.answer_chunk)
-        caller = replace(caller, deadline=None)  # its turn has come: a long file is answered to its end
+        caller = caller._replace(deadline=None)  # its turn has come: a long file is answered to its end
         written.add(answered.answer, answered.request_id)
         rows += len(chunk)
         refused += len(answered.answer.problems)
