@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,16 @@ from benchmarks.serving.load import family, post
 
 HERE = Path(__file__).parent
 _READY_SECONDS = 180
+
+
+def listening(port: int) -> None:
+    """Return once somebody takes connections at a port."""
+    until = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+            return
+        time.sleep(0.05)
+    raise MeasurementError(f"nobody listens at {port}")
 
 
 @dataclass

@@ -101,6 +101,23 @@ def test_rows_and_columns_never_disagree(rows):
     np.testing.assert_array_equal(np.concatenate([encode(row) for row in rows]), many)
 
 
+plain_values = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(),
+    st.sampled_from([1e39, -1e300, 5e-324, 2**24 + 1]),
+    st.floats(width=32).map(np.float64), st.integers(-9, 9).map(np.int64),
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@given(st.lists(st.tuples(plain_values, plain_values), min_size=1, max_size=4))
+def test_rows_of_nothing_but_numbers_are_encoded_as_columns_are(rows):
+    encoding = tuple({"name": name, "column": name, "kind": "number"} for name in ("a", "b"))
+    many = encode_columns({"a": [a for a, _ in rows], "b": [b for _, b in rows]}, encoding)
+    encode = row_encoder(encoding)
+    np.testing.assert_array_equal(np.concatenate([encode({"a": a, "b": b}) for a, b in rows]), many)
+    assert all(encode({"a": a, "b": b}).flags.writeable for a, b in rows)  # estimators may work in place
+
+
 def test_many_rows_are_encoded_to_the_last():
     columns = {"a": np.arange(10_000.0), "b": -np.arange(10_000.0)}
     encoding = fit_encoding(columns, TableSchema((Column("a", "float64"), Column("b", "float64"))))

@@ -12,6 +12,9 @@ _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _HALF = (1 << 40) - 1
 _lock = threading.Lock()
 _millisecond, _begun, _low = -1, "", 0
+#: Random bytes that are not used up yet: the system is asked for those of many identifiers at once.
+_drawn, _used = b"", 0
+_BYTES, _AT_ONCE = 10, 1280
 
 
 def new_id() -> str:
@@ -37,8 +40,11 @@ def new_id() -> str:
 
 def _begin(millisecond: int) -> None:
     """Draw what the identifiers of a millisecond have in common, and where their last 40 bits begin."""
-    global _millisecond, _begun, _low
-    drawn = int.from_bytes(os.urandom(10))
+    global _millisecond, _begun, _low, _drawn, _used
+    if _used == len(_drawn):
+        _drawn, _used = os.urandom(_AT_ONCE), 0
+    drawn = int.from_bytes(_drawn[_used : _used + _BYTES])
+    _used += _BYTES
     _millisecond, _low = millisecond, drawn & _HALF
     _begun = f"{_PAIRS[millisecond >> 40]}{_eight(millisecond & _HALF)}{_eight(drawn >> 40)}"
 
@@ -49,9 +55,9 @@ def _eight(number: int) -> str:
 
 
 def _after_fork() -> None:
-    global _lock, _millisecond
+    global _lock, _millisecond, _drawn, _used
     _lock = threading.Lock()
-    _millisecond = -1
+    _millisecond, _drawn, _used = -1, b"", 0
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -201,20 +201,22 @@ class Predictor:
 
     def _answer_one(self, row: Any, missing: Sequence[str] = ()) -> Answer:
         """The path of a single row: the same as of many, without their bookkeeping."""
-        warnings = [one for one in missing if one]
+        warnings = [one for one in missing if one] if missing else []
         typed = self.validate(row, 0, warnings)
-        answer = Answer([{}], [None], [None])
         if isinstance(typed, Problem):
-            _refuse(answer, 0, typed)
-            return answer
-        answer.values[0] = [*typed.values()]
+            return _refused(typed)
+        values = [*typed.values()]
         try:
             matrix = self._prepare(typed)
             if not self._takes_missing and math.isnan(np.vdot(matrix, matrix)):  # NaN only if one of them is
-                _refuse(answer, 0, self.hole(matrix, 0, 0))
-                return answer
-            self._settle(answer, 0, self._engines[self._online](matrix)[0].tolist(), warnings)
+                return _refused(self.hole(matrix, 0, 0))
+            score = self._engines[self._online](matrix)[0].tolist()
+            if type(score) is float and not warnings and math.isfinite(score):
+                return Answer([self.decide(score)], [values], [score])
+            answer = Answer([{}], [values], [None])
+            self._settle(answer, 0, score, warnings)
         except Exception as error:  # whatever an engine raises, the request gets its answer
+            answer = Answer([{}], [values], [None])
             _fail(answer, 0, error)
         return answer
 
@@ -318,6 +320,13 @@ def _refuse(answer: Answer, place: int, problem: Problem) -> None:
     answer.values[place] = None
     answer.problems.append(problem)
     answer.predictions[place] = {"error": problem.to_dict()}
+
+
+def _refused(problem: Problem) -> Answer:
+    """The answer to a single row that is refused."""
+    answer = Answer([{}], [None], [None])
+    _refuse(answer, 0, problem)
+    return answer
 
 
 def failed(place: int, error: object) -> Problem:

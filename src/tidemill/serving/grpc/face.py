@@ -120,13 +120,13 @@ class GrpcFace:
         async def handle(raw: bytes, context: Any) -> bytes:
             span = None if self._site.tracer is None or is_probe else _begin(self._site.tracer, name, context)
             try:
-                request = _parsed(taken, raw)
+                request = taken.FromString(raw)  # here, since gRPC would blame the server for what is no message
                 caller = self._caller(context, admin=admin, is_probe=is_probe)
                 if span is not None:
                     caller = caller._replace(trace=trace_of(span.traceparent))
                 response: Any = await answer(self._site, request, caller)
             except Exception as error:
-                code, said = _status(error, name)
+                code, said = _status(error, name, raw)
                 if span is not None:
                     failed = code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
                     span.end(failed=failed, attributes={"rpc.grpc.status_code": code.value[0]})
@@ -156,14 +156,6 @@ class GrpcFace:
         return Caller(_client(context.peer()), trace, None, None, clock.elapsed() + patience)
 
 
-def _parsed(kind: Any, raw: bytes) -> Any:
-    """A message; parsed here, since gRPC would blame the server for what is none."""
-    try:
-        return kind.FromString(raw)
-    except DecodeError as error:
-        raise InvalidRequestError("the message is none of the protocol", value=f"{len(raw)} bytes") from error
-
-
 def _begin(tracer: Tracer, name: str, context: Any) -> Span:
     brought = next((str(value) for key, value in context.invocation_metadata() or () if key == "traceparent"), "")
     about = {
@@ -175,8 +167,10 @@ def _begin(tracer: Tracer, name: str, context: Any) -> Span:
     return tracer.begin(f"{SERVICE}/{name}", brought, about)
 
 
-def _status(error: Exception, name: str) -> tuple[Any, str]:
+def _status(error: Exception, name: str, raw: bytes) -> tuple[Any, str]:
     """The status that a call with an error ends with, and what is said."""
+    if isinstance(error, DecodeError):
+        error = InvalidRequestError("the message is none of the protocol", value=f"{len(raw)} bytes")
     match error:
         case Refusal():
             code, said = _REFUSED.get(error.status, grpc.StatusCode.UNAVAILABLE), str(error.error)
