@@ -92,7 +92,8 @@ class Reader:
             **{
                 name: value
                 for name, value in os.environ.items()
-                if not name.startswith("TIDEMILL_") and name != "COLUMNS"  # the width of nobody's screen
+                # neither the width of somebody's screen, nor how these tests are run
+                if not name.startswith(("TIDEMILL_", "PYTEST_")) and name != "COLUMNS"
             },
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
