@@ -177,9 +177,6 @@ class Endpoint:
 
     def choose(self, caller: Caller) -> Variant:
         """The variant whose turn it is."""
-        live = self._traffic.live
-        if len(live) == 1:
-            return live[0]
         key = caller.key
         if key is None and caller.entities and caller.entities[0] is not None:
             key = str(caller.entities[0])

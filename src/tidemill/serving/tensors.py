@@ -128,7 +128,6 @@ def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, A
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-@lru_cache(maxsize=256)
 def whole_row(datatype: str, columns: int) -> struct.Struct | None:
     """What reads the bytes of a row that comes in one tensor of numbers; None for a type that bytes alone do not say.
 
@@ -136,7 +135,13 @@ def whole_row(datatype: str, columns: int) -> struct.Struct | None:
     ((0.0, 0.0), None)
     """
     code = _STRUCT.get(datatype)
-    return None if code is None else struct.Struct(f"<{columns}{code}")
+    return None if code is None else _elements_of(code, columns)
+
+
+@lru_cache(maxsize=256)
+def _elements_of(code: str, count: int) -> struct.Struct:
+    """So many elements of a letter of `struct`: what is kept is ours, and never what a client called a type."""
+    return struct.Struct(f"<{count}{code}")
 
 
 def tensors_of(outputs: Sequence[Spec], predictions: Sequence[Mapping[str, Any]]) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tidemill.core.schema import TableSchema
 from tidemill.serving.decisions import compile_decision
 from tidemill.serving.grpc.messages import message
 from tidemill.serving.grpc.tensor_messages import response_to, rows_in
-from tidemill.serving.tensors import DATATYPES, from_bytes, outputs_of, rows_of, to_bytes, values_of
+from tidemill.serving.tensors import DATATYPES, from_bytes, outputs_of, rows_of, to_bytes, values_of, whole_row
 
 Request, Response = message("ModelInferRequest"), message("ModelInferResponse")
 NAMES = ("temp", "wind", "rain")
@@ -49,6 +50,13 @@ def test_one_tensor_of_a_whole_row_is_read_as_any_tensor(
 ) -> None:
     short = told_or_refused(lambda: rows_in(request(name, datatype, shape, raw), NAMES))
     assert short == told_or_refused(lambda: rows_of([from_bytes(name, datatype, shape, raw)], NAMES))
+
+
+def test_what_a_client_calls_a_type_is_not_kept() -> None:
+    sent = "FP8" * 1000  # as long as a body may be, if it likes
+    before = sys.getrefcount(sent)
+    assert whole_row(sent, 3) is None
+    assert sys.getrefcount(sent) == before
 
 
 @pytest.mark.parametrize("datatype", ["BOOL", "INT8", "UINT64", "FP32", "FP64"])

@@ -35,8 +35,6 @@ _REFUSED = {
     409: grpc.StatusCode.FAILED_PRECONDITION,
     500: grpc.StatusCode.INTERNAL,
 }
-#: What of a call's metadata says something here.
-_MINDED = frozenset({"traceparent", "x-api-key", "authorization"})
 _PROBES = ("ServerLive", "ServerReady", "ModelReady")
 _log = logging.getLogger("tidemill.serving")
 
@@ -141,15 +139,13 @@ class GrpcFace:
     def _caller(self, context: Any, *, admin: bool, is_probe: bool) -> Caller:
         trace, sent = "", ""
         for name, value in context.invocation_metadata() or ():
-            if name not in _MINDED:
-                continue
             if name == "traceparent":
                 trace = trace_of(str(value))
             elif name == "x-api-key":
                 sent = str(value).strip()
             elif name == "authorization" and str(value)[:7].lower() == "bearer ":
                 sent = str(value)[7:].strip()
-        if self._keys.asked and not is_probe:
+        if not is_probe:
             self._keys.check_key(sent, admin=admin)
         left = context.time_remaining()
         patience = self._options.timeout if left is None else min(left, self._options.timeout)

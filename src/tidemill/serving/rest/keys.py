@@ -17,8 +17,6 @@ class Keys:
     def __init__(self, keys: Iterable[str], admin_keys: Iterable[str]) -> None:
         self._admin = frozenset(map(_digest, admin_keys))
         self._all = self._admin | frozenset(map(_digest, keys))
-        #: Whether a key is asked for.
-        self.asked = bool(self._all)
 
     def check(self, scope: Scope, *, admin: bool = False) -> None:
         """Let a request pass, or refuse it.
@@ -28,12 +26,12 @@ class Keys:
         Refusal
             401 without a key, 403 with a key that is unknown, or of a kind that may not do this.
         """
-        if self.asked:  # on the hot path: headers are looked through only then
+        if self._all:  # on the hot path: headers are looked through only then
             self.check_key(key_of(scope), admin=admin)
 
     def check_key(self, key: str, *, admin: bool = False) -> None:
         """As `check`, of a key that came another way, or did not come."""
-        if not self.asked:
+        if not self._all:
             return
         if not key:
             raise Refusal(
