@@ -11,13 +11,14 @@ requests at a time, and the second worker, with a load generator on the same cor
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from benchmarks.measuring import BENCH, Figure, figure
 from benchmarks.peers import BENTOML, FASTAPI, LITSERVE, MLFLOW_SERVING, MLSERVER
 from benchmarks.serving import model, servers
 from benchmarks.serving.load import Load, cpu_seconds, measure, memory_mb
+from tidemill.serving.grpc.polling import choose_polling
 
 HERE = Path(__file__).parent
 SECONDS, WARM_SECONDS, CONNECTIONS, MANY, RATE = 4.0, 1.0, 16, 32, 500.0
@@ -114,23 +116,38 @@ def _at_one_rate(folder: Path, log: Path) -> list[tuple[str, str, float]]:
 
 
 def _grpc(folder: Path, log: Path) -> list[tuple[str, str, float]]:
-    """One row over gRPC, as one tensor of bytes, beside a bare handler: by turns, since the machine has moods."""
-    port, bare_port = servers.free_port(), servers.free_port()
-    command = [sys.executable, str(HERE / "grpc_bare.py"), str(folder / "model.onnx"), str(bare_port)]
-    environment = {**servers.os.environ, "PYTHONPATH": str(HERE.parent.parent)}
+    """One row over gRPC, as one tensor of bytes, beside a bare handler: by turns, since the machine has moods.
+
+    The bare handler is asked twice: as gRPC comes, and reading from its connections in the way that Tidemill chooses.
+    """
+    port, chosen = servers.free_port(), dict[str, str]()
+    choose_polling(chosen)
     with (
         servers.tidemill(folder, log / "grpc", "--grpc-port", str(port)) as running,
-        subprocess.Popen(command, env=environment) as process,
+        _grpc_bare(folder, {}) as bare,
+        _grpc_bare(folder, chosen) as bare_chosen,
     ):
+        asked = {
+            "tidemill": (port, running.pids),
+            "bare grpcio handler": bare,
+            "bare grpcio handler, polling as tidemill": bare_chosen,
+        }
+        for at, _ in asked.values():
+            _grpc_load(at, folder, WARM_SECONDS)
+        turns = [{who: _grpc_cpu(at, folder, pids) for who, (at, pids) in asked.items()} for _ in range(TURNS)]
+    return [(who, "one row over gRPC", float(np.median([turn[who] for turn in turns]))) for who in asked]
+
+
+@contextmanager
+def _grpc_bare(folder: Path, more: dict[str, str]) -> Iterator[tuple[int, list[int]]]:
+    port = servers.free_port()
+    command = [sys.executable, str(HERE / "grpc_bare.py"), str(folder / "model.onnx"), str(port)]
+    with subprocess.Popen(command, env={**os.environ, **more, "PYTHONPATH": str(HERE.parent.parent)}) as process:
         try:
-            servers.listening(bare_port)
-            asked = {"tidemill": (port, running.pids), "bare grpcio handler": (bare_port, [process.pid])}
-            for at, _ in asked.values():
-                _grpc_load(at, folder, WARM_SECONDS)
-            turns = [{who: _grpc_cpu(at, folder, pids) for who, (at, pids) in asked.items()} for _ in range(TURNS)]
+            servers.listening(port)
+            yield port, [process.pid]
         finally:
             process.kill()
-    return [(who, "one row over gRPC", float(np.median([turn[who] for turn in turns]))) for who in asked]
 
 
 def _grpc_load(port: int, folder: Path, seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import ssl
@@ -16,6 +17,7 @@ import uvicorn
 
 from tidemill.core.errors import TidemillError
 from tidemill.serving.connections import with_patience
+from tidemill.serving.grpc.polling import choose_polling
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.app import App
 from tidemill.serving.sockets import BACKLOG
@@ -55,6 +57,7 @@ class Server(uvicorn.Server):
         self._ready = ready
         self._beside: Face | None = None
         if options.grpc_port is not None:  # loaded only where it is asked for
+            choose_polling(os.environ)
             self._beside = import_module("tidemill.serving.grpc.face").GrpcFace(app.site, options)
 
     @contextmanager
