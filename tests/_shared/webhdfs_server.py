@@ -9,7 +9,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,6 +46,8 @@ class WebHdfsServer:
         #: What the DataNode does next: "ok", "cut" (half of the bytes), "lost" (a 404 in JSON), "html", "silent".
         self.data_node = "ok"
         self.safe = False
+        #: What comes between once, after the first half of a file: the rest is never sent, as on HDFS.
+        self.meanwhile: Callable[[str], object] | None = None
         self.released = threading.Event()
         self._numbers = itertools.count(16386)
         self.lock = threading.RLock()
@@ -231,6 +233,11 @@ class DataNode(Asked):
         data = self.files.find(self.where, self.user, 4).data
         first = int(self.asked.get("offset", 0))
         data = data[first : first + int(self.asked.get("length", len(data)))]
+        meanwhile, self.files.meanwhile = self.files.meanwhile, None
+        if meanwhile is not None:
+            self.send_half(data)
+            meanwhile(self.where)
+            return
         if self.files.data_node == "lost":
             raise Remote(404, "FileNotFoundException", f"File does not exist: {self.where}")
         if self.files.data_node == "html":
@@ -245,6 +252,13 @@ class DataNode(Asked):
             self.close_connection = True
         else:
             self.send_bytes(data)
+
+    def send_half(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2])
+        self.close_connection = True
 
     def put_create(self) -> None:
         self.files.store(self.where, self.body, self.user, overwrite=self.asked.get("overwrite") == "true")

@@ -18,7 +18,7 @@ import requests
 from hadoop import USER
 from webhdfs_server import webhdfs_server
 
-from tidemill.core.errors import ConfigError, DataError, NotFoundError, StoreUnavailableError
+from tidemill.core.errors import ConfigError, CorruptArtifactError, DataError, NotFoundError, StoreUnavailableError
 from tidemill.data.read import resolve_source, scan_source
 from tidemill.store.blobs_remote import RemoteArtifacts
 from tidemill.store.file_systems import connect
@@ -106,6 +106,38 @@ def test_no_temporary_file_is_left_by_an_artifact(site, artifacts):
     for _ in range(2):
         artifacts.put(b"the same, twice")
     assert site.direct.ls(f"{site.base}/store/tmp", detail=False) == []
+
+
+@pytest.mark.parametrize("read", [RemoteArtifacts.read, lambda store, digest: store.path(digest).read_bytes()])
+def test_a_blob_that_is_renewed_while_it_is_read(stand_in, tmp_path, read):
+    """HDFS drops what a rename replaces, whoever reads it; the same bytes are there again."""
+    files, port = stand_in
+    store = RemoteArtifacts(f"webhdfs://127.0.0.1:{port}/renewed", cache=tmp_path, young=0.0, user=USER)
+    digest = store.put(b"tide" * 50).digest
+    files.meanwhile = lambda _path: store.put(b"tide" * 50)
+    assert read(store, digest) == b"tide" * 50
+    assert files.meanwhile is None
+
+
+def test_a_blob_that_is_removed_while_it_is_read_is_gone(stand_in, tmp_path):
+    files, port = stand_in
+    store = RemoteArtifacts(f"webhdfs://127.0.0.1:{port}/removed", cache=tmp_path, user=USER)
+    digest = store.put(b"tide" * 60).digest
+    files.meanwhile = files.nodes.pop
+    with pytest.raises(CorruptArtifactError, match="is gone"):
+        store.read(digest)
+
+
+def test_a_data_node_that_breaks_off_each_time_is_told(stand_in, tmp_path):
+    files, port = stand_in
+    store = RemoteArtifacts(f"webhdfs://127.0.0.1:{port}/broken", cache=tmp_path, user=USER)
+    digest = store.put(b"tide" * 70).digest
+    files.data_node = "cut"
+    try:
+        with pytest.raises(StoreUnavailableError, match=r"broke off: 140 of 280 bytes came"):
+            store.read(digest)
+    finally:
+        files.data_node = "ok"
 
 
 def values(site: Site, path: str, root) -> list[int]:

@@ -102,7 +102,7 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
                 for chunk in answer.iter_content(_CHUNK):
                     received += file.write(chunk)
             except requests.RequestException as error:
-                raise OSError(f"{rpath} broke off: the DataNode is gone") from error
+                raise _broke_off(rpath) from error
         _check_length(rpath, received, expected)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_options: Any) -> bytes:
@@ -116,7 +116,10 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
         if length == 0:
             return b""
         with self._opened(path, offset=offset, length=length) as answer:
-            data: bytes = answer.content
+            try:
+                data: bytes = answer.content
+            except requests.RequestException as error:
+                raise _broke_off(path) from error
         _check_length(path, len(data), length)
         return data
 
@@ -230,6 +233,10 @@ def _checked(answer: requests.Response) -> requests.Response:
     if kind in _ERRORS:
         raise _ERRORS[kind](message)
     raise OSError(f"{kind}: {message}")
+
+
+def _broke_off(path: str) -> OSError:
+    return OSError(f"{path} broke off: the DataNode is gone, or the file was replaced")
 
 
 def _check_length(path: str, received: int, expected: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
-from tidemill.core.errors import CorruptArtifactError
+from tidemill.core.errors import CorruptArtifactError, StoreUnavailableError
 from tidemill.store.blobs import ArtifactStore, Blob, BlobInfo, check_digest, corrupt, gone
 from tidemill.store.blobs_local import LocalArtifacts
 from tidemill.store.remote_folder import RemoteFolder
@@ -22,6 +22,8 @@ from tidemill.store.remote_folder import RemoteFolder
 #: Where file systems say when a file was written; one look at it then says all, and no other writer comes between.
 _STAMPS = ("LastModified", "last_modified", "mtime", "modified", "created")
 _TEMPORARY = "tmp"
+#: So often a read that broke off begins again, while writers renew the blob.
+_READS = 10
 _NAME = re.compile(r"(?:.*/)?([0-9a-f]{2})/([0-9a-f]{62})")
 _T = TypeVar("_T")
 
@@ -67,7 +69,7 @@ class RemoteArtifacts(ArtifactStore):
                 return self.cache.read(digest)
             except CorruptArtifactError:
                 self.cache.delete(digest)
-        data: bytes = self._call("read a blob of", lambda fs: fs.cat_file(self._target(digest)), digest)
+        data: bytes = self._read(lambda fs: fs.cat_file(self._target(digest)), digest)
         found = hashlib.sha256(data).hexdigest()
         if found != digest:
             self._suspects.add(digest)
@@ -83,7 +85,7 @@ class RemoteArtifacts(ArtifactStore):
             except CorruptArtifactError:
                 self.cache.delete(digest)
         with self.cache.writer() as writer:
-            self._call("read a blob of", lambda fs: fs.get_file(self._target(digest), str(writer.path)), digest)
+            self._read(lambda fs: fs.get_file(self._target(digest), str(writer.path)), digest)
         if writer.blob.digest != digest:
             self.cache.delete(writer.blob.digest)
             self._suspects.add(digest)
@@ -206,6 +208,21 @@ class RemoteArtifacts(ArtifactStore):
 
     def _target(self, digest: str) -> str:
         return self._folder.path(self._name(digest))
+
+    def _read(self, action: Callable[[Any], _T], digest: str) -> _T:
+        """Read a blob, again if it broke off because a writer renewed it: HDFS drops at once what a rename replaces."""
+        seen: float | None = None
+        for _ in range(_READS - 1):
+            try:
+                return self._call("read a blob of", action, digest)
+            except StoreUnavailableError as error:
+                info = self._info(digest)
+                if info is None:
+                    raise gone(digest, self._target(digest)) from error
+                if info.modified == seen:  # nobody renewed it: that is not why
+                    raise
+                seen = info.modified
+        return self._call("read a blob of", action, digest)
 
     def _call(self, verb: str, action: Callable[[Any], _T], digest: str | None = None) -> _T:
         """Do something with the file system; whatever it raises becomes an error of the house."""
