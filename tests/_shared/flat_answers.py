@@ -30,7 +30,11 @@ def told_answers(answers: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 def _told(answer: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name, value in answer.items():
-        if isinstance(value, dict):
+        if name == "error":
+            others = value.get("others", [])
+            whole = {**value, "error": "; ".join(one["error"] for one in (value, *others))}
+            told |= {f"error.{key}": item for key, item in whole.items() if key != "others"}
+        elif isinstance(value, dict):
             told |= {f"{name}.{key}": item for key, item in value.items()}
         else:
             told[name] = "; ".join(map(str, value)) if isinstance(value, list) else value

@@ -131,6 +131,35 @@ def test_a_column_that_was_not_sent_is_looked_for_among_those_that_are_unknown()
     assert other.error == "column 'distance' was not sent"
 
 
+def test_all_that_is_wrong_with_a_row_is_told_at_once() -> None:
+    """Whoever mends one column at a time asks once for each."""
+    problem = validate({**GOOD, "temp": "warm", "distance": None, "tmep": 1}, 2, [])
+    assert isinstance(problem, Problem)
+    assert [(one.row, one.column) for one in (problem, *problem.others)] == [(2, "distance"), (2, "temp"), (2, "tmep")]
+    assert problem.to_dict()["others"][0] == {
+        "column": "temp", "value": "'warm'", "error": "column 'temp' takes a number",
+        "allowed": "float64 from -10 to 40",
+    }  # fmt: skip
+    told = str(problem.to_error())
+    assert "row 2: column 'distance' may not be missing; column 'temp' takes a number; unknown column 'tmep'" in told
+    assert "'temp': float64 from -10 to 40" in told
+    assert "others" not in Problem(0, "temp", "'warm'", "column 'temp' takes a number").to_dict()
+
+
+def test_a_misspelt_column_that_is_missed_is_told_once() -> None:
+    problem = validate({"distnace": 100, "x": 1}, 0, [])
+    assert isinstance(problem, Problem)
+    assert [one.column for one in (problem, *problem.others)] == ["distance", "x"]
+
+
+def test_what_is_told_of_a_hostile_row_is_bounded() -> None:
+    hostile = {f"distance{number}": [] for number in range(100_000)}
+    problem = validate(hostile, 0, [])
+    assert isinstance(problem, Problem)
+    assert len(problem.others) == 9
+    assert len(str(problem.to_dict())) < 5_000
+
+
 def test_a_misspelt_column_is_not_silently_ignored() -> None:
     problem = validate({**GOOD, "tmep": 1}, 0, [])
     assert isinstance(problem, Problem)

@@ -22,7 +22,7 @@ from tidemill.core.errors import ConfigError, RunError
 from tidemill.packaging.package import Package
 from tidemill.project import load_project
 from tidemill.serving import predictions, start_server
-from tidemill.serving.log.privacy import Privacy, hashed
+from tidemill.serving.log.privacy import WITHHELD, Privacy, hashed
 from tidemill.serving.log.querying import log_labels
 from tidemill.serving.log.reading import scan_labels, scan_log
 from tidemill.serving.log.sealer import Sealer
@@ -75,8 +75,9 @@ def test_private_values_never_reach_the_disk(folder: Path, packaged: Package) ->
             "SECRET-ROW",
             {**row, "temp": "SECRET-TEMP"},
             {**row, "distance": "not private"},
+            {**row, "distance": "not private", "temp": "SECRET-TEMP", "tmp": "SECRET-MISSPELT"},
         ]
-        entities = ["SECRET-ENTITY", None, 5, "", "e", "f"]
+        entities = ["SECRET-ENTITY", None, 5, "", "e", "f", "g"]
         told = httpx.post(server.url + PREDICT, json={"rows": sent, "entities": entities}).json()
         warned = " ".join(told["predictions"][0]["warnings"])
         assert "SECRET-CARRIER" in warned
@@ -90,11 +91,12 @@ def test_private_values_never_reach_the_disk(folder: Path, packaged: Package) ->
     seal(folder.parent / "log")
     frame = predictions(folder.parent / "log", labels=True).collect().sort("row")
     assert frame["features.carrier"][0] == hashed(KEY, "carrier", "SECRET-CARRIER")
-    assert frame["features.temp"].null_count() == 6
+    assert frame["features.temp"].null_count() == 7
     assert frame["entity"][0] == hashed(KEY, "entity", "SECRET-ENTITY")
-    assert frame["label"].to_list() == ["true", None, None, None, None, None]
+    assert frame["label"].to_list() == ["true", *[None] * 6]
     assert frame["error"][5] == "column 'distance' takes a whole number"
-    assert frame["status"].to_list() == ["answered", *["refused"] * 5]
+    assert frame["error"][6] == f"column 'distance' takes a whole number; {WITHHELD}; {WITHHELD}"
+    assert frame["status"].to_list() == ["answered", *["refused"] * 6]
     for file in (folder.parent / "log").rglob("*.parquet"):
         assert "SECRET" not in str(pl.read_parquet(file).rows())
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from tidemill.core.errors import ConfigError, InvalidRequestError, shorten
@@ -16,6 +17,9 @@ from tidemill.packaging.contract_checks import compile_contract, refused
 from tidemill.packaging.usual_columns import UsualColumns, compile_usual_columns, none_usual
 from tidemill.packaging.usual_rows import Check, compile_usual
 from tidemill.packaging.value_checks import ABSENT, BadValue, Reaction, Warnings, absent_as, usual_bounds, value_check
+
+#: So many things are told that are wrong with one row, and so many unknown columns are looked at for what was meant.
+_MOST_TOLD, _MOST_COMPARED = 10, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +52,33 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a row cannot be scored: the row's place, the column, what was sent and what is allowed."""
+    """Why a row cannot be scored: the row's place, the column, what was sent and what is allowed.
+
+    `others` are what is wrong with more of its columns, in their order, and have none themselves.
+    """
 
     row: int
     column: str | None
     value: str
     error: str
     allowed: str = ""
+    others: tuple[Problem, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """All that is wrong with the row."""
+        return "; ".join(one.error for one in (self, *self.others))
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able mapping."""
-        return {
-            "row": self.row,
-            "column": self.column,
-            "value": self.value,
-            "error": self.error,
-            "allowed": self.allowed,
-        }
+        """A JSON-able mapping; with ``"others"`` if there are any."""
+        told = {"row": self.row, **_told(self)}
+        return told | {"others": [_told(one) for one in self.others]} if self.others else told
 
     def to_error(self) -> InvalidRequestError:
         """The same as an exception."""
-        return InvalidRequestError(f"row {self.row}: {self.error}", hint=self.allowed and f"Allowed: {self.allowed}.")
+        allowing = [one for one in (self, *self.others) if one.allowed]
+        hint = "; ".join(f"{one.column!r}: {one.allowed}" for one in allowing) if self.others else self.allowed
+        return InvalidRequestError(f"row {self.row}: {self.sentence}", hint=hint and f"Allowed: {hint}.")
 
 
 #: Takes a row, its place and a list for warnings; gives the typed row in the signature's order, or why not.
@@ -102,8 +112,8 @@ def compile_validator(
     >>> validate = compile_validator(Signature(TableSchema(columns), "binary", "late", ("no", "yes")))
     >>> validate({"dest": "MIA", "distance": 1089}, 0, [])
     {'dest': 'MIA', 'distance': 1089}
-    >>> validate({"dest": "MIA", "distance": "far"}, 0, []).error
-    "column 'distance' takes a whole number"
+    >>> validate({"dest": 3.5, "distance": "far"}, 0, []).sentence
+    "column 'dest' takes text; column 'distance' takes a whole number"
     """
     policy = policy or Policy()
     names = tuple(column.name for column in signature.inputs)
@@ -127,7 +137,9 @@ def compile_validator(
                 if refusal is not None:
                     raise BadValue(*refusal)
         except BadValue as bad:
-            return Problem(place, bad.column, shorten(bad.value, 80), bad.error, bad.allowed)
+            return _problem(place, [bad])
+        except _BadRow as row_error:
+            return _problem(place, row_error.bad)
         except (TypeError, AttributeError):
             if isinstance(row, Mapping):
                 raise
@@ -146,13 +158,30 @@ def compile_many(signature: Signature, policy: Policy, contract: Mapping[str, An
     return compile_usual_columns(signature, usual_bounds, checks)
 
 
+class _BadRow(Exception):
+    """What is wrong with the columns of a row; it never leaves this module."""
+
+    def __init__(self, bad: Sequence[BadValue]) -> None:
+        self.bad = bad
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    """What is wrong with a column."""
+    return {"column": problem.column, "value": problem.value, "error": problem.error, "allowed": problem.allowed}
+
+
+def _problem(place: int, bad: Sequence[BadValue]) -> Problem:
+    first, *others = (Problem(place, one.column, shorten(one.value, 80), one.error, one.allowed) for one in bad)
+    return replace(first, others=tuple(others)) if others else first
+
+
 def _careful(plan: Sequence[tuple[str, Check, Any]], unknown: Reaction) -> Callable[[Any, Warnings], dict[str, Any]]:
-    """A function that types a row column by column, and raises for the first that is wrong."""
+    """A function that types a row column by column, and raises for those that are wrong."""
     names = tuple(name for name, _, _ in plan)
     known = frozenset(names)
 
     def careful(row: Any, warnings: Warnings) -> dict[str, Any]:
-        out = {}
+        out, bad, meant = {}, list[BadValue](), set[str]()
         for name, check, absent in plan:
             try:
                 value = row[name]
@@ -160,28 +189,45 @@ def _careful(plan: Sequence[tuple[str, Check, Any]], unknown: Reaction) -> Calla
                 value = absent
             try:
                 out[name] = check(value, warnings)
-            except BadValue as bad:
-                if value is ABSENT:
-                    bad.error += _meant(name, row, known)
-                raise
-        if unknown != "ignore" and not row.keys() <= known:
-            _unknown(row, names, unknown, warnings)
+            except BadValue as one:
+                if value is ABSENT and (close := _nearest(name, _unknown(row, known))):
+                    one.error += f"; did you mean it by {shorten(close, 80)}?"
+                    meant.add(close)
+                bad.append(one)
+                if len(bad) == _MOST_TOLD:
+                    break
+        if len(bad) < _MOST_TOLD and unknown != "ignore" and not row.keys() <= known:
+            bad += _unknown_columns(row, names, unknown, warnings, meant)
+        if bad:
+            raise _BadRow(bad[:_MOST_TOLD])
         return out
 
     return careful
 
 
-def _meant(name: str, row: Mapping[str, Any], known: frozenset[str]) -> str:
-    """Which unknown column was perhaps meant by one that was not sent."""
-    close = difflib.get_close_matches(name, [str(sent) for sent in row if sent not in known], 1)
-    return f"; did you mean it by {shorten(close[0], 80)}?" if close else ""
+def _unknown(row: Mapping[str, Any], known: frozenset[str]) -> list[str]:
+    """The first of the columns that were sent and are not known; a hostile row may have a million."""
+    return list(islice((str(name) for name in row if name not in known), _MOST_COMPARED))
 
 
-def _unknown(row: Mapping[str, Any], names: tuple[str, ...], reaction: Reaction, warnings: Warnings) -> None:
-    extra = [str(name) for name in row if name not in names]
-    close = difflib.get_close_matches(extra[0], names, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    sentence = f"unknown column {shorten(extra[0], 80)}{hint}"
-    if reaction == "reject":
-        raise BadValue(str(extra[0])[:80], row[extra[0]], sentence, ", ".join(names))
-    warnings.append(sentence)
+def _nearest(name: str, others: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, others, 1)), None)
+
+
+def _unknown_columns(
+    row: Mapping[str, Any], names: tuple[str, ...], reaction: Reaction, warnings: Warnings, meant: set[str]
+) -> list[BadValue]:
+    """What is wrong with columns that are not known, but with those that a missing one was looked for among."""
+    bad = list[BadValue]()
+    for name in row:
+        if name in names or str(name) in meant:
+            continue
+        close = _nearest(str(name), names)
+        sentence = f"unknown column {shorten(str(name), 80)}" + (f"; did you mean {close!r}?" if close else "")
+        if reaction != "reject":
+            warnings.append(sentence)
+            break
+        bad.append(BadValue(str(name)[:80], row[name], sentence, "" if bad else ", ".join(names)))
+        if len(bad) == _MOST_TOLD:
+            break
+    return bad

@@ -95,7 +95,13 @@ def test_a_refusal_is_said_at_its_field_which_gets_the_focus(browser: Browser, s
     assert "'distance' may not be missing" in browser.until("document.querySelector('.field .error')?.textContent")
     assert browser.run("document.activeElement.labels[0].textContent") == "distance"
     assert browser.run("document.activeElement.getAttribute('aria-invalid')") == "true"
+    fill(browser, "sched_dep", "")
+    browser.run("document.getElementById('predict').click()")
+    assert browser.until("document.querySelectorAll('.field .error').length === 2")
+    assert browser.run("document.querySelectorAll('#answer .alert').length") == 2
+    assert browser.run("document.activeElement.labels[0].textContent") == "distance"
     fill(browser, "distance", "500")
+    fill(browser, "sched_dep", "2013-08-01T12:00:00")
     fill(browser, "temp", "")  # which may be left empty
     browser.run("document.getElementById('predict').click()")
     assert browser.until(ANSWERED)

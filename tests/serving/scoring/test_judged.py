@@ -22,6 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from task_cases import case
 
 import tidemill as tm
+from tidemill.core.model import Signature
+from tidemill.core.schema import TableSchema
 from tidemill.data.contract import Check, ColumnRule, TableContract
 from tidemill.packaging.validator import Policy, Problem
 from tidemill.serving.predictor import Answer, Predictor
@@ -207,6 +209,17 @@ def test_rows_that_are_completed_with_features_are_answered_row_by_row(
     judged = Scorer(predictor).judge(frame)
     same(judged.answer(predictor.decide), predictor.answer(frame.to_dicts()))
     assert judged.scores.tolist() != Scorer(Predictor(packaged)).judge(frame).scores.tolist()
+
+
+def test_a_table_and_a_file_tell_all_that_is_wrong_with_a_row() -> None:
+    problem = Problem(0, "x", "3", "it takes text", "text", (Problem(0, "z", "'a'", "it takes a number", "float64"),))
+    judged = Judged(1, np.array([], dtype=np.intp), np.empty(0), [problem])
+    signature = Signature(TableSchema(()), "regression", "y")
+    (told,) = judged.table(signature)["error"]
+    assert told == "it takes text (got 3; allowed: text), and it takes a number (got 'a'; allowed: float64)"
+    (row,) = judged.file(signature, 10).to_dicts()
+    assert (row["error.row"], row["error.column"]) == (10, "x")
+    assert row["error.error"] == "it takes text; it takes a number"
 
 
 def test_parts_that_were_answered_by_rows_count_on() -> None:

@@ -86,7 +86,7 @@ def _say(told: Mapping[str, Any], first: Mapping[str, Any]) -> None:
         shown = ", ".join(aside[:10]) + (", …" if len(aside) > 10 else "")
         click.echo(f"left aside what the model does not take: {shown}", err=True)
     if refused:
-        reason = ", ".join(f"{name} {value}" for name, value in first.items())
+        reason = ", ".join(f"{name} {value}" for name, value in first.items() if name != "others")
         click.echo(f"{refused:,} of {rows:,} rows were refused, the first one: {reason}", err=True)
 
 

@@ -121,7 +121,7 @@ def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
                 "high": told["interval"]["high"] if "interval" in told else None,
                 "warnings": told.get("warnings"),
                 "status": "answered" if error is None else "refused" if values is None else "failed",
-                "error": None if error is None else error["error"],
+                "error": None if error is None else _told(error),
                 "latency_ms": latency / 1e3,
                 "client": client,
                 "entity": None if entities is None or entities[place] is None else str(entities[place]),
@@ -167,3 +167,8 @@ def _moments(name: str, cells: list[Any], kind: str) -> pl.Series:
         return texts.str.slice(0, 10).str.to_date(strict=False)
     moments = texts.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
     return moments if "," in kind else moments.dt.replace_time_zone(None)
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """All that was wrong with a row."""
+    return "; ".join(str(one["error"]) for one in (error, *error.get("others", ())))

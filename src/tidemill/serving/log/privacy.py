@@ -119,14 +119,22 @@ class Privacy:
     def _told(self, names: Sequence[str], secrets: list[str], prediction: Mapping[str, Any]) -> Mapping[str, Any]:
         error, warnings = prediction.get("error"), prediction.get("warnings")
         if error is not None:
-            column = error.get("column")
-            # An unknown column can be anything, a misspelt private one too; without a column the whole row is quoted.
-            if column not in names or column in self.names or self._quotes(str(error.get("error")), secrets):
-                return {**prediction, "error": {**error, "value": None, "error": WITHHELD, "allowed": ""}}
+            kept = self._withheld(names, secrets, error)
+            if "others" in error:
+                kept["others"] = [self._withheld(names, secrets, one) for one in error["others"]]
+            return {**prediction, "error": kept}
         if warnings:
-            kept = [WITHHELD if self._quotes(str(one), secrets) else one for one in warnings]
-            return {**prediction, "warnings": kept}
+            said = [WITHHELD if self._quotes(str(one), secrets) else one for one in warnings]
+            return {**prediction, "warnings": said}
         return prediction
+
+    def _withheld(self, names: Sequence[str], secrets: list[str], error: Mapping[str, Any]) -> dict[str, Any]:
+        """What is wrong with a column, without what may be private."""
+        column = error.get("column")
+        # An unknown column can be anything, a misspelt private one too; without a column the whole row is quoted.
+        if column not in names or column in self.names or self._quotes(str(error.get("error")), secrets):
+            return {**error, "value": None, "error": WITHHELD, "allowed": ""}
+        return {**error}
 
     def _quotes(self, sentence: str, secrets: Sequence[str]) -> bool:
         return any(name in sentence for name in self.names) or any(one in sentence for one in secrets)

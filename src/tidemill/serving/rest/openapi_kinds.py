@@ -59,6 +59,9 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+#: What is told of a column that is wrong.
+_WRONG: dict[str, Schema] = {"column": {"type": ["string", "null"]}, "value": _TEXT, "error": _TEXT}
+
 #: Schemas that are the same for every model.
 COMPONENTS: dict[str, Schema] = {
     "Error": _object({"error": _object({"type": _TEXT, "message": _TEXT})}),
@@ -66,8 +69,9 @@ COMPONENTS: dict[str, Schema] = {
     "RefusedRow": _object(
         {
             "error": _object(
-                {"row": {"type": "integer"}, "column": {"type": ["string", "null"]}, "value": _TEXT, "error": _TEXT},
+                {"row": {"type": "integer"}, **_WRONG},
                 allowed=_TEXT,
+                others=_list_of(_object(_WRONG, allowed=_TEXT)),
             )
         }
     ),

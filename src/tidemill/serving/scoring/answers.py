@@ -151,7 +151,11 @@ def answer_of(signature: Signature, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reason_of(problem: Mapping[str, Any]) -> str:
-    """Why a row was not scored, in one line: what is wrong, what was sent, what is allowed."""
+    """Why a row was not scored, in one line: what is wrong, what was sent, what is allowed, column by column."""
+    return ", and ".join(map(_reason, (problem, *problem.get("others", ()))))
+
+
+def _reason(problem: Mapping[str, Any]) -> str:
     more = [f"got {problem['value']}"] if problem.get("value") else []
     more += [f"allowed: {problem['allowed']}"] if problem.get("allowed") else []
     return str(problem["error"]) + (f" ({'; '.join(more)})" if more else "")

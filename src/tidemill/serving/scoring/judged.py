@@ -126,8 +126,8 @@ class Judged:
         if words.null_count() < len(words):
             answers = answers.with_columns(words.alias("warnings"))
         kinds = {"row": pl.Int64, "column": pl.String, "value": pl.String, "error": pl.String, "allowed": pl.String}
-        told = [replace(problem, row=problem.row + start).to_dict() for problem in self.problems]
-        errors = pl.DataFrame(told, schema=kinds).rename(lambda name: f"error.{name}")
+        told = [(one.row + start, one.column, one.value, one.sentence, one.allowed) for one in self.problems]
+        errors = pl.DataFrame(told, schema=kinds, orient="row").rename(lambda name: f"error.{name}")
         return self._in_order(answers, errors)
 
     def _in_order(self, answers: pl.DataFrame, errors: pl.DataFrame) -> pl.DataFrame:

@@ -82,16 +82,17 @@ function warn(text) {
   find("answer").append(make("p", { class: "caution" }, text));
 }
 
-/** An answer that is an error: said at the field that it is about, which gets the focus. */
+/** An answer that is an error: said at the fields that it is about, the first of which gets the focus. */
 function refuse(error) {
   const told = error.body && error.body.predictions && error.body.predictions[0].error;
-  const field = told && fields.find((one) => one.name === told.column);
-  const text = told ? `${told.error}${told.allowed ? `. Allowed: ${told.allowed}` : ""}` : error.message;
-  show(make("p", { class: "alert" }, text), ...(told ? [origin(error.body)] : []));
-  if (field) {
-    field.note(text, "error");
-    field.input.focus();
-  }
+  const wrong = told ? [told, ...(told.others || [])] : [];
+  const text = (one) => `${one.error}${one.allowed ? `. Allowed: ${one.allowed}` : ""}`;
+  const alerts = told ? wrong.map(text) : [error.message];
+  show(...alerts.map((one) => make("p", { class: "alert" }, one)), ...(told ? [origin(error.body)] : []));
+  const named = wrong.map((one) => fields.find((field) => field.name === one.column));
+  named.forEach((field, place) => field && field.note(text(wrong[place]), "error"));
+  const first = named.find((field) => field);
+  if (first) first.input.focus();
 }
 
 /** The request as a line for a shell: the user's key is not in it. */
