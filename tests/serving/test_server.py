@@ -166,6 +166,19 @@ def test_a_server_that_cannot_start_says_why(folder: Path, tmp_path: Path, serve
         start_server(log=tmp_path / "other")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_grpc_that_is_not_installed_is_named_with_its_extra(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    (tmp_path / "without" / "grpc").mkdir(parents=True)
+    missing = "raise ModuleNotFoundError(\"No module named 'grpc'\", name='grpc')"
+    (tmp_path / "without" / "grpc" / "__init__.py").write_text(missing)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"), prepend=os.pathsep)
+    with pytest.raises(RunError, match=r"gRPC needs the package 'grpc'.*tidemill\[grpc\]") as caught:
+        start_server(folders=[folder], grpc_port=0, workers=workers, log=tmp_path / "log")
+    assert "Traceback" not in str(caught.value)
+
+
 def test_the_champion_of_a_project_is_served_and_logged_there(packaged: Package, tmp_path: Path) -> None:
     (tmp_path / "tidemill.toml").write_text('[project]\nname = "flights"\n')
     with use_project(load_project(tmp_path)) as project:

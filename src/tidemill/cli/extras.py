@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 
 #: Packages whose module has another name.
-_MODULES = {"scikit-learn": "sklearn", "vl-convert-python": "vl_convert"}
+_MODULES = {
+    "grpcio": "grpc", "grpcio-health-checking": "grpc_health", "grpcio-reflection": "grpc_reflection",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry", "opentelemetry-sdk": "opentelemetry",
+    "scikit-learn": "sklearn", "vl-convert-python": "vl_convert", "xgboost-cpu": "xgboost",
+}  # fmt: skip
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 
 
@@ -34,6 +38,8 @@ def extra_for(message: str) -> str | None:
 
     >>> extra_for("pipeline.py, line 9: ModuleNotFoundError: No module named 'sklearn.tree'")
     'ml'
+    >>> extra_for("No module named 'grpc'")
+    'grpc'
     >>> extra_for("No module named 'numppy'") is None
     True
     """

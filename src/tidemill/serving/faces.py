@@ -15,7 +15,7 @@ from typing import Protocol
 
 import uvicorn
 
-from tidemill.core.errors import TidemillError
+from tidemill.core.errors import MissingExtraError, TidemillError
 from tidemill.serving.connections import with_patience
 from tidemill.serving.grpc.polling import choose_polling
 from tidemill.serving.options import ServerOptions
@@ -56,9 +56,8 @@ class Server(uvicorn.Server):
         self._app = app
         self._ready = ready
         self._beside: Face | None = None
-        if options.grpc_port is not None:  # loaded only where it is asked for
-            choose_polling(os.environ)
-            self._beside = import_module("tidemill.serving.grpc.face").GrpcFace(app.site, options)
+        if options.grpc_port is not None:
+            self._beside = _grpc_face(app, options)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -95,6 +94,17 @@ class Server(uvicorn.Server):
         if self._beside is not None:  # first: the end of HTTP's life closes the logs
             await self._beside.stop()
         await super().shutdown(sockets)
+
+
+def _grpc_face(app: App, options: ServerOptions) -> Face:
+    """The face of gRPC, which is loaded only where it is asked for."""
+    choose_polling(os.environ)
+    try:
+        module = import_module("tidemill.serving.grpc.face")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name).partition(".")[0], "grpc", purpose="gRPC") from error
+    face: Face = module.GrpcFace(app.site, options)
+    return face
 
 
 def _config(app: App, options: ServerOptions) -> uvicorn.Config:
