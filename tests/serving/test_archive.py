@@ -197,7 +197,7 @@ def test_an_archive_that_is_away_is_an_error_and_never_fewer_rows(s3_options: di
         fill(root)
         archive(root, (f"s3://{bucket}", s3_options))
         fill(root, days=1)
-    away = {**s3_options, "endpoint_url": "http://127.0.0.1:1"}
+    away = {**s3_options, "endpoint_url": "http://127.0.0.1:1", "config_kwargs": {"retries": {"max_attempts": 1}}}
     with use_project(load_project(project(folder, (f"s3://{bucket}", away)))):
         for read in (
             lambda: predictions(root), lambda: scan_labels(root), lambda: label_coverage(root, "delays"),
