@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -158,6 +160,33 @@ def test_what_is_told_of_a_hostile_row_is_bounded() -> None:
     assert isinstance(problem, Problem)
     assert len(problem.others) == 9
     assert len(str(problem.to_dict())) < 5_000
+
+
+def test_what_was_meant_is_looked_for_in_few_rows_and_among_few_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparing names costs most where they are anagrams, and everybody waits meanwhile."""
+    compared: list[int] = []
+    compare = difflib.get_close_matches
+
+    def counted(name: str, among: Sequence[str], most: int) -> list[str]:
+        compared.append(len(among))
+        return compare(name, among, most)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counted)
+    columns = tuple(Column(f"measure{place}", "float64", nullable=False) for place in range(9))
+    needed = Signature(TableSchema(columns), "regression", "y")
+    validate = compile_validator(needed)
+    hostile = {f"{place:02}erusaem": 1 for place in range(64)} | {"m" * 4_000: 1}
+    problems = [validate(hostile, place, []) for place in range(500)]
+    assert sum(compared) <= 16 * 3 * (16 + 9)
+    assert isinstance(problems[0], Problem)
+    assert isinstance(problems[499], Problem)
+    assert problems[499].error == "column 'measure0' was not sent"
+
+
+def test_a_row_that_is_an_array_is_refused() -> None:
+    problem = validate(np.arange(3.0), 0, [])
+    assert isinstance(problem, Problem)
+    assert problem.error == "a row is an object of columns and values"
 
 
 def test_a_misspelt_column_is_not_silently_ignored() -> None:

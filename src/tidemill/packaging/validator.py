@@ -18,8 +18,11 @@ from tidemill.packaging.usual_columns import UsualColumns, compile_usual_columns
 from tidemill.packaging.usual_rows import Check, compile_usual
 from tidemill.packaging.value_checks import ABSENT, BadValue, Reaction, Warnings, absent_as, usual_bounds, value_check
 
-#: So many things are told that are wrong with one row, and so many unknown columns are looked at for what was meant.
-_MOST_TOLD, _MOST_COMPARED = 10, 64
+#: So many things are told that are wrong with one row.
+_MOST_TOLD = 10
+#: What was meant is looked for in so many rows, for so many of their columns, among so many unknown ones of so many
+#: letters at most: whoever sends names that are costly to compare keeps nobody else waiting.
+_SUGGESTED_ROWS, _SUGGESTED_COLUMNS, _MOST_COMPARED, _LONGEST_COMPARED = 16, 3, 16, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def compile_validator(
             return out
         try:
             if out is None:
-                out = careful(row, warnings)
+                out = careful(row, warnings, place < _SUGGESTED_ROWS)
             if broken is not None:
                 rules = broken(row, out)
                 refusal = refused(rules, name_of_contract, out, quarantined, warnings) if rules else None
@@ -140,7 +143,7 @@ def compile_validator(
             return _problem(place, [bad])
         except _BadRow as row_error:
             return _problem(place, row_error.bad)
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError, IndexError):
             if isinstance(row, Mapping):
                 raise
             return Problem(place, None, shorten(row, 80), "a row is an object of columns and values", ", ".join(names))
@@ -175,12 +178,14 @@ def _problem(place: int, bad: Sequence[BadValue]) -> Problem:
     return replace(first, others=tuple(others)) if others else first
 
 
-def _careful(plan: Sequence[tuple[str, Check, Any]], unknown: Reaction) -> Callable[[Any, Warnings], dict[str, Any]]:
+def _careful(
+    plan: Sequence[tuple[str, Check, Any]], unknown: Reaction
+) -> Callable[[Any, Warnings, bool], dict[str, Any]]:
     """A function that types a row column by column, and raises for those that are wrong."""
     names = tuple(name for name, _, _ in plan)
     known = frozenset(names)
 
-    def careful(row: Any, warnings: Warnings) -> dict[str, Any]:
+    def careful(row: Any, warnings: Warnings, suggesting: bool) -> dict[str, Any]:  # noqa: FBT001  called once a row
         out, bad, meant = {}, list[BadValue](), set[str]()
         for name, check, absent in plan:
             try:
@@ -190,14 +195,16 @@ def _careful(plan: Sequence[tuple[str, Check, Any]], unknown: Reaction) -> Calla
             try:
                 out[name] = check(value, warnings)
             except BadValue as one:
-                if value is ABSENT and (close := _nearest(name, _unknown(row, known))):
-                    one.error += f"; did you mean it by {shorten(close, 80)}?"
-                    meant.add(close)
+                if value is ABSENT and suggesting and len(bad) < _SUGGESTED_COLUMNS:
+                    close = _nearest(name, _unknown(row, known))
+                    if close is not None:
+                        one.error += f"; did you mean it by {shorten(close, 80)}?"
+                        meant.add(close)
                 bad.append(one)
                 if len(bad) == _MOST_TOLD:
                     break
         if len(bad) < _MOST_TOLD and unknown != "ignore" and not row.keys() <= known:
-            bad += _unknown_columns(row, names, unknown, warnings, meant)
+            bad += _unknown_columns(row, names, unknown, warnings, meant if suggesting else None)
         if bad:
             raise _BadRow(bad[:_MOST_TOLD])
         return out
@@ -211,18 +218,21 @@ def _unknown(row: Mapping[str, Any], known: frozenset[str]) -> list[str]:
 
 
 def _nearest(name: str, others: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, others, 1)), None)
+    if len(name) > _LONGEST_COMPARED:
+        return None
+    short = [other for other in others if len(other) <= _LONGEST_COMPARED]
+    return next(iter(difflib.get_close_matches(name, short, 1)), None)
 
 
 def _unknown_columns(
-    row: Mapping[str, Any], names: tuple[str, ...], reaction: Reaction, warnings: Warnings, meant: set[str]
+    row: Mapping[str, Any], names: tuple[str, ...], reaction: Reaction, warnings: Warnings, meant: set[str] | None
 ) -> list[BadValue]:
-    """What is wrong with columns that are not known, but with those that a missing one was looked for among."""
+    """What is wrong with columns that are not known, but those that were `meant`; None looks for nothing meant."""
     bad = list[BadValue]()
     for name in row:
-        if name in names or str(name) in meant:
+        if name in names or (meant and str(name) in meant):
             continue
-        close = _nearest(str(name), names)
+        close = _nearest(str(name), names) if meant is not None and len(bad) < _SUGGESTED_COLUMNS else None
         sentence = f"unknown column {shorten(str(name), 80)}" + (f"; did you mean {close!r}?" if close else "")
         if reaction != "reject":
             warnings.append(sentence)

@@ -23,6 +23,7 @@ from tidemill.packaging.package import Package, model_of, open_folder
 from tidemill.packaging.preparation import compile_columns, compile_row
 from tidemill.packaging.validator import Policy, Problem, compile_many, compile_validator
 from tidemill.serving.decisions import compile_decision
+from tidemill.serving.limits import brief
 from tidemill.serving.online import RequestFeatures
 from tidemill.serving.tensors import outputs_of
 
@@ -317,6 +318,7 @@ def _engine(package: Package, name: EngineName, allow: Sequence[str]) -> Engine:
 
 
 def _refuse(answer: Answer, place: int, problem: Problem) -> None:
+    problem = brief(problem, len(answer.problems))
     answer.values[place] = None
     answer.problems.append(problem)
     answer.predictions[place] = {"error": problem.to_dict()}

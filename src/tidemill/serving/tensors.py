@@ -19,6 +19,7 @@ from tidemill.core.errors import InvalidRequestError
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column
 from tidemill.core.tasks import TASKS
+from tidemill.serving.limits import require_few
 
 _DATATYPES = {
     "bool": "BOOL", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
@@ -116,6 +117,7 @@ def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, A
     if len(tensors) == 1 and only.name not in names and len(only.shape) == 2 and only.shape[1] == len(names):
         if not only.shape[0]:
             raise InvalidRequestError("the tensor has no rows", value=list(only.shape))
+        require_few(only.shape[0])
         values, width = only.values, len(names)
         return [dict(zip(names, values[at : at + width], strict=True)) for at in range(0, len(values), width)]
     columns = {tensor.name: _column(tensor) for tensor in tensors}
@@ -125,6 +127,7 @@ def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, A
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
         raise InvalidRequestError("the tensors have different lengths, or none", value=lengths)
+    require_few(next(iter(lengths.values())))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

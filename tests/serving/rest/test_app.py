@@ -18,6 +18,7 @@ from rest_client import Client
 from tidemill.core.errors import OutOfSpaceError
 from tidemill.packaging.package import Package
 from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.limits import MAX_ROWS
 from tidemill.serving.log.querying import predictions
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.options import ServerOptions
@@ -127,6 +128,29 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: Client) -
             yield b"x" * 1000
 
     assert client("POST", PREDICT, content=pieces()).status_code == 413
+
+
+@pytest.mark.parametrize("sent", ["rows", "tensor"])
+def test_more_rows_than_a_request_may_have_are_413(predictor: Predictor, tmp_path: Path, sent: str) -> None:
+    """Three bytes are a row, and its answer and its record are a hundred times as many."""
+    many, columns = MAX_ROWS + 1, list(predictor.columns)
+    client = Client(App(Repository.of(Endpoint.of(predictor, None)), ServerOptions()), tmp_path)
+    if sent == "rows":
+        answer = client("POST", PREDICT, content=b'{"rows":[' + b",".join([b"{}"] * many) + b"]}")
+    else:
+        inputs = [{"name": name, "datatype": "FP32", "shape": [many], "data": [1] * many} for name in columns]
+        answer = client("POST", INFER, json={"inputs": inputs})
+    assert answer.status_code == 413
+    assert "Send at most 100,000 at once, or a file of them." in answer.text
+
+
+def test_an_answer_to_empty_rows_is_in_proportion_to_them(client: Client) -> None:
+    answer = client("POST", PREDICT, json={"rows": [{}] * 5_000})
+    errors = [told["error"] for told in answer.json()["predictions"]]
+    assert "others" in errors[0]
+    assert errors[0]["allowed"]
+    assert "others" not in errors[-1]
+    assert len(answer.content) < 5_000 * 250
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tidemill.serving.endpoint import Caller
 from tidemill.serving.gathering import TooLateError
 from tidemill.serving.grpc.inference import METHODS
 from tidemill.serving.grpc.messages import POOL, SERVICE, message
+from tidemill.serving.limits import TooManyRowsError
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.keys import Keys
 from tidemill.serving.rest.wire import Refusal, trace_of
@@ -172,6 +173,8 @@ def _status(error: Exception, name: str, raw: bytes) -> tuple[Any, str]:
             code, said = _REFUSED.get(error.status, grpc.StatusCode.UNAVAILABLE), str(error.error)
         case NotFoundError():
             code, said = grpc.StatusCode.NOT_FOUND, str(error)
+        case TooManyRowsError():
+            code, said = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
         case InvalidRequestError() | UsageError():
             code, said = grpc.StatusCode.INVALID_ARGUMENT, str(error)
         case TooLateError():

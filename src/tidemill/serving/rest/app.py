@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from tidemill.core.errors import InvalidRequestError, NotFoundError, OutOfSpaceError, StoreUnavailableError, UsageError
 from tidemill.serving.gathering import TooLateError
+from tidemill.serving.limits import TooManyRowsError
 from tidemill.serving.metrics import under_way
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.repository import Repository
@@ -80,7 +81,7 @@ class App:
         except NotFoundError as error:
             return as_error(error, 404, path)
         except (InvalidRequestError, UsageError) as error:
-            return as_error(error, 400, path)
+            return as_error(error, 413 if isinstance(error, TooManyRowsError) else 400, path)
         except (OutOfSpaceError, StoreUnavailableError) as error:
             return as_error(error, 503, path)
         except Exception:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidemill.serving.limits import MAX_ROWS
 from tidemill.serving.rest.batches import FORMATS
 from tidemill.serving.rest.openapi_rows import NUMBER, Schema
 from tidemill.serving.rest.route import Route
@@ -178,7 +179,7 @@ def _predict(model: str) -> Kind:
     body = {
         **_rows_of(model),
         "properties": {
-            "rows": {"type": "array", "minItems": 1, "items": _ref(f"{model}.Row"), "description": _ROWS},
+            "rows": _list_of(_ref(f"{model}.Row")) | {"minItems": 1, "maxItems": MAX_ROWS, "description": _ROWS},
             "entities": {"type": ["array", "null"], "description": "Whom the rows are about, one key for each."},
             "key": {"type": ["string", "null"], "description": "What the choice of a variant sticks to."},
             "explain": {"type": "boolean", "description": "Whether to say what each input added."},

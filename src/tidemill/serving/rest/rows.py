@@ -10,6 +10,7 @@ from tidemill.core.errors import InvalidRequestError
 from tidemill.project.settings import nearest
 from tidemill.serving.endpoint import Answered, Endpoint, score
 from tidemill.serving.explaining import explain_answer
+from tidemill.serving.limits import require_few
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.wire import Receive, Request, Response, Scope, as_json, caller_of, parse, read_body
 from tidemill.serving.site import Site
@@ -47,6 +48,7 @@ def _asked(request: dict[str, Any]) -> tuple[list[Any], list[Any] | None, str | 
     rows, entities, key = request.get("rows"), request.get("entities"), request.get("key")
     if not isinstance(rows, list) or not rows:
         raise InvalidRequestError("the body has no rows", value=rows, hint=_EXPECTED)
+    require_few(len(rows))
     if not request.keys() <= _KEYS:  # a misspelt entity would be lost to its labels and to its erasure
         unknown = next(name for name in request if name not in _KEYS)
         raise InvalidRequestError("the body has an unknown key", value=unknown, hint=nearest(unknown, sorted(_KEYS)))

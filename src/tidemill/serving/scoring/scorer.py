@@ -14,6 +14,7 @@ from tidemill.core.model import Signature
 from tidemill.data.repairs import columns_needed
 from tidemill.packaging.preparation import compile_columns
 from tidemill.packaging.validator import Problem
+from tidemill.serving.limits import brief
 from tidemill.serving.predictor import Predictor, failed
 from tidemill.serving.scoring.cells import read_cells, typed_cells
 from tidemill.serving.scoring.columns import Checked, as_arrays, check_columns
@@ -80,7 +81,7 @@ class Scorer:
             words: list[str] = []
             found = self.predictor.validate(row, place, words)
             if isinstance(found, Problem):
-                problems.append(found)
+                problems.append(brief(found, len(problems)))
             else:
                 typed[place], own[place] = found, words
         try:
