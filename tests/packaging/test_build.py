@@ -9,14 +9,19 @@ import numpy as np
 import polars as pl
 import pytest
 from lightgbm import LGBMClassifier
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from xgboost import XGBClassifier
 
 from tidemill.core.errors import ModelError, SchemaError, UsageError
 from tidemill.core.model import Model
+from tidemill.data.split import by_share, split
 from tidemill.packaging.build import package
+from tidemill.packaging.engines import open_engine
 from tidemill.packaging.package import ONNX_FILE, Package
 from tidemill.packaging.parity import compare, measure
+from tidemill.training.fitting import train
 from tidemill.training.prediction import encoded
 
 
@@ -81,6 +86,30 @@ def test_a_model_without_an_exact_onnx_form_is_served_by_its_own_library(model: 
     assert built.manifest["engines"] == {"online": "native", "batch": "native"}
     assert "linear trees have no ONNX form" in built.manifest["parity"]["reason"]
     assert ONNX_FILE not in built.files
+
+
+@pytest.mark.parametrize("calibrate", [None, "sigmoid"])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1), XGBClassifier(n_estimators=5, n_jobs=1),
+        RandomForestClassifier(5, random_state=0), HistGradientBoostingClassifier(max_iter=5),
+    ],
+    ids=lambda one: type(one).__name__,
+)  # fmt: skip
+def test_two_classes_with_names_are_answered_with_both(table: pl.DataFrame, estimator: Any, calibrate: Any) -> None:
+    """A booster gives the probability of the second class alone: such a model was registered, and never opened."""
+    named = table.drop_nulls().with_columns(late=pl.when("late").then(pl.lit("yes")).otherwise(pl.lit("no")))
+    data = split(named, by_share(), "late", features=["distance", "temp"])
+    model = train(lambda _params: clone(estimator), {}, data, name="named", baselines=False, calibrate=calibrate)
+    packed = package(model, data.validation)
+    assert packed.manifest["parity"]["verified"]
+    matrix = encoded(model, data.validation)
+    for name in ("native", "onnx"):
+        scores = open_engine(packed, name)(matrix)
+        assert scores.shape == (len(matrix), 2)
+        assert np.allclose(scores.sum(axis=1), 1.0, atol=1e-6)
+        assert scores.min() >= 0.0
 
 
 def test_native_only(model: Model, table: pl.DataFrame) -> None:

@@ -77,6 +77,23 @@ def test_of_several_classes_it_is_said_which_one_is_explained(table: pl.DataFram
     assert told["explanation"]["of"] == told["carrier"]
 
 
+def test_of_two_classes_the_first_is_explained_by_what_speaks_for_it(table: pl.DataFrame) -> None:
+    """The library tells what speaks for the second class, whichever is predicted."""
+    named = table.with_columns(late=pl.when("late").then(pl.lit("yes")).otherwise(pl.lit("no")))
+    data = tm.split(named, tm.by_share(), "late", features=["distance", "temp"])
+    build = LGBMClassifier(n_estimators=20, n_jobs=1, verbose=-1)
+    model = tm.train(lambda _params: build, {}, data, name="named", baselines=False)
+    predictor = Predictor(tm.package(model, data.validation))
+    rows = data.validation.select("distance", "temp").head(50).to_dicts()
+    answers = explain_answer(predictor, predictor.answer(rows))
+    assert {told["late"] for told in answers} == {"no", "yes"}
+    for told in answers:
+        explanation = told["explanation"]
+        assert explanation["of"] == told["late"]
+        total = explanation["base"] + sum(one["contribution"] for one in explanation["contributions"])
+        assert 1 / (1 + math.exp(-total)) == pytest.approx(told["probabilities"][told["late"]], abs=1e-6)
+
+
 def test_a_feature_on_demand_is_shown_as_it_was_computed(table: pl.DataFrame) -> None:
     data = tm.split(table, tm.by_share(), "late", features=["distance", "temp"])
     model = tm.train(

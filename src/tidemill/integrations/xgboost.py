@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tidemill.core.errors import MissingExtraError, ModelError, UnsafeModelError
 from tidemill.core.tasks import Task
 from tidemill.integrations.xgboost_audit import audit
-from tidemill.packaging.formats import only_file
+from tidemill.packaging.formats import of_each_class, only_file
 from tidemill.training.frameworks import generic, unread
 from tidemill.training.frameworks.fitting import Fitting, Given, Matrix, Numbers, Report
 
@@ -206,11 +206,10 @@ def load(files: Mapping[str, bytes]) -> Any:
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
     """[n] values or probabilities of the positive class, or [n, outputs]."""
-    del task  # the booster's objective decides
     booster = booster_of(estimator)
     missing = missing_of(booster)
     try:
         found = booster.inplace_predict(matrix, missing=missing, validate_features=False)
     except xgboost.core.XGBoostError:  # linear boosters cannot; what else is wrong is raised again here
         found = booster.predict(xgboost.DMatrix(matrix, missing=missing, nthread=1), validate_features=False)
-    return np.asarray(found, dtype=np.float64)
+    return of_each_class(np.asarray(found, dtype=np.float64), task)

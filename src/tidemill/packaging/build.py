@@ -19,7 +19,7 @@ from tidemill.data.types import collected
 from tidemill.engine.step import step
 from tidemill.packaging.engines import Engine, onnx_engine
 from tidemill.packaging.formats import native_format, onnx_form
-from tidemill.packaging.onnx_calibration import calibrated
+from tidemill.packaging.onnx_calibration import calibrated, of_both_classes
 from tidemill.packaging.package import ONNX_FILE, Package, describe, file_table, plain
 from tidemill.packaging.parity import Timed, compare, hard_rows, measure, takes_missing
 from tidemill.packaging.preparation import compile_columns, compile_row
@@ -147,10 +147,13 @@ def _verified(
     """Write ``model.onnx`` into `files`, time it and compare it; a model without ONNX form says why."""
     try:
         data = onnx_form(model.framework, model.estimator, files, bench.matrix.shape[1])
+        task = model.signature.task
+        if task == "multiclass" and onnx_engine(data, task)(bench.matrix[:1]).shape[1] == 1:
+            data = of_both_classes(data)
         data = calibrated(data, model.calibration)
     except ModelError as error:
         return {"verified": False, "reason": str(error)}, {}
-    onnx = _timed(model, onnx_engine(data, model.signature.task), bench)
+    onnx = _timed(model, onnx_engine(data, task), bench)
     files[ONNX_FILE] = data
     return compare(native.scores, onnx.scores, len(bench.matrix), model.signature), onnx.figures
 

@@ -39,28 +39,40 @@ def calibrated(data: bytes, calibration: Mapping[str, Any]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-class _Graph:
-    """A graph whose output is taken on."""
+def of_both_classes(data: bytes) -> bytes:
+    """The model with the probabilities of two classes, where it gives those of the second alone."""
+    model = onnx.load_from_string(data)
+    graph = _Graph(model.graph, "classes", "second_class")
+    second = graph.add("Min", [graph.column(0, 1), graph.number(1.0)])  # a sum of trees may be a little more
+    first = graph.add("Sub", [graph.number(1.0), second])
+    graph.finish(graph.add("Concat", [first, second], axis=1), 2)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+
+class _Graph:
+    """A graph whose output is taken on, as `taken`; what is added to it is called after `what`."""
+
+    def __init__(self, graph: onnx.GraphProto, what: str = "calibration", taken: str = "raw_probabilities") -> None:
         self._graph = graph
+        self._what, self._taken = what, taken
         self._count = 0
         for node in graph.node:
             for index, name in enumerate(node.output):
                 if name == "output":
-                    node.output[index] = "raw_probabilities"
+                    node.output[index] = taken
 
     def add(self, operator: str, inputs: list[str], **attributes: Any) -> str:
         """A node; the name of its output."""
         self._count += 1
-        name = f"calibration_{self._count}"
+        name = f"{self._what}_{self._count}"
         self._graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
 
     def constant(self, values: NDArray[Any]) -> str:
         """A constant; its name."""
         self._count += 1
-        name = f"calibration_{self._count}"
+        name = f"{self._what}_{self._count}"
         self._graph.initializer.append(numpy_helper.from_array(values, name))
         return name
 
@@ -71,7 +83,7 @@ class _Graph:
     def column(self, place: int, many: int) -> str:
         """One column of the probabilities; of one curve the last, which is the positive class's."""
         index = self.constant(np.array([-1 if many == 1 else place], dtype=np.int64))
-        return self.add("Gather", ["raw_probabilities", index], axis=1)
+        return self.add("Gather", [self._taken, index], axis=1)
 
     def finish(self, last: str, columns: int) -> None:
         """Make a node's output that of the graph."""

@@ -55,10 +55,12 @@ def explain_answer(predictor: Predictor, answer: Answer) -> list[dict[str, Any]]
     except TidemillError as error:
         return _untold(predictions, places, str(error))
     values = _values(predictor, columns)
+    classes = len(predictor.signature.classes) if predictor.signature.task == "multiclass" else 0
     for index, place in enumerate(places):
         row = {name: column[index] for name, column in values.items()}
         output = _output(predictor.signature, found, index, answer.scores[place])
-        predictions[place]["explanation"] = _told(found, index, output, row) | _of(predictor.signature, output)
+        told = _told(found, index, output, row, classes)
+        predictions[place]["explanation"] = told | _of(predictor.signature, output)
     return predictions
 
 
@@ -82,13 +84,16 @@ def _attribution(predictor: Predictor, matrix: Any) -> Any:
     return import_module("tidemill.evaluation.contributions").attribution_of(_models[predictor], matrix)
 
 
-def _told(found: Any, index: int, output: int, row: dict[str, Any]) -> dict[str, Any]:
-    values = found.values[index, min(output, found.values.shape[1] - 1)]
+def _told(found: Any, index: int, output: int, row: dict[str, Any], classes: int) -> dict[str, Any]:
+    outputs = found.values.shape[1]
+    # Of two classes many a library tells the score of the second alone; the first one's is its negative.
+    sign = -1.0 if (outputs, classes, output) == (1, 2, 0) else 1.0
+    values = sign * found.values[index, min(output, outputs - 1)]
     contributions = [
         {"column": found.inputs[place], "value": row.get(found.inputs[place]), "contribution": float(values[place])}
         for place in np.argsort(-np.abs(values), kind="stable").tolist()
     ]
-    base = float(found.base[min(output, len(found.base) - 1)])
+    base = sign * float(found.base[min(output, len(found.base) - 1)])
     return {"base": base, "scale": found.scale, "contributions": contributions}
 
 

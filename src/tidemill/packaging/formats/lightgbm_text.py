@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tidemill.core.errors import UnsafeModelError
 from tidemill.core.tasks import Task
-from tidemill.packaging.formats import only_file
+from tidemill.packaging.formats import of_each_class, only_file
 from tidemill.packaging.formats.lightgbm_audit import audit
 
 FILE = "model.lightgbm.txt"
@@ -61,10 +61,9 @@ def _audited(text: bytes) -> None:
 
 def predict(estimator: Any, matrix: NDArray[np.float32], task: Task) -> NDArray[np.float64]:
     """[n] values or probabilities of the positive class, or [n, classes]; one thread."""
-    del task  # the booster's objective decides
     booster = booster_of(estimator)
     scores = booster.predict(matrix, num_iteration=_iterations(booster), num_threads=1, validate_features=False)
-    return np.asarray(scores, dtype=np.float64)
+    return of_each_class(np.asarray(scores, dtype=np.float64), task)
 
 
 def _iterations(booster: Any) -> int:
