@@ -30,7 +30,7 @@ def told_answers(answers: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 def _told(answer: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name, value in answer.items():
-        if name == "error":
+        if name == "error" and isinstance(value, Mapping):
             others = value.get("others", [])
             whole = {**value, "error": "; ".join(one["error"] for one in (value, *others))}
             told |= {f"error.{key}": item for key, item in whole.items() if key != "others"}
@@ -51,7 +51,7 @@ def _cell(signature: Signature, lines: Mapping[str, str], name: str, answer: Map
         found = answer[signature.target]
         return _labels(found) if isinstance(found, list) else found
     if name == "warnings":
-        said = answer.get("warnings")
+        said = None if signature.target == "warnings" else answer.get("warnings")
         return _labels(said) if isinstance(said, list) else None
     part, _, key = name.partition(".")
     return answer[part][lines.get(name, key)] if key else answer[part]

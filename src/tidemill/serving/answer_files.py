@@ -42,7 +42,7 @@ class Written:
             )
             self._lines.append(b"".join(orjson.dumps(one, option=options) for one in told))
         else:
-            frame = Judged.of([answer]).file(self._signature, self._rows)
+            frame = Judged.of([answer], self._signature.target).file(self._signature, self._rows)
             place = self._only({"request_id": pl.lit(request_id), "row": pl.int_range(pl.len(), dtype=pl.Int64)})
             self._frames.append(frame.with_columns(**place))
         self._rows += len(answer.predictions)

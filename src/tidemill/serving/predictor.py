@@ -277,7 +277,7 @@ class Predictor:
             return
         prediction = self.decide(score)
         if warnings:
-            prediction["warnings"] = warnings
+            prediction.setdefault("warnings", warnings)  # an answer that is called so is not written over
         answer.predictions[place] = prediction
         answer.scores[place] = score
 

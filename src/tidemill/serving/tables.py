@@ -151,7 +151,7 @@ def judge_chunk(scorer: Scorer, chunk: Chunk) -> Judged:
     """What becomes of some rows of a file."""
     if isinstance(chunk, Columns):
         return scorer.judge(chunk.frame, chunk.texts)
-    return Judged.of([scorer.predictor.answer(chunk)])
+    return Judged.of([scorer.predictor.answer(chunk)], scorer.signature.target)
 
 
 def answer_chunk(predictor: Predictor, chunk: Chunk) -> Answer:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from flat_answers import flat_answers, told_answers
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.core.model import Signature
 from tidemill.core.schema import TableSchema
-from tidemill.serving.decisions import compile_decision
+from tidemill.serving.decisions import _PARTS, compile_decision
 from tidemill.serving.scoring.answers import answer_columns, answer_of, decide_columns, told_columns
 
 NONE = TableSchema(())
@@ -32,10 +32,13 @@ SIGNATURES = {
 SCORE = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
 
 
+@pytest.mark.parametrize("target", ["", *sorted(_PARTS)])
 @pytest.mark.parametrize("name", SIGNATURES)
 @given(data=st.data())
-def test_columns_decide_what_rows_decide(name: str, data: st.DataObject) -> None:
-    signature = SIGNATURES[name]
+@settings(max_examples=20)
+def test_columns_decide_what_rows_decide(name: str, target: str, data: st.DataObject) -> None:
+    """Also where the answer is called like a part of answers."""
+    signature = replace(SIGNATURES[name], target=target or SIGNATURES[name].target)
     wide = 3 if name in ("multiclass", "multilabel", "quantile") else 0
     one = st.lists(SCORE, min_size=wide, max_size=wide) if wide else SCORE
     given_scores = data.draw(st.lists(one, min_size=1, max_size=8))

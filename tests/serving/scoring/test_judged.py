@@ -174,6 +174,24 @@ def test_every_kind_of_answer_is_told_by_columns_as_by_rows(task: str) -> None:
     assert judged.file(predictor.signature).select(wanted.columns).rows() == wanted.rows()
 
 
+def test_a_warning_is_not_written_over_an_answer_that_is_called_so(table: pl.DataFrame) -> None:
+    named = table.rename({"late": "warnings"})
+    data = tm.split(named, tm.by_share(), "warnings", features=["distance", "temp"])
+    predictor = Predictor(tm.package(tm.train(build, {"n_estimators": 5}, data, name="w", baselines=False)))
+    frame = pl.DataFrame({"distance": [500, 99_999], "temp": [10.0, 10.0]})
+    answered = predictor.answer(frame.to_dicts())
+    assert [type(told["warnings"]) for told in answered.predictions] == [bool, bool]
+    judged = Scorer(predictor).judge(frame)
+    same(judged.answer(predictor.decide), answered)
+    assert judged.file(predictor.signature)["warnings"].dtype == pl.Boolean
+    by_rows = Judged.of([answered], "warnings")
+    assert (
+        by_rows.file(predictor.signature)["warnings"].to_list()
+        == judged.file(predictor.signature)["warnings"].to_list()
+    )
+    assert "outside" in judged.table(predictor.signature)["warnings"][1]
+
+
 def test_an_engine_that_fails_on_some_rows_answers_the_others(packaged: tm.Package, table: pl.DataFrame) -> None:
     predictor = Predictor(packaged)
     engine = predictor._engines[predictor._online]
@@ -225,5 +243,5 @@ def test_a_table_and_a_file_tell_all_that_is_wrong_with_a_row() -> None:
 def test_parts_that_were_answered_by_rows_count_on() -> None:
     """An error names the row of the table, not of the ten thousand that were looked at together."""
     refused = Answer([{"error": {}}], [None], [None], [Problem(0, "x", "3", "it takes text")])
-    judged = Judged.of([Answer([{"y": 1.0}], [{"x": 1}], [1.0]), refused, refused])
+    judged = Judged.of([Answer([{"y": 1.0}], [{"x": 1}], [1.0]), refused, refused], "y")
     assert ([problem.row for problem in judged.problems], judged.places.tolist()) == ([1, 2], [0])

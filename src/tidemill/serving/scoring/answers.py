@@ -141,11 +141,13 @@ def answer_of(signature: Signature, row: Mapping[str, Any]) -> dict[str, Any]:
     classes = iter(signature.classes)
     for name in list(kinds)[1:-2]:
         part, _, key = name.partition(".")
+        if part == signature.target:  # which is not written over
+            continue
         if not key:
             answer[part] = row.get(name)
         else:
             answer.setdefault(part, {})[key if part == "interval" else next(classes)] = row.get(name)
-    if row.get("warnings"):
+    if row.get("warnings") and signature.target != "warnings":
         answer["warnings"] = json.loads(row["warnings"])
     return answer
 

@@ -54,8 +54,8 @@ class Judged:
     values: Callable[[], Values] = list
 
     @classmethod
-    def of(cls, answers: Sequence[Answer]) -> Judged:
-        """The same of rows that were answered one by one, some at a time."""
+    def of(cls, answers: Sequence[Answer], target: str) -> Judged:
+        """The same of rows that were answered one by one, some at a time, to a question about a `target`."""
         scores = [score for answer in answers for score in answer.scores]
         told = [prediction for answer in answers for prediction in answer.predictions]
         starts = accumulate((len(answer.predictions) for answer in answers), initial=0)
@@ -72,7 +72,7 @@ class Judged:
             scores=np.array([scores[place] for place in places]),
             problems=problems,
             failures=sum(answer.failures for answer in answers),
-            own={place: words for place in places if isinstance(words := told[place].get("warnings"), list)},
+            own={} if target == "warnings" else _warned(told, places),
             values=lambda: [values for answer in answers for values in answer.values],
         )
 
@@ -91,7 +91,7 @@ class Judged:
             told[place] = decide(score)
         for place, words in self.said().items():
             if words and told[place]:  # a row that has its answer
-                told[place]["warnings"] = words
+                told[place].setdefault("warnings", words)
         for problem in self.problems:
             told[problem.row] = {"error": problem.to_dict()}
         return told
@@ -123,7 +123,7 @@ class Judged:
         """
         answers = told_columns(signature, self.scores) if len(self.scores) else pl.DataFrame()
         words = self._words(str, "", "; ", "")
-        if words.null_count() < len(words):
+        if words.null_count() < len(words) and signature.target != "warnings":
             answers = answers.with_columns(words.alias("warnings"))
         kinds = {"row": pl.Int64, "column": pl.String, "value": pl.String, "error": pl.String, "allowed": pl.String}
         told = [(one.row + start, one.column, one.value, one.sentence, one.allowed) for one in self.problems]
@@ -161,3 +161,7 @@ class Judged:
             texts = [before + between.join(map(quoted, words)) + after if words else None for words in listed]
             said = said.scatter(np.searchsorted(self.places, rows), pl.Series(texts, dtype=pl.String))
         return said
+
+
+def _warned(told: Sequence[Mapping[str, Any]], places: Sequence[int]) -> dict[int, list[str]]:
+    return {place: told[place]["warnings"] for place in places if "warnings" in told[place]}

@@ -144,7 +144,8 @@ class Scorer:
 
     def _slowly(self, frame: pl.DataFrame, texts: Collection[str]) -> Judged:
         parts = frame.iter_slices(_SLOW_ROWS)
-        return Judged.of([self.predictor.answer(typed_cells(part, self.signature, texts)) for part in parts])
+        answers = [self.predictor.answer(typed_cells(part, self.signature, texts)) for part in parts]
+        return Judged.of(answers, self.signature.target)
 
 
 def _typed_values(signature: Signature, read: pl.DataFrame, columns: pl.DataFrame) -> Values:
