@@ -146,6 +146,28 @@ def test_rows_without_a_key_are_told_never_dropped(project: Project, tmp_path: P
     assert told == [{"row": 5, "entity": None, "error": "column 'flight', the entity, is missing"}]
 
 
+def test_keys_and_words_of_a_csv_are_what_they_mean_and_not_what_they_look_like(
+    project: Project, packaged: Package
+) -> None:
+    """Customers 007 and 7 are two, and carrier 01 is not 1: what a reader guesses from the cells says otherwise."""
+    table = to_score().slice(4, 4).with_columns(carrier=pl.Series(["01", "1", "2", "3"]))
+    told = Predictor(packaged).predict(table.drop("flight", "remark").to_dicts())
+    keyed = table.with_columns(flight=pl.Series(["007", "7", "8", "9"]))
+    done = score("flight-delay", source(project, keyed, "rows.csv"), "out", entity="flight")
+    assert (done.rows, done.scored, done.refused) == (4, 4, 0)
+    found = held(project, "out")
+    assert found["entity"].to_list() == ["007", "7", "8", "9"]
+    assert found["probability"].to_list() == [one["probability"] for one in told]
+    numbered = table.with_columns(flight=pl.Series([7, 10, 8, 9]))
+    score("flight-delay", source(project, numbered, "numbers.csv"), "numbers", entity="flight")
+    assert held(project, "numbers")["entity"].to_list() == [7, 8, 9, 10]
+    declared = '[sources.keyed]\nuri = "rows.csv"\nschema = { flight = "int64" }\n'
+    (project.root / "tidemill.toml").write_text((project.root / "tidemill.toml").read_text() + declared)
+    with use_project(load_project(project.root)):
+        assert score("flight-delay", "keyed", "declared", entity="flight").rows == 4
+    assert held(project, "declared")["entity"].to_list() == [7, 8, 9]
+
+
 def test_errors_has_every_row_without_a_prediction(project: Project, tmp_path: Path) -> None:
     done = score(
         "flight-delay", source(project, to_score()), "out", entity="flight", errors="bad.ndjson", chunk_rows=99

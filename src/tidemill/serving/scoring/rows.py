@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from tidemill.core.digests import digest_value
 from tidemill.core.errors import SchemaError
 from tidemill.core.model import Signature
 from tidemill.data.read import scan_source
+from tidemill.data.sources.formats import format_of
 from tidemill.data.sources.pinning import find_source, resolve_source
 from tidemill.data.sources.schemes import connector_of, scheme_of
 from tidemill.data.sources.source import ResolvedSource, Source
@@ -120,6 +121,12 @@ def open_rows(
             what = "an input of the model" if name in inputs else "the entity" if name == entity else "the time"
             raise SchemaError(f"the source does not have {what}", value=name, hint=nearest(name, names))
     wanted = list(dict.fromkeys((entity, *([at] if at else []), *inputs)))
+    as_text = _inferred(resolved, frame, (entity, *_words(signature)))
+    if as_text:
+        declared = {**found.options.get("schema", {}), **dict.fromkeys(as_text, "string")}
+        found = find_source(found, root=project.root, sources=project.sources, options={"schema": declared})
+        resolved = resolve_source(found, root=project.root, sources=project.sources)
+        frame = scan_source(resolved, root=project.root)
     is_text = connector_of(found) is None and not _is_columnar(resolved)
     frame = frame.select(wanted)
     if is_text or not _is_columnar(resolved):
@@ -129,6 +136,8 @@ def open_rows(
             frame.sink_parquet(folder / "rows.tmp", compression="lz4", maintain_order=True)
             (folder / "rows.tmp").replace(copied)
         frame = pl.scan_parquet(copied)
+    if entity in as_text:
+        frame = frame.with_columns(_key(frame, entity))
     schema = frame.collect_schema()
     _check_entity(entity, schema[entity])
     texts = [column.name for column in signature.inputs if is_text and schema[column.name] == pl.String]
@@ -140,6 +149,32 @@ def open_rows(
     height = frame.select(pl.len()).collect().item()
     kept = tuple(name for name in texts if name in numeric)
     return Rows(found.name, resolved.fingerprint, frame, height, entity, at, inputs, kept, numeric)
+
+
+def _words(signature: Signature) -> list[str]:
+    """The inputs that are text."""
+    return [one.name for one in signature.inputs if one.type == "string" or one.type.startswith(("categ", "enum["))]
+
+
+def _inferred(resolved: ResolvedSource, frame: pl.LazyFrame, names: Sequence[str]) -> list[str]:
+    """Those of the columns that a file of text has as cells, and its reader took for something else than text.
+
+    What they mean is known, and not guessed from the cells that happen to be there: ``01`` is no 1.
+    """
+    formats = {resolved.source.format or format_of(file.path) for file in resolved.files}
+    if connector_of(resolved.source) is not None or formats != {"csv"}:
+        return []
+    schema, declared = frame.collect_schema(), resolved.source.options.get("schema", {})
+    return [name for name in dict.fromkeys(names) if schema[name] != pl.String and name not in declared]
+
+
+def _key(frame: pl.LazyFrame, entity: str) -> pl.Expr:
+    """A key that was read as text: whole numbers, if that is how every one of them is written, else text."""
+    text = pl.col(entity).str.strip_chars()
+    number = text.cast(pl.Int64, strict=False)
+    same = (number.cast(pl.String) == text) & number.is_not_null()
+    is_number = frame.select((same | pl.col(entity).is_null()).all()).collect().item()
+    return number if is_number else pl.col(entity)
 
 
 def chunks(rows: Rows, size: int) -> Iterator[Chunk]:
