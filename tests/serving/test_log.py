@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import subprocess
@@ -314,3 +315,26 @@ def test_a_segment_that_cannot_be_read_keeps_no_other_from_being_sealed(tmp_path
     assert done.returncode == 1
     assert path.name in done.stderr
     assert list(tmp_path.rglob("*.parquet")) == []  # days that are over go all the same
+
+
+SEAL = "import sys; from tidemill.serving.log.sealing import seal; print(*(path.name for path in seal(sys.argv[1])))"
+
+
+def test_a_segment_that_is_sealed_before_its_writer_locks_it_takes_no_answers_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, sealed = fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        if not sealed:
+            command = [sys.executable, "-c", SEAL, str(tmp_path)]
+            sealed.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+        real(descriptor, how)
+
+    monkeypatch.setattr("tidemill.serving.log.segments.fcntl.flock", flock)
+    log = PredictionLog(tmp_path, "delays")
+    for number in range(3):
+        append(log, number)
+    log.close()
+    assert sealed[0].endswith(".parquet")
+    assert ids(tmp_path) == ["r0", "r1", "r2"]

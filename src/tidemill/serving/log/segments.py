@@ -143,7 +143,10 @@ class Segments:
         try:
             # The lock is gone when the process is: a segment that can be locked has no writer any more.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody who seals found it before it was locked
+            is_gone = os.fstat(descriptor).st_nlink == 0
+        except BlockingIOError:
+            is_gone = True
+        if is_gone:  # somebody who seals found it before it was locked, and perhaps has sealed it already
             os.close(descriptor)
             self._rotate(day)
             return
