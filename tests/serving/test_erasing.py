@@ -280,8 +280,8 @@ def test_a_value_is_found_as_what_its_column_holds_and_none_that_is_only_near(
     [
         (datetime(2013, 8, 1, 12, tzinfo=UTC), "2013-08-01T12:00:00Z", True),
         (datetime(2013, 8, 1, 12, tzinfo=UTC), "2013-08-01T12:00:00", True),
-        (datetime(2013, 8, 1, 12), "2013-08-01T12:00:00Z", True),  # noqa: DTZ001
-        (datetime(1980, 5, 1), "1980-05-01", True),  # noqa: DTZ001
+        (datetime(2013, 8, 1, 12), "2013-08-01T12:00:00Z", True),
+        (datetime(1980, 5, 1), "1980-05-01", True),
         (date(1980, 5, 1), "1980-05-01", True),
         (True, "true", True),
         (2.0, "2", True),
