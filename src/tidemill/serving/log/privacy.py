@@ -94,7 +94,7 @@ class Privacy:
         private = [names.index(name) for name in self.names if name in names]
         kept, told = [], []
         for row, prediction in zip(rows, predictions, strict=True):
-            secrets = [] if row is None else [str(row[place]) for place in private if row[place] not in (None, "")]
+            secrets = [] if row is None else [row[place] for place in private if row[place] not in (None, "")]
             told.append(self._told(names, target, secrets, prediction))
             if row is not None and private:
                 row = list(row)
@@ -118,7 +118,7 @@ class Privacy:
                 raise ConfigError(problem, value=name, hint=nearest(name, known))
 
     def _told(
-        self, names: Sequence[str], target: str, secrets: list[str], prediction: Mapping[str, Any]
+        self, names: Sequence[str], target: str, secrets: list[Any], prediction: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         parts = parts_of(prediction, target)
         error, warnings = parts.get("error"), parts.get("warnings")
@@ -132,7 +132,7 @@ class Privacy:
             return {**prediction, "warnings": said}
         return prediction
 
-    def _withheld(self, names: Sequence[str], secrets: list[str], error: Mapping[str, Any]) -> dict[str, Any]:
+    def _withheld(self, names: Sequence[str], secrets: list[Any], error: Mapping[str, Any]) -> dict[str, Any]:
         """What is wrong with a column, without what may be private."""
         column = error.get("column")
         # An unknown column can be anything, a misspelt private one too; without a column the whole row is quoted.
@@ -140,12 +140,18 @@ class Privacy:
             return {**error, "value": None, "error": WITHHELD, "allowed": ""}
         return {**error}
 
-    def _quotes(self, sentence: str, secrets: Sequence[str]) -> bool:
-        return any(name in sentence for name in self.names) or any(one in sentence for one in secrets)
+    def _quotes(self, sentence: str, secrets: Sequence[Any]) -> bool:
+        return any(spelt in sentence for one in (*self.names, *secrets) for spelt in _as_quoted(one))
 
 
 #: Everything is written as it came.
 OPEN = Privacy()
+
+
+def _as_quoted(value: Any) -> set[str]:
+    """How a sentence may spell a value: as it is, or as Python writes it, with escapes, and with single spaces."""
+    written = repr(value)[1:-1] if isinstance(value, str) else repr(value)
+    return {str(value), written, " ".join(written.split()) or written}
 
 
 def hashed(key: str, name: str, value: Any) -> str:
