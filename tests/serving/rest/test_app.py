@@ -18,6 +18,7 @@ from rest_client import Client
 from tidemill.core.errors import OutOfSpaceError
 from tidemill.packaging.package import Package
 from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.explaining import MAX_ROWS
 from tidemill.serving.log.querying import predictions
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.options import ServerOptions
@@ -240,3 +241,13 @@ def test_a_client_that_hangs_up_gets_no_answer_and_breaks_nothing(client: Client
     scope = {"type": "http", "path": PREDICT, "method": "POST", "headers": [], "client": None}
     asyncio.run(client.app(scope, receive, send))
     assert sent == []
+
+
+def test_more_rows_than_can_be_explained_are_refused_before_any_is_scored_and_logged(
+    client: Client, row: dict[str, Any]
+) -> None:
+    response = client.rows(*[row] * (MAX_ROWS + 1), explain=True)
+    assert response.status_code == 400
+    assert "too many rows to explain" in response.json()["error"]["message"]
+    assert predictions(client.root).collect().height == 0
+    assert client.rows(row, explain=True).json()["predictions"][0]["explanation"]
