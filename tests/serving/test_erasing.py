@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import pytest
 
 from tidemill.core.clock import to_us
 from tidemill.core.errors import ConflictError, NotFoundError, UsageError
+from tidemill.data.types import polars_type
 from tidemill.packaging.package import Package
 from tidemill.serving import predictions, start_server
 from tidemill.serving.log.erasing import erase_entity, erasures_about
 from tidemill.serving.log.matching import Subject
-from tidemill.serving.log.privacy import Privacy
+from tidemill.serving.log.privacy import Privacy, hashed
 from tidemill.serving.log.querying import log_labels
 from tidemill.serving.log.reading import scan_labels
 from tidemill.serving.log.sealing import seal
@@ -145,7 +147,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tidemill.serving.log.erasing import erase_entity
-from tidemill.serving.log.privacy import Privacy
+from tidemill.serving.log.privacy import Privacy, hashed
 root, last = sys.argv[1], int(sys.argv[2])
 seen = 0
 def watch(event, arguments):
@@ -239,3 +241,62 @@ def test_a_model_without_a_log_and_two_at_once_are_refused(tmp_path: Path) -> No
     writing.close()
     waiting.join(60)
     assert raised == []
+
+
+NEAR = [9007199254740992, 9007199254740993, 1700000000000000001, 1700000000000000099]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "sent", "found"),
+    [
+        ("int64", NEAR, "9007199254740993", [1]),
+        ("int64", NEAR, "1700000000000000001", [2]),
+        ("uint8", [1, 5, 255], "5.0", [1]),
+        ("uint8", [1, 5, 255], "1e400", []),
+        ("int64", [0, 1], "nan", []),
+        ("float64", [4.0, 5.0, None], "5", [1]),
+        ("float32", [0.1, 0.2], "0.1", [0]),
+        ("float64", [math.nan, 1.0], "nan", []),
+        ("string", ["5", "5.0", "05"], "5", [0]),
+        ("bool", [True, False, None], "True", [0]),
+        ("string", ["True", "False"], "true", [0]),
+        ("date", [date(2013, 8, 1), date(2013, 8, 2)], "2013-08-01T12:00:00Z", [0]),
+        ("timestamp[us, UTC]", [NOON, NOON.replace(hour=11)], "2026-03-01T12:00:00", [0]),
+        ("timestamp[us, UTC]", [NOON, NOON.replace(hour=11)], "2026-03-01T12:00:00+01:00", [1]),
+        ("timestamp[us]", [NOON.replace(tzinfo=None), None], "2026-03-01T12:00:00Z", [0]),
+        ("timestamp[us]", [NOON.replace(tzinfo=None), None], "ann", []),
+        ("timestamp[us, UTC]", [NOON], "0001-01-01T00:00:00+14:00", []),
+    ],
+)
+def test_a_value_is_found_as_what_its_column_holds_and_none_that_is_only_near(
+    kind: str, stored: list[Any], sent: str, found: list[int]
+) -> None:
+    frame = pl.DataFrame({"features.it": pl.Series(stored, dtype=polars_type(kind))})
+    assert Subject("it", sent, KEY).rows(frame).arg_true().to_list() == found
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent", "is_found"),
+    [
+        (datetime(2013, 8, 1, 12, tzinfo=UTC), "2013-08-01T12:00:00Z", True),
+        (datetime(2013, 8, 1, 12, tzinfo=UTC), "2013-08-01T12:00:00", True),
+        (datetime(2013, 8, 1, 12), "2013-08-01T12:00:00Z", True),
+        (datetime(1980, 5, 1), "1980-05-01", True),
+        (date(1980, 5, 1), "1980-05-01", True),
+        (True, "true", True),
+        (2.0, "2", True),
+        (9007199254740992, "9007199254740993", False),
+        ("7", "007", False),
+    ],
+)
+def test_a_hashed_value_is_found_as_it_was_sent(typed: Any, sent: str, *, is_found: bool) -> None:
+    frame = pl.DataFrame({"features.it": [hashed(KEY, "it", typed), None]})
+    assert Subject("it", sent, KEY).rows(frame).to_list() == [is_found, False]
+    clear = Subject("it", sent).rows(frame)
+    assert not clear.any()
+
+
+def test_keys_are_names_and_no_numbers() -> None:
+    frame = pl.DataFrame({"entity": ["17", "17.0", *(hashed(KEY, "entity", one) for one in (17, "17.0"))]})
+    assert Subject("entity", "17", KEY).rows(frame).to_list() == [True, False, True, False]
+    assert Subject("entity", "17.0", KEY).rows(frame).to_list() == [False, True, False, True]

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from tidemill.packaging.package import Package
 from tidemill.serving import Predictor, predictions, start_server
 from tidemill.serving.endpoint import Caller, Endpoint, score
 from tidemill.serving.gathering import Gathering, TooLateError, parted
+from tidemill.serving.log.framing import is_finished
+from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.predictor import Answer
-from tidemill.serving.variants import Traffic, Variant
+from tidemill.serving.repository import Repository
+from tidemill.serving.variants import Traffic, Variant, variant_of
 
 PREDICT = "/v1/models/flight-delay/predict"
 CLIENTS, ASKED = 24, 6
@@ -132,6 +136,27 @@ def test_what_keeps_a_model_from_answering_is_told_to_each_who_asked_and_to_nobo
     *failed, answered = asyncio.run(ask())
     assert [type(one) for one in failed] == [StoreUnavailableError] * 3
     assert answered.predictions == [busy.predict(rows[3])]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_request_under_way_when_its_model_is_unloaded_is_answered_and_its_record_is_finished(
+    busy: Held, packaged: Package, tmp_path: Path, *, durable: bool
+) -> None:
+    log = PredictionLog(tmp_path, "flight-delay", durable=durable)
+    slow = replace(variant_of(Predictor(packaged)), predictor=busy, slow=True)
+    repository = Repository.of(Endpoint("flight-delay", Traffic((slow,)), log))
+
+    async def ask() -> Any:
+        asked = asyncio.create_task(score(repository.endpoints["flight-delay"], _rows(packaged, 1), Caller()))
+        await _until_asked(busy, 1)
+        await asyncio.to_thread(repository.unload, "flight-delay")
+        busy.free.set()
+        return await asyncio.wait_for(asked, 60)
+
+    request_id, answer, _ = asyncio.run(ask())
+    assert not answer.problems
+    assert predictions(tmp_path).collect()["request_id"].to_list() == [request_id]
+    assert all(map(is_finished, tmp_path.rglob("*.log")))
 
 
 def test_a_request_of_many_rows_does_not_wait_for_its_place(busy: Held, packaged: Package) -> None:

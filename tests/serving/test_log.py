@@ -20,7 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.core.clock import to_us
+from tidemill.core.errors import DataError
+from tidemill.core.model import Signature
+from tidemill.core.schema import TableSchema
+from tidemill.core.tasks import Task
+from tidemill.serving.decisions import compile_decision
 from tidemill.serving.log.framing import MAGIC, Records, frame
+from tidemill.serving.log.privacy import WITHHELD, Privacy
 from tidemill.serving.log.querying import predictions, query_log
 from tidemill.serving.log.reading import scan_log
 from tidemill.serving.log.sealer import Sealer
@@ -245,3 +251,66 @@ def test_duckdb_reads_the_sealed_days_and_knows_model_and_day(tmp_path: Path) ->
     assert query_log(sql, predictions(tmp_path)).rows() == [
         ("a/b", NOON + timedelta(days=2)), ("delays", NOON + timedelta(days=2)),
     ]  # fmt: skip
+
+
+NAMED_LIKE_PARTS: list[tuple[Task, str, tuple[str, ...], Any, str]] = [
+    ("regression", "error", (), 1.5, "1.5"),
+    ("binary", "error", ("false", "true"), 0.7, "true"),
+    ("multilabel", "error", ("late", "warm"), [0.2, 0.9], '["warm"]'),
+    ("regression", "warnings", (), 1.5, "1.5"),
+    ("multilabel", "warnings", ("late", "warm"), [0.2, 0.9], '["warm"]'),
+    ("regression", "interval", (), 1.5, "1.5"),
+    ("quantile", "quantiles", ("0.1", "0.5", "0.9"), [1.0, 2.0, 3.0], "2.0"),
+    ("multilabel", "probabilities", ("late", "warm"), [0.2, 0.9], '["warm"]'),
+    ("multiclass", "probability", ("A", "B"), [0.2, 0.8], "B"),
+    ("binary", "decision", ("no", "yes"), 0.7, "yes"),
+    ("binary", "score", ("no", "yes"), 0.7, "yes"),
+]
+
+
+@pytest.mark.parametrize(("task", "target", "classes", "score", "expected"), NAMED_LIKE_PARTS)
+def test_a_target_that_is_called_like_a_part_of_an_answer_is_logged_like_any_other(
+    tmp_path: Path, task: Task, target: str, classes: tuple[str, ...], score: Any, expected: str
+) -> None:
+    told = compile_decision(Signature(TableSchema(()), task, target, classes, interval=(0.9, 4.0)))(score)
+    refused = {"error": {"column": "mile", "error": "the column 'mile' is unknown"}}
+    rows = [["IAH", 5, None], ["IAH", None, None], None]
+    for privacy in (Privacy(), Privacy(redact=("miles",), sample=1e-9)):
+        log = PredictionLog(tmp_path, "delays", privacy=privacy)
+        log.append({**SCHEMA, "target": target}, "r", to_us(NOON), 1, rows, [told, refused, refused])
+        log.append({**SCHEMA, "target": target}, "s", to_us(NOON), 1, rows[:1], [told])
+        log.close()
+    open_rows = predictions(tmp_path).collect()
+    seal(tmp_path)
+    found = predictions(tmp_path).collect()
+    assert found.sort(found.columns[:2]).equals(open_rows.sort(found.columns[:2]))
+    found = found.sort("request_id", "row", maintain_order=True)
+    assert found["request_id"].to_list() == [*["r"] * 6, "s"]  # what was answered is sampled, what was refused is kept
+    assert found["prediction"].to_list() == [*[expected] * 2, *[None] * 4, expected]
+    assert found["status"].to_list() == [*["answered"] * 2, *["failed"] * 2, *["refused"] * 2, "answered"]
+    assert found["error"].to_list()[2:4] == ["the column 'mile' is unknown", WITHHELD]
+    parts = {"probability", "score", "decision", "low", "warnings", "probabilities", "quantiles"}
+    held = {name for name in parts if found[name].null_count() < found.height}
+    assert held == {"low" if name == "interval" else name for name in told if name != target}
+
+
+def test_a_segment_that_cannot_be_read_keeps_no_other_from_being_sealed(tmp_path: Path) -> None:
+    for number in range(3):
+        log = PredictionLog(tmp_path, "delays")
+        append(log, number)
+        log.close()
+    path, *others = sorted(tmp_path.rglob("*.log"))
+    foreign = MAGIC + frame(b"[1, 2]")
+    path.write_bytes(foreign)
+    with pytest.raises(DataError, match="cannot be sealed") as raised:
+        seal(tmp_path)
+    assert raised.value.value == str(path)
+    assert path.read_bytes() == foreign
+    assert [one.with_suffix(".parquet").exists() for one in (path, *others)] == [False, True, True]
+    assert list(tmp_path.rglob("*.log")) == [path]
+    order = json.dumps({"root": str(tmp_path), "days": {"delays": 1.0}, "archive": None})
+    command = [sys.executable, "-m", "tidemill.serving.log.sealing"]
+    done = subprocess.run(command, input=order, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert path.name in done.stderr
+    assert list(tmp_path.rglob("*.parquet")) == []  # days that are over go all the same

@@ -18,7 +18,7 @@ from lightgbm import LGBMClassifier
 
 import tidemill as tm
 from tidemill.core.clock import VirtualClock, to_us, use_clock
-from tidemill.core.errors import ConfigError, RunError
+from tidemill.core.errors import ConfigError, RunError, shorten
 from tidemill.packaging.package import Package
 from tidemill.project import load_project
 from tidemill.serving import predictions, start_server
@@ -180,6 +180,24 @@ def test_a_log_can_be_read_that_was_made_private_later(tmp_path: Path) -> None:
         assert frame["features.tail"].to_list() == ["7", hashed(KEY, "tail", 7)]
         assert frame["features.note"].to_list() == ["x", None]
         seal(tmp_path)
+
+
+ODD = "ann\tof \\ the\xa0mill\n'\"" + "  (two)"
+
+
+@pytest.mark.parametrize("name", ["tail", "full\xa0name", "full\tname", "full\nname", "full\\name", "a'b\"c"])
+def test_a_private_name_or_value_is_found_in_a_sentence_that_escapes_it(tmp_path: Path, name: str) -> None:
+    schema = {**SCHEMA, "columns": [{"name": name, "type": "string"}, {"name": "note", "type": "string"}]}
+    log = PredictionLog(tmp_path, "delays", privacy=Privacy(redact=(name,)))
+    said = [
+        f"column {name!r} is odd", f"{name} is odd", f"'note' is {shorten(ODD)}", f"'note' is {ODD}", "fine",
+    ]  # fmt: skip
+    error = {"column": "note", "value": "x", "error": f"column 'note' takes text; did you mean {name!r}?"}
+    log.append(schema, "r", to_us(NOON), 1, [[ODD, "x"], None], [{"late": True, "warnings": said}, {"error": error}])
+    log.close()
+    frame = predictions(tmp_path).collect()
+    assert frame["warnings"][0].to_list() == [*[WITHHELD] * 4, "fine"]
+    assert frame["error"][1] == WITHHELD
 
 
 def test_a_sample_can_be_scaled_up_and_has_every_error(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +76,19 @@ def _under_its_own_name(signature: Signature) -> Decide:
         return {target: told.pop(_ANSWER)} | {name: part for name, part in told.items() if name != target}
 
     return renamed
+
+
+def parts_of(told: Mapping[str, Any], target: str) -> Mapping[str, Any]:
+    """What a caller was told of a row beside the decision, whose name may be that of a part.
+
+    A refusal is a mapping, alone under its name; a decision is none.
+
+    >>> parts_of({"error": 12.5, "interval": {"low": 8.5}}, "error"), parts_of({"error": {"row": 0}}, "error")
+    ({'interval': {'low': 8.5}}, {'error': {'row': 0}})
+    """
+    if target not in _PARTS or (len(told) == 1 and isinstance(told.get("error"), Mapping)):
+        return told
+    return {name: part for name, part in told.items() if name != target}
 
 
 def _value(target: str, interval: tuple[float, float] | None) -> Decide:

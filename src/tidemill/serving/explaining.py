@@ -40,9 +40,7 @@ def explain_answer(predictor: Predictor, answer: Answer) -> list[dict[str, Any]]
     InvalidRequestError
         For more rows than `MAX_ROWS`.
     """
-    if len(answer.values) > MAX_ROWS:
-        hint = f"Ask for at most {MAX_ROWS} at once."
-        raise InvalidRequestError("too many rows to explain", value=len(answer.values), hint=hint)
+    require_few_explained(len(answer.values))
     predictions = [dict(told) for told in answer.predictions]
     places = [place for place, row in enumerate(answer.values) if row is not None and answer.scores[place] is not None]
     if not places:
@@ -62,6 +60,19 @@ def explain_answer(predictor: Predictor, answer: Answer) -> list[dict[str, Any]]
         told = _told(found, index, output, row, classes)
         predictions[place]["explanation"] = told | _of(predictor.signature, output)
     return predictions
+
+
+def require_few_explained(rows: int) -> None:
+    """Refuse to explain more rows than can be: before they are scored, whoever can.
+
+    Raises
+    ------
+    InvalidRequestError
+        For more rows than `MAX_ROWS`.
+    """
+    if rows > MAX_ROWS:
+        hint = f"Ask for at most {MAX_ROWS} at once."
+        raise InvalidRequestError("too many rows to explain", value=rows, hint=hint)
 
 
 def _untold(predictions: list[dict[str, Any]], places: list[int], why: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from rest_client import Client
 from tidemill.core.errors import OutOfSpaceError
 from tidemill.packaging.package import Package
 from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.explaining import MAX_ROWS as MOST_EXPLAINED
 from tidemill.serving.limits import MAX_ROWS
 from tidemill.serving.log.querying import predictions
 from tidemill.serving.log.writer import PredictionLog
@@ -264,3 +265,32 @@ def test_a_client_that_hangs_up_gets_no_answer_and_breaks_nothing(client: Client
     scope = {"type": "http", "path": PREDICT, "method": "POST", "headers": [], "client": None}
     asyncio.run(client.app(scope, receive, send))
     assert sent == []
+
+
+def test_more_rows_than_can_be_explained_are_refused_before_any_is_scored_and_logged(
+    client: Client, row: dict[str, Any]
+) -> None:
+    response = client.rows(*[row] * (MOST_EXPLAINED + 1), explain=True)
+    assert response.status_code == 400
+    assert "too many rows to explain" in response.json()["error"]["message"]
+    assert predictions(client.root).collect().height == 0
+    assert client.rows(row, explain=True).json()["predictions"][0]["explanation"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("00-<script>alert(1)</script>zzzzzzz-00f067aa0ba902b7-01", None),
+        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", None),
+        ("00-4bf92f3577b34da6a3ce929d0e0e473²-00f067aa0ba902b7-01", None),
+        ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", None),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736", None),
+    ],
+)
+def test_only_a_trace_of_the_standard_reaches_the_log(
+    client: Client, row: dict[str, Any], sent: str, kept: str | None
+) -> None:
+    headers = {"traceparent": sent.encode("latin-1")}
+    assert client("POST", PREDICT, content=json.dumps({"rows": [row]}), headers=headers).status_code == 200
+    assert predictions(client.root).collect()["trace"].to_list() == [kept]

@@ -170,8 +170,10 @@ def archive(setup: Setup, log: Path | None) -> None:
         if not options.archive:
             raise UsageError("this project names no archive", hint='Write archive = "s3://…" in [serving].')
         root, there = log or Path(options.log), Archive(options.archive, options.storage_options)
-        seal(root)
-        moved = archive_sealed(root, there)
+        try:
+            seal(root)
+        finally:  # a segment that cannot be sealed keeps no other here
+            moved = archive_sealed(root, there)
     if setup.json:
         emit({"status": "archived", "archive": there.address, "files": moved})
     else:

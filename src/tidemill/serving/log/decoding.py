@@ -12,6 +12,7 @@ import polars as pl
 
 from tidemill.core.errors import SchemaError
 from tidemill.data.types import polars_type
+from tidemill.serving.decisions import parts_of
 from tidemill.serving.log.framing import Records
 from tidemill.serving.log.writer import LABELS, REQUEST, SCHEMA
 
@@ -101,8 +102,9 @@ def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
     target, nothing = schema["target"], [None] * len(names)
     for _, request_id, ts, digest, latency, client, entities, rows, predictions, *more in records:
         for place, (values, told) in enumerate(zip(rows, predictions, strict=True)):
-            error = told.get("error")
-            decision = told.get(target)
+            parts = parts_of(told, target)
+            error = parts.get("error")
+            decision = told.get(target) if error is None else None
             cells = {
                 "request_id": request_id,
                 "row": place,
@@ -112,14 +114,14 @@ def _table(schema: Mapping[str, Any], records: list[list[Any]]) -> pl.DataFrame:
                 "variant": schema["variant"],
                 "schema": digest,
                 "prediction": None if decision is None else _text(decision),
-                "probability": told.get("probability"),
-                "probabilities": list(told["probabilities"].values()) if "probabilities" in told else None,
-                "quantiles": list(told["quantiles"].values()) if "quantiles" in told else None,
-                "score": told.get("score"),
-                "decision": told.get("decision"),
-                "low": told["interval"]["low"] if "interval" in told else None,
-                "high": told["interval"]["high"] if "interval" in told else None,
-                "warnings": told.get("warnings"),
+                "probability": parts.get("probability"),
+                "probabilities": list(parts["probabilities"].values()) if "probabilities" in parts else None,
+                "quantiles": list(parts["quantiles"].values()) if "quantiles" in parts else None,
+                "score": parts.get("score"),
+                "decision": parts.get("decision"),
+                "low": parts["interval"]["low"] if "interval" in parts else None,
+                "high": parts["interval"]["high"] if "interval" in parts else None,
+                "warnings": parts.get("warnings"),
                 "status": "answered" if error is None else "refused" if values is None else "failed",
                 "error": None if error is None else _told(error),
                 "latency_ms": latency / 1e3,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tidemill.serving.log.decoding import FEATURE, decode
 from tidemill.serving.log.layout import Days
 from tidemill.serving.log.places import Place
 from tidemill.serving.log.privacy import CLIENT, ENTITY, hashed
+from tidemill.serving.log.spellings import flag_of, float_of, in_utc, moment_of, spellings, whole_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,7 @@ class Subject:
         cells = frame[self.stored]
         if cells.dtype.is_nested():
             raise UsageError("nobody is found by a column of lists", value=self.column, hint="Name another column.")
-        found = cells.cast(pl.String).is_in(self._spellings()).fill_null(value=False)
-        if cells.dtype.is_numeric():
-            with suppress(ValueError):
-                found |= (cells == float(self.value)).fill_null(value=False)
-        return found
+        return self._found(cells).fill_null(value=False)
 
     def labels(self, frame: pl.DataFrame) -> pl.Series:
         """Which labels name them."""
@@ -65,11 +61,30 @@ class Subject:
             return pl.repeat(value=False, n=frame.height, eager=True)
         return self.rows(frame)
 
+    def _found(self, cells: pl.Series) -> pl.Series:
+        """Where the value is, compared as what the column holds: whole numbers with all their digits."""
+        kind, value = cells.dtype, self.value
+        if kind.is_integer():
+            return cells.cast(pl.String).is_in([str(number) for number in whole_of(value)])
+        if kind.is_float():
+            return cells.is_in(pl.Series(float_of(value), dtype=kind))
+        if kind == pl.Boolean:
+            return cells.is_in(pl.Series(flag_of(value), dtype=kind))
+        if kind == pl.Date:
+            return cells.is_in(pl.Series([moment.date() for moment in moment_of(value)], dtype=kind))
+        if isinstance(kind, pl.Datetime):
+            moments = pl.Series([in_utc(moment) for moment in moment_of(value)], dtype=pl.Datetime("us"))
+            return cells.dt.replace_time_zone(None).cast(pl.Datetime("us")).is_in(moments)
+        return cells.cast(pl.String).is_in(self._spellings())
+
     def _spellings(self) -> list[str]:
-        plain = [self.value]
-        with suppress(ValueError):  # a number was hashed as Python writes it
-            plain.append(str(float(self.value)))
-        return [*plain, *(hashed(self.key, self.column, one) for one in plain if self.key)]
+        """What the value may be in a column of text: as it was sent, or its hash."""
+        plain = [self.value, *(str(flag) for flag in flag_of(self.value) if self.value in ("true", "false"))]
+        if not self.key:
+            return plain
+        is_input = self.column not in (ENTITY, CLIENT)
+        typed = spellings(self.value) if is_input else plain  # keys are no numbers: 17 and 17.0 are two
+        return [*plain, *(hashed(self.key, self.column, one) for one in typed)]
 
 
 def requests_of(subject: Subject, model: str, places: Iterable[Place], segments: Iterable[Path]) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tidemill.core.errors import ConfigError
 from tidemill.project.settings import nearest
+from tidemill.serving.decisions import parts_of
 
 #: What is private although it is no column.
 ENTITY, CLIENT = "entity", "client"
@@ -87,14 +88,14 @@ class Privacy:
         return {**schema, "columns": kept}
 
     def of_rows(
-        self, names: Sequence[str], rows: Sequence[Any], predictions: Sequence[Any]
+        self, names: Sequence[str], target: str, rows: Sequence[Any], predictions: Sequence[Any]
     ) -> tuple[list[Any], list[Any]]:
         """Rows and what was told about them as they are written; those that came in are left alone."""
         private = [names.index(name) for name in self.names if name in names]
         kept, told = [], []
         for row, prediction in zip(rows, predictions, strict=True):
-            secrets = [] if row is None else [str(row[place]) for place in private if row[place] not in (None, "")]
-            told.append(self._told(names, secrets, prediction))
+            secrets = [] if row is None else [row[place] for place in private if row[place] not in (None, "")]
+            told.append(self._told(names, target, secrets, prediction))
             if row is not None and private:
                 row = list(row)
                 for place in private:
@@ -116,8 +117,11 @@ class Privacy:
                 problem = f"[endpoints.{endpoint}] keeps a column private that the model does not take"
                 raise ConfigError(problem, value=name, hint=nearest(name, known))
 
-    def _told(self, names: Sequence[str], secrets: list[str], prediction: Mapping[str, Any]) -> Mapping[str, Any]:
-        error, warnings = prediction.get("error"), prediction.get("warnings")
+    def _told(
+        self, names: Sequence[str], target: str, secrets: list[Any], prediction: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        parts = parts_of(prediction, target)
+        error, warnings = parts.get("error"), parts.get("warnings")
         if error is not None:
             kept = self._withheld(names, secrets, error)
             if "others" in error:
@@ -128,7 +132,7 @@ class Privacy:
             return {**prediction, "warnings": said}
         return prediction
 
-    def _withheld(self, names: Sequence[str], secrets: list[str], error: Mapping[str, Any]) -> dict[str, Any]:
+    def _withheld(self, names: Sequence[str], secrets: list[Any], error: Mapping[str, Any]) -> dict[str, Any]:
         """What is wrong with a column, without what may be private."""
         column = error.get("column")
         # An unknown column can be anything, a misspelt private one too; without a column the whole row is quoted.
@@ -136,12 +140,18 @@ class Privacy:
             return {**error, "value": None, "error": WITHHELD, "allowed": ""}
         return {**error}
 
-    def _quotes(self, sentence: str, secrets: Sequence[str]) -> bool:
-        return any(name in sentence for name in self.names) or any(one in sentence for one in secrets)
+    def _quotes(self, sentence: str, secrets: Sequence[Any]) -> bool:
+        return any(spelt in sentence for one in (*self.names, *secrets) for spelt in _as_quoted(one))
 
 
 #: Everything is written as it came.
 OPEN = Privacy()
+
+
+def _as_quoted(value: Any) -> set[str]:
+    """How a sentence may spell a value: as it is, or as Python writes it, with escapes, and with single spaces."""
+    written = repr(value)[1:-1] if isinstance(value, str) else repr(value)
+    return {str(value), written, " ".join(written.split()) or written}
 
 
 def hashed(key: str, name: str, value: Any) -> str:

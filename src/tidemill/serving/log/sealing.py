@@ -5,15 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
-from tidemill.core.errors import TidemillError
+from tidemill.core.errors import DataError, TidemillError
 from tidemill.serving.log.archive import Archive, others, remember
-from tidemill.serving.log.decoding import decode, decode_labels
+from tidemill.serving.log.decoding import Decoded, decode, decode_labels
 from tidemill.serving.log.layout import both
 from tidemill.serving.log.locks import locked
 from tidemill.serving.log.places import Folder, Place
@@ -31,22 +31,50 @@ def seal(root: str | Path, model: str | None = None) -> list[Path]:
     -------
     list of Path
         The files that were written.
+
+    Raises
+    ------
+    DataError
+        When segments cannot be read, after all others were sealed; those stay as they are.
     """
     written: list[Path] = []
+    unread: list[DataError] = []
     for days, decoder in zip(both(model, nobody=True), (decode, decode_labels), strict=True):
         for folder in days.folders(Path(root)):
             for path in sorted(folder.glob("*.log")):
-                with suppress(FileNotFoundError), path.open("rb") as file:  # another process may have sealed it
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        continue
-                    target = path.with_suffix(".parquet")
-                    if not target.exists() and path.exists():
-                        write_whole(decoder(file.read()).frame, target, path.with_suffix(".sealing"))
-                        written.append(target)
-                    path.unlink(missing_ok=True)
+                try:
+                    written += _sealed(path, decoder)
+                except DataError as error:
+                    unread.append(error)
+    if unread:
+        unread[0].details = "\n".join(f"Nor can be {error.value}." for error in unread[1:])
+        raise unread[0]
     return written
+
+
+def _sealed(path: Path, decoder: Callable[[bytes], Decoded]) -> list[Path]:
+    """The file that a segment without a living writer has become; none if another process has sealed it."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return []
+        target, written = path.with_suffix(".parquet"), []
+        if not target.exists() and path.exists():
+            write_whole(_decoded(path, file.read(), decoder), target, path.with_suffix(".sealing"))
+            written.append(target)
+        path.unlink(missing_ok=True)
+        return written
+    return []
+
+
+def _decoded(path: Path, data: bytes, decoder: Callable[[bytes], Decoded]) -> pl.DataFrame:
+    try:
+        return decoder(data).frame
+    except Exception as error:  # whatever is written there: the other segments are sealed
+        what = f"a segment of the prediction log cannot be sealed ({type(error).__name__})"
+        hint = "It stays as it is, the others are sealed: keep it, and read it with a newer Tidemill."
+        raise DataError(what, value=str(path), hint=hint) from error
 
 
 def write_whole(frame: pl.DataFrame, target: Path, draft: Path) -> None:
@@ -129,7 +157,11 @@ def main() -> None:
     """Look after the log that standard input names, as JSON: seal, archive, and delete what is over."""
     order = json.loads(sys.stdin.read())
     root, days = Path(order["root"]), order["days"]
-    seal(root)
+    unread = ""
+    try:
+        seal(root)
+    except TidemillError as error:  # what could be sealed is looked after all the same
+        unread = str(error)
     expire(root, days)
     try:
         archives = [] if order["archive"] is None else [Archive(*order["archive"])]
@@ -138,7 +170,9 @@ def main() -> None:
         if days:
             expire(root, days, [*archives, *others(root, archives)])
     except TidemillError as error:
-        sys.exit(str(error))
+        sys.exit("\n".join(filter(None, (unread, str(error)))))
+    if unread:
+        sys.exit(unread)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ class Segments:
         self._size = 0
         self._day = -1
         self._described: set[str] = set()
+        self._is_closed = False
+        self._unsafe: OutOfSpaceError | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._syncing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "prediction-log") if durable else None
@@ -81,14 +83,11 @@ class Segments:
             When it cannot be written; the segment is as it was before.
         """
         with self._lock:
-            day = ts // DAY_US
-            if day != self._day or self._size >= self._limit or self._descriptor < 0:
-                self._rotate(day)
-            if name in self._described:
-                self._write(record)
-            else:
-                self._write(self._describe(about) + record)
-                self._described.add(name)
+            try:
+                self._append(ts // DAY_US, record, name, about)
+            finally:
+                if self._is_closed:  # of a request that was still under way: nobody finishes it later
+                    self._finish()
 
     async def settled(self) -> None:
         """Return once everything appended so far is as safe as was asked for."""
@@ -107,29 +106,56 @@ class Segments:
                 self._finish()
 
     def close(self) -> None:
-        """Finish the segment for good."""
-        with self._lock:
-            self._finish()
-        if self._thread is not None:
-            self._thread.shutdown()
+        """Finish the segment for good; a record that comes after all has a segment of its own, finished at once."""
+        try:
+            with self._lock:
+                self._is_closed = True
+                self._finish()
+        finally:
+            if self._thread is not None:
+                self._thread.shutdown()
 
     async def _sync(self) -> None:
         """Fsync as often as somebody waits: one call settles all who came before it."""
-        loop = asyncio.get_running_loop()
         while self._waiting:
             settled, self._waiting = self._waiting, []
+            failure: BaseException | None = None
             try:
-                await loop.run_in_executor(self._thread, os.fsync, self._descriptor)
+                await self._synced()
             except OSError as error:
                 # A segment that was finished meanwhile has been synced before it was closed.
                 failure = None if error.errno == errno.EBADF else _unsynced(self._path, error)
-            else:
-                failure = None
+            except asyncio.CancelledError:
+                for waiter in settled + self._waiting:
+                    waiter.cancel()
+                raise
+            except Exception as error:  # whatever it is, nobody may wait for ever
+                failure = error
             for waiter in (waiter for waiter in settled if not waiter.done()):
                 if failure is None:
                     waiter.set_result(None)
                 else:
                     waiter.set_exception(failure)
+
+    async def _synced(self) -> None:
+        """Return once the segment is on the disk; those that are finished are, unless that has failed."""
+        with self._lock:
+            unsafe, self._unsafe = self._unsafe, None
+            if unsafe is not None:
+                raise unsafe
+            if self._is_closed or self._thread is None:
+                return
+            syncing = self._thread.submit(os.fsync, self._descriptor)
+        await asyncio.wrap_future(syncing)
+
+    def _append(self, day: int, record: bytes, name: str, about: Any) -> None:
+        if day != self._day or self._size >= self._limit or self._descriptor < 0:
+            self._rotate(day)
+        if name in self._described:
+            self._write(record)
+        else:
+            self._write(self._describe(about) + record)
+            self._described.add(name)
 
     def _rotate(self, day: int) -> None:
         self._finish()
@@ -143,7 +169,10 @@ class Segments:
         try:
             # The lock is gone when the process is: a segment that can be locked has no writer any more.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody who seals found it before it was locked
+            is_gone = os.fstat(descriptor).st_nlink == 0
+        except BlockingIOError:
+            is_gone = True
+        if is_gone:  # somebody who seals found it before it was locked, and perhaps has sealed it already
             os.close(descriptor)
             self._rotate(day)
             return
@@ -171,11 +200,17 @@ class Segments:
         self._size += len(data)
 
     def _finish(self) -> None:
-        if self._descriptor >= 0:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        try:
             if self._durable:
-                os.fsync(self._descriptor)
-            os.close(self._descriptor)
-        self._descriptor = -1
+                os.fsync(descriptor)
+        except OSError as error:
+            self._unsafe = _unsynced(self._path, error)
+            raise self._unsafe from error
+        finally:
+            os.close(descriptor)
 
 
 def is_over(folder: str, kept: float) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
+from tidemill.serving.decisions import parts_of
 from tidemill.serving.log.framing import frame
 from tidemill.serving.log.privacy import OPEN, Privacy
 from tidemill.serving.log.segments import SEGMENT_BYTES, Segments
@@ -82,15 +83,15 @@ class PredictionLog:
         OutOfSpaceError
             When the record cannot be written; the segment is as it was before.
         """
-        digest, privacy = schema["digest"], self.privacy
+        digest, target, privacy = schema["digest"], schema["target"], self.privacy
         share = 1.0
-        if privacy.sample < 1.0 and not any("error" in told for told in predictions):
+        if privacy.sample < 1.0 and not any("error" in parts_of(told, target) for told in predictions):
             share = privacy.sample
             if not privacy.keeps(request_id):
                 return
         if privacy.names:
             names = [column["name"] for column in schema["columns"]]
-            rows, predictions = privacy.of_rows(names, rows, predictions)
+            rows, predictions = privacy.of_rows(names, target, rows, predictions)
             entities, client = privacy.of_entities(entities), privacy.of_value("client", client) or ""
         record = (REQUEST, request_id, ts, digest, latency_us, client, entities, rows, predictions, trace, share)
         self._segments.append(ts, frame(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)), digest, schema)

@@ -9,7 +9,7 @@ from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
 from tidemill.project.settings import nearest
 from tidemill.serving.endpoint import Answered, Endpoint, score
-from tidemill.serving.explaining import explain_answer
+from tidemill.serving.explaining import explain_answer, require_few_explained
 from tidemill.serving.limits import require_few
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.rest.wire import Receive, Request, Response, Scope, as_json, caller_of, parse, read_body
@@ -60,6 +60,8 @@ def _asked(request: dict[str, Any]) -> tuple[list[Any], list[Any] | None, str | 
     if not isinstance(explain, bool):
         hint = "Send true, or leave it out."
         raise InvalidRequestError("explain is neither true nor false", value=explain, hint=hint)
+    if explain:  # what is refused is neither scored nor logged
+        require_few_explained(len(rows))
     return rows, entities, key, explain
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = b"application/json"
 _DUMPS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _RETRIED = (429, 503)
+#: 32 hexadecimal digits in lower case, not all of them 0.
+_TRACE = re.compile("(?!0{32})[0-9a-f]{32}")
 _NOT_IN_JSON = {
     "NaN": "JSON has no NaN: send null for what is missing.",
     "Inf": "JSON has no infinite numbers: send null, or a number.",
@@ -137,7 +140,7 @@ def trace_of(traceparent: str) -> str:
     '4bf92f3577b34da6a3ce929d0e0e4736'
     """
     parts = traceparent.split("-")
-    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else ""
+    return parts[1] if len(parts) >= 4 and _TRACE.fullmatch(parts[1]) else ""
 
 
 def _milliseconds(value: bytes) -> float:
