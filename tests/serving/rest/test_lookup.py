@@ -145,6 +145,20 @@ def test_a_row_that_cannot_be_scored_is_refused_with_its_reason(server: ServerHa
     assert "finite number" in found["prediction"]["error"]["error"]
 
 
+def test_one_bad_cell_of_a_file_refuses_its_own_entity_only(server: ServerHandle, project: Project) -> None:
+    """A column with one word among its numbers is read as text: nobody else's row is worse for it."""
+    before = {entity: get(server, entity, max_age="0") for entity in ("14", "15", "16")}
+    path = project.root / "flights.csv"
+    distance = pl.when(pl.col("flight") == 15).then(pl.lit("far")).otherwise(pl.col("distance")).alias("distance")
+    pl.read_csv(path).with_columns(distance).write_csv(path)
+    for entity in ("14", "16"):
+        status, found = get(server, entity, max_age="0")
+        assert (status, found["prediction"]) == (200, before[entity][1]["prediction"])
+    status, found = get(server, "15", max_age="0")
+    assert (before["15"][0], status) == (200, 422)
+    assert "far" in found["prediction"]["error"]["value"]
+
+
 def test_without_the_settings_it_says_which(packaged: Package, tmp_path: Path) -> None:
     with start_server(folders=[packaged.write(tmp_path / "model")], log=tmp_path / "log") as handle:
         status, said = get(handle, "7")

@@ -11,6 +11,7 @@ from typing import Any
 from tidemill.core.errors import InvalidRequestError, NotFoundError
 from tidemill.serving.endpoint import Endpoint, score
 from tidemill.serving.plans import EndpointPlan
+from tidemill.serving.predictor import Predictor
 from tidemill.serving.rest.wire import Request, Response, as_json
 from tidemill.serving.site import Site
 
@@ -48,7 +49,7 @@ async def prediction(site: Site, request: Request) -> Response:
 
 async def _live(endpoint: Endpoint, plan: EndpointPlan, request: Request, why: str) -> Response:
     entity = request.given["entity"]
-    row = await asyncio.to_thread(_newest, plan, entity, tuple(endpoint.predictor.columns)) if plan.rows else None
+    row = await asyncio.to_thread(_newest, plan, entity, endpoint.predictor) if plan.rows else None
     if row is None:
         hint = f"{plan.rows} has no row of it either." if plan.rows else (
             f'To predict it when asked, write rows = "SOURCE" and entity = "COLUMN" under [endpoints.{endpoint.name}].'
@@ -60,9 +61,10 @@ async def _live(endpoint: Endpoint, plan: EndpointPlan, request: Request, why: s
     return as_json(_about(endpoint, answered.variant.predictor.version, entity, "live") | told, status)
 
 
-def _newest(plan: EndpointPlan, entity: str, inputs: tuple[str, ...]) -> dict[str, Any] | None:
+def _newest(plan: EndpointPlan, entity: str, predictor: Predictor) -> dict[str, Any] | None:
     lookups: Any = importlib.import_module(_LOOKUPS)
-    row: dict[str, Any] | None = lookups.live_row(lookups.SourceRows(plan.rows, plan.entity), entity, inputs)
+    rows = lookups.SourceRows(plan.rows, plan.entity, predictor.signature)
+    row: dict[str, Any] | None = lookups.live_row(rows, entity, predictor.columns)
     return row
 
 

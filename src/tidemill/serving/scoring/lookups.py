@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -18,6 +18,8 @@ from tidemill.data.sources.pinning import find_source, resolve_source
 from tidemill.data.sources.source import Selection
 from tidemill.project import current_project, reveal
 from tidemill.serving.scoring.answers import answer_of
+from tidemill.serving.scoring.cells import typed_cells
+from tidemill.serving.scoring.rows import text_inputs
 from tidemill.serving.scoring.tables import find_prediction, place_of
 
 _NUMBER = re.compile(r"-?\d{1,18}")
@@ -47,10 +49,13 @@ class SourceRows:
         Its name.
     entity
         The column that says whom a row is about.
+    signature
+        Of the model: what its cells stand for in a format that has nothing but text.
     """
 
     source: str
     entity: str
+    signature: Signature
 
     def newest(self, entity: str) -> Mapping[str, Any] | None:
         """See `EntityRows`; the source is read as it is now, a database only as far as the entity goes."""
@@ -77,7 +82,9 @@ class SourceRows:
         if source.event_time is not None:
             rows = rows.sort(source.event_time, maintain_order=True, nulls_last=False)
         found = rows.tail(1).collect()
-        return found.row(0, named=True) if found.height else None
+        if not found.height:
+            return None
+        return typed_cells(found, self.signature, text_inputs(resolved, found.schema, self.signature))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,7 @@ def look_up(uri: str, entity: str, version: int | None, signature: Signature, ma
     return Found(answer_of(signature, row), row.get("as_of"), row["scored_at"])
 
 
-def live_row(rows: EntityRows, entity: str, inputs: tuple[str, ...]) -> dict[str, Any] | None:
+def live_row(rows: EntityRows, entity: str, inputs: Sequence[str]) -> dict[str, Any] | None:
     """The inputs of a model from the newest row of an entity; None if it is not known.
 
     Raises

@@ -120,9 +120,8 @@ def open_rows(
             what = "an input of the model" if name in inputs else "the entity" if name == entity else "the time"
             raise SchemaError(f"the source does not have {what}", value=name, hint=nearest(name, names))
     wanted = list(dict.fromkeys((entity, *([at] if at else []), *inputs)))
-    is_text = connector_of(found) is None and not _is_columnar(resolved)
     frame = frame.select(wanted)
-    if is_text or not _is_columnar(resolved):
+    if not _is_columnar(resolved):
         copied = folder / f"{digest_value([resolved.fingerprint, wanted])[:24]}.parquet"
         if not copied.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -131,15 +130,26 @@ def open_rows(
         frame = pl.scan_parquet(copied)
     schema = frame.collect_schema()
     _check_entity(entity, schema[entity])
-    texts = [column.name for column in signature.inputs if is_text and schema[column.name] == pl.String]
-    numeric = frozenset(
+    texts = text_inputs(resolved, schema, signature)
+    height = frame.select(pl.len()).collect().item()
+    numeric = _numeric_inputs(signature)
+    return Rows(found.name, resolved.fingerprint, frame, height, entity, at, inputs, texts, numeric)
+
+
+def text_inputs(resolved: ResolvedSource, schema: Mapping[str, pl.DataType], signature: Signature) -> tuple[str, ...]:
+    """Inputs that are numbers or flags and are kept as text, in a format that has nothing else."""
+    if connector_of(resolved.source) is not None or _is_columnar(resolved):
+        return ()
+    numeric = _numeric_inputs(signature)
+    return tuple(name for name in signature.inputs.names if name in numeric and schema.get(name) == pl.String)
+
+
+def _numeric_inputs(signature: Signature) -> frozenset[str]:
+    return frozenset(
         column.name
         for column in signature.inputs
         if (column.is_numeric or column.type == "bool") and column.semantic != "category" and column.categories is None
     )
-    height = frame.select(pl.len()).collect().item()
-    kept = tuple(name for name in texts if name in numeric)
-    return Rows(found.name, resolved.fingerprint, frame, height, entity, at, inputs, kept, numeric)
 
 
 def chunks(rows: Rows, size: int) -> Iterator[Chunk]:
