@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any, Protocol
 import polars as pl
 
 from tidemill.core import clock
-from tidemill.core.errors import NotFoundError, StoreError, TidemillError
+from tidemill.core.errors import StoreUnavailableError, TidemillError, message_of
 from tidemill.core.model import Signature
 from tidemill.data.read import scan_source
 from tidemill.data.sources.pinning import find_source, resolve_source
+from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import Selection
 from tidemill.project import current_project, reveal
 from tidemill.serving.scoring.answers import answer_of
@@ -22,6 +24,12 @@ from tidemill.serving.scoring.cells import typed_cells
 from tidemill.serving.scoring.rows import text_inputs
 from tidemill.serving.scoring.tables import find_prediction, place_of
 
+_log = logging.getLogger("tidemill.serving")
+_FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s/'\"]+/)+")
+_LONGEST = 200
+#: What was written into the log, and when.
+_told: dict[str, float] = {}
+_SELDOM_SECONDS, _MOST_TOLD = 60.0, 100
 _NUMBER = re.compile(r"-?\d{1,18}")
 
 
@@ -59,6 +67,15 @@ class SourceRows:
 
     def newest(self, entity: str) -> Mapping[str, Any] | None:
         """See `EntityRows`; the source is read as it is now, a database only as far as the entity goes."""
+        try:
+            return self._newest(entity)
+        except (TidemillError, pl.exceptions.PolarsError, OSError) as error:
+            what = f"the source {self.source!r} cannot be read"
+            _tell(what, error)
+            hint = "The log of the server says more."
+            raise StoreUnavailableError(f"{what}: {_reason(error)}", hint=hint) from error
+
+    def _newest(self, entity: str) -> Mapping[str, Any] | None:
         name = '"' + self.entity.replace('"', '""') + '"'
         text = "'" + entity.replace("'", "''") + "'"
         if _NUMBER.fullmatch(entity):
@@ -99,12 +116,15 @@ class Found:
         Of the answer, if the table has times.
     why
         Why there is none.
+    is_broken
+        Whether that is since the table cannot be read.
     """
 
     answer: dict[str, Any] | None = None
     as_of: datetime | None = None
     scored_at: datetime | None = None
     why: str = ""
+    is_broken: bool = False
 
 
 def look_up(uri: str, entity: str, version: int | None, signature: Signature, max_age: timedelta | None) -> Found:
@@ -124,8 +144,11 @@ def look_up(uri: str, entity: str, version: int | None, signature: Signature, ma
     root = current_project().root
     try:
         row = find_prediction(place_of(uri, root, revealed=reveal(uri, root=root)), entity)
-    except StoreError as error:  # whoever can be asked live is
-        return Found(why=f"the precomputed predictions cannot be read: {type(error).__name__}")
+    except TidemillError as error:  # whoever can be asked live is
+        _tell(f"the precomputed predictions in {shown(uri)} cannot be read", error)
+        return Found(why=f"the precomputed predictions cannot be read: {_reason(error)}", is_broken=True)
+    if row is not None and not {"version", "scored_at"} <= row.keys():
+        return Found(why="the table of precomputed predictions is none that tidemill score wrote", is_broken=True)
     if row is None:
         return Found(why="no prediction was precomputed")
     if row["version"] != version:
@@ -144,13 +167,30 @@ def live_row(rows: EntityRows, entity: str, inputs: Sequence[str]) -> dict[str, 
 
     Raises
     ------
-    NotFoundError
-        If the row lacks an input.
+    StoreUnavailableError
+        If the row lacks an input, or cannot be read.
     """
     row = rows.newest(entity)
     if row is None:
         return None
     lacking = [name for name in inputs if name not in row]
     if lacking:
-        raise NotFoundError("the newest row lacks inputs of the model", value=lacking, hint="Name another source.")
+        what = "the newest row lacks inputs of the model"
+        raise StoreUnavailableError(what, value=lacking, hint="The server has to name another source.")
     return {name: row[name] for name in inputs}
+
+
+def _reason(error: Exception) -> str:
+    """Why something cannot be read, for clients: in one line, without the folders of this machine."""
+    text = " ".join((error.what if isinstance(error, TidemillError) else message_of(error)).split())
+    return _FOLDERS.sub("", text)[:_LONGEST].rstrip(".")
+
+
+def _tell(what: str, error: Exception) -> None:
+    """Write it into the server's log, the same again after a minute only."""
+    text, now = f"{what}: {error}", clock.elapsed()
+    if now - _told.get(text, -_SELDOM_SECONDS) >= _SELDOM_SECONDS:
+        if len(_told) >= _MOST_TOLD:
+            _told.clear()
+        _told[text] = now
+        _log.warning("%s", text)

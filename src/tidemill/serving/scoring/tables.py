@@ -173,6 +173,11 @@ def open_table(place: Place, layout: Layout) -> Table:
     return _module(place).open_table(place, layout)
 
 
+def require_reader(place: Place) -> None:
+    """Raise MissingExtraError if the package that reads a place is not installed."""
+    _module(place)
+
+
 def find_prediction(place: Place, entity: str) -> dict[str, Any] | None:
     """The newest row of an entity, ``as_of`` and ``scored_at`` as datetimes in UTC; None if the table has none.
 
