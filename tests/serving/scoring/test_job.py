@@ -307,3 +307,26 @@ def test_predictions_are_a_source_of_another_pipeline(project: Project) -> None:
         found = use()
     assert 0 < found.height < 30
     assert found.schema["as_of"].is_temporal()
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.xlsx", "out.ndjson", "out.json", "out.PARQUET", "scores.db", "x.pq"])
+def test_a_table_is_not_called_like_another_kind_of_file(project: Project, name: str) -> None:
+    """Whoever asked for a CSV file found a folder of Parquet, and had been told that all went well."""
+    with pytest.raises(ConfigError, match=r"Name a \.parquet file, a folder, or a database"):
+        tm.score("flight-delay", source(project, to_score(20)), name, entity="flight", dry_run=True)
+    assert not (project.root / name).exists()
+
+
+@pytest.mark.parametrize("name", ["scores.v2", "2026.03", "out", "late.parquet"])
+def test_a_folder_may_have_a_dot_in_its_name(project: Project, name: str) -> None:
+    tm.score("flight-delay", source(project, to_score(20)), name, entity="flight")
+    folder = project.root / name
+    assert pl.read_parquet(folder if folder.is_file() else folder / "*.parquet").height == 20
+
+
+@pytest.mark.parametrize("name", ["bad.csv", "bad.parquet", "bad.xlsx", "bad.json"])
+def test_a_file_of_errors_is_not_called_like_another_kind_of_file(project: Project, name: str) -> None:
+    """No program would read it as what its name says."""
+    with pytest.raises(ConfigError, match=r"written as NDJSON.*Name a \.ndjson file"):
+        tm.score("flight-delay", source(project, to_score(20)), "out", entity="flight", errors=name)
+    assert not (project.root / name).exists()
