@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import struct
@@ -193,3 +194,14 @@ def test_a_plain_file_is_counted_at_a_glance() -> None:
         for last in ("", ends):
             assert _even_lines(f"a,b{ends}1,2{ends},{last}".encode()) == 2
     assert _even_lines(b'a,b\n1,"2"\n') is None
+
+
+@pytest.mark.parametrize("name", ['is "vip"?', "a, b", "two\nlines", '"', 'all, "of"\nthem'])
+def test_a_column_is_known_by_its_name_and_not_by_how_a_csv_file_writes_it(name: str) -> None:
+    """A model with such a column could not be asked by CSV: an input would seem to be missing."""
+    written = io.StringIO()
+    csv.writer(written).writerows([[name, "x"], ['a "b"', "2"]])
+    for data in (written.getvalue().encode(), b"\xef\xbb\xbf" + written.getvalue().encode()):
+        assert read_csv(data).to_dicts() == [{name: 'a "b"', "x": "2"}]
+    with pytest.raises(InvalidRequestError, match="repeat"):
+        read_csv(b'"a""b","a""b"\n1,2\n')

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ _RANGES = (
     ("drain", 0, 3600), ("follow", 0, 86400),
 )  # fmt: skip
 _SHORTEST_KEY = 16
+# Named by string: fsspec is loaded for logs that have an archive only.
+_FILE_SYSTEMS = "tidemill.store.file_systems"
 _FILES = ("certificate", "private_key", "client_authority", "log")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,), "int": (int,), "int | None": (int,), "bool": (bool,), "float": (int, float),
@@ -190,7 +193,12 @@ def _check_tls(options: ServerOptions) -> None:
 def _check_archive(options: ServerOptions) -> None:
     if options.storage_options and not options.archive:
         raise ConfigError("storage_options are those of an archive", hint='Write archive = "s3://bucket/prefix".')
-    local = local_path(options.archive.replace("local://", "file://", 1)) if options.archive else None
+    if not options.archive:
+        return
+    local = local_path(options.archive.replace("local://", "file://", 1))
+    if local is None:
+        require: Callable[[str, str], None] = importlib.import_module(_FILE_SYSTEMS).require_client
+        require(options.archive, "an archive of the prediction log")
     if local is None or not options.log:
         return
     here, there = Path(options.log).resolve(), local.resolve()

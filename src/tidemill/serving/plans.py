@@ -13,6 +13,7 @@ In ``tidemill.toml``::
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ _KEYS = ("variants", "shadow", "hash", "redact", "sample", "retention", "precomp
 _DAYS = {"h": 1 / 24, "d": 1, "w": 7}
 #: Keys of look-ups, and what they take.
 _LOOKUPS = {"precomputed": "sqlite:///scores.db", "rows": "SOURCE", "entity": "COLUMN"}
+#: What checks them; loaded where there are any, for a server without does not need Polars.
+_FORESEEING = "tidemill.serving.scoring.foreseeing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,9 @@ def plan_endpoints(
     Raises
     ------
     ConfigError
-        For an ``[endpoints]`` table that cannot be served.
+        For an ``[endpoints]`` table that cannot be served, or whose look-ups cannot work.
+    MissingExtraError
+        If the package that its look-ups need is not installed.
     UsageError
         When nothing is named, or a name is given twice.
 
@@ -99,6 +104,9 @@ def plan_endpoints(
     names = [plan.name for plan in plans if plan.name]
     if len(set(names)) < len(names):
         raise UsageError("a name can be served once", value=names, hint="Give each model once.")
+    for plan in plans:
+        if plan.precomputed or plan.rows:
+            importlib.import_module(_FORESEEING).check_lookups(plan, project)
     return plans
 
 

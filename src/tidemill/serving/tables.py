@@ -15,8 +15,9 @@ import numpy as np
 import orjson
 import polars as pl
 
-from tidemill.core.errors import InvalidRequestError, UsageError
+from tidemill.core.errors import DataError, InvalidRequestError, UsageError
 from tidemill.core.model import Signature
+from tidemill.data.sources.dialect import Dialect, header_of
 from tidemill.serving.arrow_packing import is_packed
 from tidemill.serving.file_columns import columns_aside, entities_of, entity_of, is_answer, is_input, require_entity
 from tidemill.serving.parquet_packing import unpacked
@@ -187,6 +188,10 @@ def read_csv(data: bytes, *, most: int | None = None) -> pl.DataFrame:
     del text
     try:
         cells = pl.read_csv(data, infer_schema=False)
+        if any('""' in name for name in cells.columns):  # Polars leaves quotes in names doubled
+            cells.columns = list(header_of(data, Dialect(), "the CSV file", has_names=True).names)
+    except DataError as error:
+        raise InvalidRequestError(error.what, value=error.value, hint=error.hint) from error
     except pl.exceptions.PolarsError as error:
         raise _broken("CSV", error) from error
     if cells.height != rows:  # what parsers do not agree on is not guessed at: each row must get its own answer

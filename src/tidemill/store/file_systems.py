@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import Any
 
 from fsspec.core import url_to_fs
+from fsspec.registry import available_protocols, known_implementations
+from fsspec.registry import registry as fsspec_registry
 
-from tidemill.core.errors import MissingExtraError
+from tidemill.core.errors import ConfigError, MissingExtraError
 
 #: scheme -> the package that its client needs, and the extra that brings it.
 _PACKAGES = {
@@ -30,6 +33,36 @@ _OURS = {
     "hdfs": "tidemill.integrations.hdfs:Hdfs",
     "webhdfs": "tidemill.integrations.webhdfs:WebHdfs",
 }
+
+
+def require_client(url: str, purpose: str) -> None:
+    """Refuse an address that nothing on this machine opens; nothing is connected to, nor loaded.
+
+    Parameters
+    ----------
+    url, purpose
+        As for `connect`.
+
+    Raises
+    ------
+    ConfigError
+        If no file system is known for it.
+    MissingExtraError
+        If the package for this scheme is not installed.
+    """
+    for part in url.split("::"):
+        scheme = part.partition("://")[0]
+        if scheme in _OURS or scheme in _PACKAGES:
+            package, extra = _PACKAGES[scheme]
+        elif scheme in known_implementations:
+            package, extra = known_implementations[scheme]["class"].partition(".")[0], "all"
+        elif scheme in fsspec_registry:
+            continue
+        else:
+            hint = f"fsspec knows: {', '.join(available_protocols())}."
+            raise ConfigError(f"there is no file system for {purpose}", value=f"{scheme}://", hint=hint)
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra, purpose=purpose)
 
 
 def connect(url: str, purpose: str, **options: Any) -> tuple[Any, str]:

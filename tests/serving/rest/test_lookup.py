@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,11 +18,12 @@ import pytest
 from rows_to_score import to_score
 
 import tidemill as tm
-from tidemill.core.errors import ConfigError
+from tidemill.core.errors import ConfigError, MissingExtraError, RunError
 from tidemill.packaging.package import Package
 from tidemill.project import Project, load_project, open_project_store, use_project
 from tidemill.registry import promote_version, register_version
 from tidemill.serving import predictions, start_server
+from tidemill.serving.options import ServerOptions
 from tidemill.serving.plans import plan_endpoints
 from tidemill.serving.starting import ServerHandle
 
@@ -139,10 +141,69 @@ def test_a_table_that_cannot_be_read_is_no_reason_not_to_answer(server: ServerHa
     assert "cannot be read" in found["why"]
 
 
+def test_a_source_that_cannot_be_read_is_the_servers_fault_and_in_its_log(project: Project) -> None:
+    """Each client was told 404, as if it had asked for the wrong entity, and the operator nothing."""
+    with start_server("flight-delay", project=project.root) as server:
+        (project.root / "flights.csv").unlink()
+        status, said = get(server, "15")
+        assert (status, get(server, "7")[1]["source"]) == (503, "precomputed")
+        assert "the source 'flights' cannot be read" in said["error"]["message"]
+        assert str(project.root) not in said["error"]["message"]
+        assert "the source 'flights' cannot be read" in logged(server)
+
+
+def test_a_table_that_is_not_there_is_told_in_words(project: Project) -> None:
+    """The name of an exception class told nobody what to do; without a source to ask it was the client's fault."""
+    (project.root / "scores.db").unlink()
+    with closing(sqlite3.connect(project.root / "scores.db")) as connection:
+        connection.execute("CREATE TABLE other (x)")
+    with start_server("flight-delay", project=project.root) as server:
+        status, found = get(server, "7")
+        assert (status, found["source"]) == (200, "live")
+        assert found["why"] == "the precomputed predictions cannot be read: SQLite: no such table: late"
+        assert "no such table: late" in logged(server)
+    (project.root / "tidemill.toml").write_text(TOML.partition("rows")[0])
+    with start_server("flight-delay", project=project.root) as server:
+        status, said = get(server, "7")
+        assert status == 503
+        assert "no such table: late" in said["error"]["message"]
+
+
+def logged(server: ServerHandle) -> str:
+    server._errors.seek(0)
+    return server._errors.read().decode()
+
+
 def test_a_row_that_cannot_be_scored_is_refused_with_its_reason(server: ServerHandle) -> None:
     status, found = get(server, "3")
     assert (status, found["source"]) == (422, "live")
     assert "finite number" in found["prediction"]["error"]["error"]
+
+
+def test_one_bad_cell_of_a_file_refuses_its_own_entity_only(server: ServerHandle, project: Project) -> None:
+    """A column with one word among its numbers is read as text: nobody else's row is worse for it."""
+    before = {entity: get(server, entity, max_age="0") for entity in ("14", "15", "16")}
+    path = project.root / "flights.csv"
+    distance = pl.when(pl.col("flight") == 15).then(pl.lit("far")).otherwise(pl.col("distance")).alias("distance")
+    pl.read_csv(path).with_columns(distance).write_csv(path)
+    for entity in ("14", "16"):
+        status, found = get(server, entity, max_age="0")
+        assert (status, found["prediction"]) == (200, before[entity][1]["prediction"])
+    status, found = get(server, "15", max_age="0")
+    assert (before["15"][0], status) == (200, 422)
+    assert "far" in found["prediction"]["error"]["value"]
+
+
+def test_keys_that_are_written_otherwise_are_other_entities(server: ServerHandle, project: Project) -> None:
+    """014 is somebody else than 14, although a reader of the file would take both for a number."""
+    before = {entity: get(server, entity, max_age="0")[1]["prediction"] for entity in ("14", "15")}
+    path = project.root / "flights.csv"
+    keys = pl.col("flight").cast(pl.String).replace({"15": "014"})
+    pl.read_csv(path).with_columns(keys).write_csv(path)
+    for entity, meant in (("14", "14"), ("014", "15")):
+        status, found = get(server, entity, max_age="0")
+        assert (status, found["prediction"]) == (200, before[meant])
+    assert get(server, "15", max_age="0")[0] == 404
 
 
 def test_without_the_settings_it_says_which(packaged: Package, tmp_path: Path) -> None:
@@ -154,10 +215,66 @@ def test_without_the_settings_it_says_which(packaged: Package, tmp_path: Path) -
 
 @pytest.mark.parametrize("body", [{"rows": "flights"}, {"precomputed": 3}, {"entity": "x"}, {"precomputd": "x"}])
 def test_settings_that_cannot_be_meant_are_refused(project: Project, body: dict[str, Any]) -> None:
-    from dataclasses import replace
-
     with pytest.raises(ConfigError):
         plan_endpoints(["flight-delay"], (), replace(project, endpoints={"flight-delay": body}))
+
+
+GOOD = {"rows": "flights", "entity": "flight"}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"precomputed": "sqlit:///out"}, "precomputed of .*sqlit:///out"),
+        (GOOD | {"rows": "dta"}, "rows of .*no source of this name is declared: 'dta'"),
+        (GOOD | {"entity": "fligt"}, "no such column: 'fligt'. Did you mean 'flight'"),
+        (GOOD | {"rows": "kept", "entity": "fligt"}, "no such column: 'fligt'"),
+        (GOOD | {"rows": "ftq://host/flights.csv"}, "reads the scheme 'ftq'"),
+    ],
+)
+def test_look_ups_that_cannot_work_are_refused_at_the_start(project: Project, body: dict[str, str], said: str) -> None:
+    """Else each client gets the operator's mistake as its own."""
+    to_score(2).write_parquet(project.root / "kept.parquet")
+    sources = {**project.sources, "kept": {"uri": "kept.parquet"}, "later": {"uri": "later.csv"}}
+    made = replace(project, sources=sources)
+    for good in (GOOD, GOOD | {"rows": "kept"}, GOOD | {"rows": "later"}):
+        plan_endpoints(["flight-delay"], (), replace(made, endpoints={"flight-delay": good}))
+    with pytest.raises(ConfigError, match=said):
+        plan_endpoints(["flight-delay"], (), replace(made, endpoints={"flight-delay": body}))
+
+
+@pytest.mark.parametrize(
+    ("uri", "package", "module"),
+    [("redis://localhost/0", "redis", "redis"), ("duckdb:///x.duckdb", "duckdb", "scores_duckdb"),
+     ("postgresql://localhost/x", "psycopg", "scores_postgresql")],
+)  # fmt: skip
+def test_a_package_that_look_ups_need_is_missed_at_the_start(
+    project: Project, uri: str, package: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"tidemill.integrations.{module}", raising=False)
+    with pytest.raises(MissingExtraError, match="not installed"):
+        plan_endpoints(["flight-delay"], (), replace(project, endpoints={"flight-delay": {"precomputed": uri}}))
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    rows = replace(project, endpoints={"flight-delay": GOOD | {"rows": "s3://bucket/flights.csv"}})
+    with pytest.raises(MissingExtraError, match=r"tidemill\[s3\]"):
+        plan_endpoints(["flight-delay"], (), rows)
+
+
+def test_a_server_does_not_say_ready_when_its_look_ups_cannot_work(project: Project) -> None:
+    (project.root / "tidemill.toml").write_text(TOML.replace("sqlite:", "sqlit:"))
+    with pytest.raises(RunError, match="predictions cannot be written there: 'sqlit:"):
+        start_server("flight-delay", project=project.root)
+
+
+def test_an_archive_that_nothing_opens_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else sealed files wait on the machine until somebody reads the log."""
+    with pytest.raises(ConfigError, match="no file system for an archive of the prediction log: 'foo://'"):
+        ServerOptions(archive="foo://bucket/log")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(MissingExtraError, match=r"tidemill\[s3\]"):
+        ServerOptions(archive="s3://bucket/log")
+    assert ServerOptions(archive="memory://log").archive == "memory://log"
 
 
 def test_a_server_that_is_never_asked_loads_no_tables(packaged: Package) -> None:

@@ -157,7 +157,7 @@ def test_keys_and_words_of_a_csv_are_what_they_mean_and_not_what_they_look_like(
     assert (done.rows, done.scored, done.refused) == (4, 4, 0)
     found = held(project, "out")
     assert found["entity"].to_list() == ["007", "7", "8", "9"]
-    assert found["probability"].to_list() == [one["probability"] for one in told]
+    assert found["probability"].to_list() == pytest.approx([one["probability"] for one in told], abs=1e-6)
     numbered = table.with_columns(flight=pl.Series([7, 10, 8, 9]))
     score("flight-delay", source(project, numbered, "numbers.csv"), "numbers", entity="flight")
     assert held(project, "numbers")["entity"].to_list() == [7, 8, 9, 10]
@@ -329,3 +329,26 @@ def test_predictions_are_a_source_of_another_pipeline(project: Project) -> None:
         found = use()
     assert 0 < found.height < 30
     assert found.schema["as_of"].is_temporal()
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.xlsx", "out.ndjson", "out.json", "out.PARQUET", "scores.db", "x.pq"])
+def test_a_table_is_not_called_like_another_kind_of_file(project: Project, name: str) -> None:
+    """Whoever asked for a CSV file found a folder of Parquet, and had been told that all went well."""
+    with pytest.raises(ConfigError, match=r"Name a \.parquet file, a folder, or a database"):
+        tm.score("flight-delay", source(project, to_score(20)), name, entity="flight", dry_run=True)
+    assert not (project.root / name).exists()
+
+
+@pytest.mark.parametrize("name", ["scores.v2", "2026.03", "out", "late.parquet"])
+def test_a_folder_may_have_a_dot_in_its_name(project: Project, name: str) -> None:
+    tm.score("flight-delay", source(project, to_score(20)), name, entity="flight")
+    folder = project.root / name
+    assert pl.read_parquet(folder if folder.is_file() else folder / "*.parquet").height == 20
+
+
+@pytest.mark.parametrize("name", ["bad.csv", "bad.parquet", "bad.xlsx", "bad.json"])
+def test_a_file_of_errors_is_not_called_like_another_kind_of_file(project: Project, name: str) -> None:
+    """No program would read it as what its name says."""
+    with pytest.raises(ConfigError, match=r"written as NDJSON.*Name a \.ndjson file"):
+        tm.score("flight-delay", source(project, to_score(20)), "out", entity="flight", errors=name)
+    assert not (project.root / name).exists()

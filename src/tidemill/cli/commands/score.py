@@ -31,7 +31,10 @@ Tell = Callable[[int, int], object]
 @click.option("--entity", required=True, metavar="COLUMN", help="Whom a row is about.")
 @click.option("--at", metavar="COLUMN", help="As of when; by default the source's event time, if it declares one.")
 @click.option("--incremental", is_flag=True, help="Only rows that are new or changed, or of another version.")
-@click.option("--errors", type=click.Path(path_type=Path), help="A file (NDJSON) for rows without a prediction.")
+@click.option(
+    "--errors", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write rows without a prediction there, as NDJSON: one JSON object a line, to a .ndjson file.",
+)  # fmt: skip
 @click.option("--chunk-rows", default=CHUNK_ROWS, show_default=True, type=click.IntRange(1), help="Rows at a time.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes that score.")
 @click.option("--dry-run", is_flag=True, help="Check everything and score the first rows; write nothing.")

@@ -8,9 +8,10 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from tidemill.core.errors import InvalidRequestError, NotFoundError
+from tidemill.core.errors import InvalidRequestError, NotFoundError, StoreUnavailableError, TidemillError
 from tidemill.serving.endpoint import Endpoint, score
 from tidemill.serving.plans import EndpointPlan
+from tidemill.serving.predictor import Predictor
 from tidemill.serving.rest.wire import Request, Response, as_json
 from tidemill.serving.site import Site
 
@@ -33,7 +34,7 @@ async def prediction(site: Site, request: Request) -> Response:
     if not plan.precomputed and not plan.rows:
         hint = f'Write precomputed = "sqlite:///scores.db" under [endpoints.{endpoint.name}] in tidemill.toml.'
         raise NotFoundError("no predictions are looked up for this model", value=endpoint.name, hint=hint)
-    why = "nothing is precomputed for this model"
+    why, is_broken = "nothing is precomputed for this model", False
     if plan.precomputed:
         lookups: Any = await asyncio.to_thread(importlib.import_module, _LOOKUPS)
         found = await asyncio.to_thread(
@@ -42,27 +43,31 @@ async def prediction(site: Site, request: Request) -> Response:
         if found.answer is not None:
             told = {"as_of": _text(found.as_of), "scored_at": _text(found.scored_at), "prediction": found.answer}
             return as_json(_about(endpoint, predictor.version, entity, "precomputed") | told)
-        why = found.why
-    return await _live(endpoint, plan, request, why)
+        why, is_broken = found.why, found.is_broken
+    return await _live(endpoint, plan, request, why, is_broken=is_broken)
 
 
-async def _live(endpoint: Endpoint, plan: EndpointPlan, request: Request, why: str) -> Response:
+async def _live(endpoint: Endpoint, plan: EndpointPlan, request: Request, why: str, *, is_broken: bool) -> Response:
     entity = request.given["entity"]
-    row = await asyncio.to_thread(_newest, plan, entity, tuple(endpoint.predictor.columns)) if plan.rows else None
+    row = await asyncio.to_thread(_newest, plan, entity, endpoint.predictor) if plan.rows else None
     if row is None:
         hint = f"{plan.rows} has no row of it either." if plan.rows else (
             f'To predict it when asked, write rows = "SOURCE" and entity = "COLUMN" under [endpoints.{endpoint.name}].'
         )  # fmt: skip
-        raise NotFoundError(f"no prediction of this entity: {why}", value=entity, hint=hint)
+        kind: type[TidemillError] = (
+            StoreUnavailableError if is_broken else NotFoundError
+        )  # nobody knows whether the table has it
+        raise kind(f"no prediction of this entity: {why}", value=entity, hint=hint)
     answered = await score(endpoint, [row], request.caller(entities=[entity]))
     told = {"why": why, "request_id": answered.request_id, "prediction": answered.answer.predictions[0]}
     status = 500 if answered.answer.failures else 422 if answered.answer.problems else 200
     return as_json(_about(endpoint, answered.variant.predictor.version, entity, "live") | told, status)
 
 
-def _newest(plan: EndpointPlan, entity: str, inputs: tuple[str, ...]) -> dict[str, Any] | None:
+def _newest(plan: EndpointPlan, entity: str, predictor: Predictor) -> dict[str, Any] | None:
     lookups: Any = importlib.import_module(_LOOKUPS)
-    row: dict[str, Any] | None = lookups.live_row(lookups.SourceRows(plan.rows, plan.entity), entity, inputs)
+    rows = lookups.SourceRows(plan.rows, plan.entity, predictor.signature)
+    row: dict[str, Any] | None = lookups.live_row(rows, entity, predictor.columns)
     return row
 
 

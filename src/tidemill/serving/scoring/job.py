@@ -26,7 +26,16 @@ from tidemill.serving.predictor import Predictor
 from tidemill.serving.scoring.answers import answer_columns
 from tidemill.serving.scoring.rows import Chunk, Rows, chunks, entity_type, open_rows
 from tidemill.serving.scoring.scorer import Scorer
-from tidemill.serving.scoring.tables import Done, Layout, Place, Table, open_table, place_of
+from tidemill.serving.scoring.tables import (
+    Done,
+    Layout,
+    Place,
+    Table,
+    check_errors_file,
+    check_target,
+    open_table,
+    place_of,
+)
 from tidemill.serving.scoring.workers import Model, scored_by, scored_here
 from tidemill.store import Store
 
@@ -158,17 +167,21 @@ def score(
     SchemaError
         If the source lacks the entity, the time or an input of the model.
     ConfigError
-        If the table has another key, or is another model's or of entities from another column.
+        If the table has another key, or is another model's or of entities from another column; or if `to` or `errors`
+        ends as another kind of file than can be written.
     ConflictError
         If another process is writing to the same table.
     """
     started, project = clock.elapsed(), current_project()
     if chunk_rows < 1 or workers < 1:
         raise UsageError("give at least one", value={"chunk_rows": chunk_rows, "workers": workers})
+    place = place_of(to, project.root, revealed=reveal(to, root=project.root))
+    check_target(place)
+    if errors is not None:
+        check_errors_file(errors)
     where = store or open_project_store(project)
     version = resolve(where, parse_reference(reference))
     package = load_package(where, version)
-    place = place_of(to, project.root, revealed=reveal(to, root=project.root))
     folder = project.hidden / "scoring" / digest_value([place.identity, place.table])[:24]
     with _alone(folder, place):
         rows = open_rows(project, source, package.signature, entity, at, folder / "source")

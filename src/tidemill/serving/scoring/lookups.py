@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -11,15 +12,24 @@ from typing import Any, Protocol
 import polars as pl
 
 from tidemill.core import clock
-from tidemill.core.errors import NotFoundError, StoreError, TidemillError
+from tidemill.core.errors import StoreUnavailableError, TidemillError, message_of
 from tidemill.core.model import Signature
 from tidemill.data.read import scan_source
 from tidemill.data.sources.pinning import find_source, resolve_source
+from tidemill.data.sources.shown import shown
 from tidemill.data.sources.source import Selection
 from tidemill.project import current_project, reveal
 from tidemill.serving.scoring.answers import answer_of
+from tidemill.serving.scoring.cells import typed_cells
+from tidemill.serving.scoring.rows import as_written, text_inputs
 from tidemill.serving.scoring.tables import find_prediction, place_of
 
+_log = logging.getLogger("tidemill.serving")
+_FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s/'\"]+/)+")
+_LONGEST = 200
+#: What was written into the log, and when.
+_told: dict[str, float] = {}
+_SELDOM_SECONDS, _MOST_TOLD = 60.0, 100
 _NUMBER = re.compile(r"-?\d{1,18}")
 
 
@@ -47,13 +57,25 @@ class SourceRows:
         Its name.
     entity
         The column that says whom a row is about.
+    signature
+        Of the model: what its cells stand for in a format that has nothing but text.
     """
 
     source: str
     entity: str
+    signature: Signature
 
     def newest(self, entity: str) -> Mapping[str, Any] | None:
         """See `EntityRows`; the source is read as it is now, a database only as far as the entity goes."""
+        try:
+            return self._newest(entity)
+        except (TidemillError, pl.exceptions.PolarsError, OSError) as error:
+            what = f"the source {self.source!r} cannot be read"
+            _tell(what, error)
+            hint = "The log of the server says more."
+            raise StoreUnavailableError(f"{what}: {_reason(error)}", hint=hint) from error
+
+    def _newest(self, entity: str) -> Mapping[str, Any] | None:
         name = '"' + self.entity.replace('"', '""') + '"'
         text = "'" + entity.replace("'", "''") + "'"
         if _NUMBER.fullmatch(entity):
@@ -71,13 +93,16 @@ class SourceRows:
     def _last(self, where: str) -> Mapping[str, Any] | None:
         project = current_project()
         source = find_source(self.source, root=project.root, sources=project.sources)
+        source, _ = as_written(project, source, self.signature, self.entity)
         wanted = Selection(None, where, None, None)
         resolved = resolve_source(source, root=project.root, sources=project.sources, selection=wanted)
         rows = scan_source(resolved, root=project.root, where=where)
         if source.event_time is not None:
             rows = rows.sort(source.event_time, maintain_order=True, nulls_last=False)
         found = rows.tail(1).collect()
-        return found.row(0, named=True) if found.height else None
+        if not found.height:
+            return None
+        return typed_cells(found, self.signature, text_inputs(resolved, found.schema, self.signature))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +117,15 @@ class Found:
         Of the answer, if the table has times.
     why
         Why there is none.
+    is_broken
+        Whether that is since the table cannot be read.
     """
 
     answer: dict[str, Any] | None = None
     as_of: datetime | None = None
     scored_at: datetime | None = None
     why: str = ""
+    is_broken: bool = False
 
 
 def look_up(uri: str, entity: str, version: int | None, signature: Signature, max_age: timedelta | None) -> Found:
@@ -117,8 +145,11 @@ def look_up(uri: str, entity: str, version: int | None, signature: Signature, ma
     root = current_project().root
     try:
         row = find_prediction(place_of(uri, root, revealed=reveal(uri, root=root)), entity)
-    except StoreError as error:  # whoever can be asked live is
-        return Found(why=f"the precomputed predictions cannot be read: {type(error).__name__}")
+    except TidemillError as error:  # whoever can be asked live is
+        _tell(f"the precomputed predictions in {shown(uri)} cannot be read", error)
+        return Found(why=f"the precomputed predictions cannot be read: {_reason(error)}", is_broken=True)
+    if row is not None and not {"version", "scored_at"} <= row.keys():
+        return Found(why="the table of precomputed predictions is none that tidemill score wrote", is_broken=True)
     if row is None:
         return Found(why="no prediction was precomputed")
     if row["version"] != version:
@@ -132,18 +163,35 @@ def look_up(uri: str, entity: str, version: int | None, signature: Signature, ma
     return Found(answer_of(signature, row), row.get("as_of"), row["scored_at"])
 
 
-def live_row(rows: EntityRows, entity: str, inputs: tuple[str, ...]) -> dict[str, Any] | None:
+def live_row(rows: EntityRows, entity: str, inputs: Sequence[str]) -> dict[str, Any] | None:
     """The inputs of a model from the newest row of an entity; None if it is not known.
 
     Raises
     ------
-    NotFoundError
-        If the row lacks an input.
+    StoreUnavailableError
+        If the row lacks an input, or cannot be read.
     """
     row = rows.newest(entity)
     if row is None:
         return None
     lacking = [name for name in inputs if name not in row]
     if lacking:
-        raise NotFoundError("the newest row lacks inputs of the model", value=lacking, hint="Name another source.")
+        what = "the newest row lacks inputs of the model"
+        raise StoreUnavailableError(what, value=lacking, hint="The server has to name another source.")
     return {name: row[name] for name in inputs}
+
+
+def _reason(error: Exception) -> str:
+    """Why something cannot be read, for clients: in one line, without the folders of this machine."""
+    text = " ".join((error.what if isinstance(error, TidemillError) else message_of(error)).split())
+    return _FOLDERS.sub("", text)[:_LONGEST].rstrip(".")
+
+
+def _tell(what: str, error: Exception) -> None:
+    """Write it into the server's log, the same again after a minute only."""
+    text, now = f"{what}: {error}", clock.elapsed()
+    if now - _told.get(text, -_SELDOM_SECONDS) >= _SELDOM_SECONDS:
+        if len(_told) >= _MOST_TOLD:
+            _told.clear()
+        _told[text] = now
+        _log.warning("%s", text)

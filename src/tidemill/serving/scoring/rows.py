@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def open_rows(
     SchemaError
         If it does not have the entity, the time or an input of the model.
     """
-    found = _found(project, source)
+    found, other = as_written(project, _found(project, source), signature, entity)
     resolved = resolve_source(found, root=project.root, sources=project.sources)
     at = at or found.event_time
     frame = scan_source(resolved, root=project.root)
@@ -121,34 +121,38 @@ def open_rows(
             what = "an input of the model" if name in inputs else "the entity" if name == entity else "the time"
             raise SchemaError(f"the source does not have {what}", value=name, hint=nearest(name, names))
     wanted = list(dict.fromkeys((entity, *([at] if at else []), *inputs)))
-    as_text = _inferred(resolved, frame, (entity, *_words(signature)))
-    if as_text:
-        declared = {**found.options.get("schema", {}), **dict.fromkeys(as_text, "string")}
-        found = find_source(found, root=project.root, sources=project.sources, options={"schema": declared})
-        resolved = resolve_source(found, root=project.root, sources=project.sources)
-        frame = scan_source(resolved, root=project.root)
-    is_text = connector_of(found) is None and not _is_columnar(resolved)
     frame = frame.select(wanted)
-    if is_text or not _is_columnar(resolved):
+    if not _is_columnar(resolved):
         copied = folder / f"{digest_value([resolved.fingerprint, wanted])[:24]}.parquet"
         if not copied.exists():
             folder.mkdir(parents=True, exist_ok=True)
             frame.sink_parquet(folder / "rows.tmp", compression="lz4", maintain_order=True)
             (folder / "rows.tmp").replace(copied)
         frame = pl.scan_parquet(copied)
-    if entity in as_text:
+    if entity in other:
         frame = frame.with_columns(_key(frame, entity))
     schema = frame.collect_schema()
     _check_entity(entity, schema[entity])
-    texts = [column.name for column in signature.inputs if is_text and schema[column.name] == pl.String]
-    numeric = frozenset(
+    texts = text_inputs(resolved, schema, signature)
+    height = frame.select(pl.len()).collect().item()
+    numeric = _numeric_inputs(signature)
+    return Rows(found.name, resolved.fingerprint, frame, height, entity, at, inputs, texts, numeric)
+
+
+def text_inputs(resolved: ResolvedSource, schema: Mapping[str, pl.DataType], signature: Signature) -> tuple[str, ...]:
+    """Inputs that are numbers or flags and are kept as text, in a format that has nothing else."""
+    if connector_of(resolved.source) is not None or _is_columnar(resolved):
+        return ()
+    numeric = _numeric_inputs(signature)
+    return tuple(name for name in signature.inputs.names if name in numeric and schema.get(name) == pl.String)
+
+
+def _numeric_inputs(signature: Signature) -> frozenset[str]:
+    return frozenset(
         column.name
         for column in signature.inputs
         if (column.is_numeric or column.type == "bool") and column.semantic != "category" and column.categories is None
     )
-    height = frame.select(pl.len()).collect().item()
-    kept = tuple(name for name in texts if name in numeric)
-    return Rows(found.name, resolved.fingerprint, frame, height, entity, at, inputs, kept, numeric)
 
 
 def _words(signature: Signature) -> list[str]:
@@ -156,16 +160,23 @@ def _words(signature: Signature) -> list[str]:
     return [one.name for one in signature.inputs if one.type == "string" or one.type.startswith(("categ", "enum["))]
 
 
-def _inferred(resolved: ResolvedSource, frame: pl.LazyFrame, names: Sequence[str]) -> list[str]:
-    """Those of the columns that a file of text has as cells, and its reader took for something else than text.
+def as_written(project: Project, source: Source, signature: Signature, entity: str) -> tuple[Source, list[str]]:
+    """A source whose key and words are read as they are written, and those of them that its reader would not.
 
-    What they mean is known, and not guessed from the cells that happen to be there: ``01`` is no 1.
+    What they mean is known, and not guessed from the cells that a CSV file happens to have: ``01`` is no 1.
     """
-    formats = {resolved.source.format or format_of(file.path) for file in resolved.files}
-    if connector_of(resolved.source) is not None or formats != {"csv"}:
-        return []
-    schema, declared = frame.collect_schema(), resolved.source.options.get("schema", {})
-    return [name for name in dict.fromkeys(names) if schema[name] != pl.String and name not in declared]
+    resolved = resolve_source(source, root=project.root, sources=project.sources)
+    formats = {source.format or format_of(file.path) for file in resolved.files}
+    if connector_of(source) is not None or formats != {"csv"}:
+        return source, []
+    declared: Mapping[str, Any] = source.options.get("schema", {})
+    schema = scan_source(resolved, root=project.root).collect_schema()
+    meant = [name for name in dict.fromkeys((entity, *_words(signature))) if name in schema and name not in declared]
+    other = [name for name in meant if schema[name] != pl.String]
+    if not other:
+        return source, []
+    options = {"schema": {**declared, **dict.fromkeys(other, "string")}}
+    return find_source(source, root=project.root, sources=project.sources, options=options), other
 
 
 def _key(frame: pl.LazyFrame, entity: str) -> pl.Expr:

@@ -26,6 +26,13 @@ _MODULES = {
     **dict.fromkeys(("postgresql", "postgres"), "tidemill.integrations.scores_postgresql"),
     **dict.fromkeys(("redis", "rediss"), "tidemill.integrations.redis"),
 }
+#: Endings that say what kind of file one is: a folder is not called like that.
+_ENDINGS = frozenset(
+    ".csv .tsv .tab .txt .json .ndjson .jsonl .parquet .pq .arrow .feather .ipc .avro .orc .xlsx .xls .xlsb .xlsm .ods "
+    ".db .sqlite .sqlite3 .duckdb .html .xml .pkl .pickle .gz .zip .zst .bz2 .xz".split()
+)
+_DATABASES = {".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite", ".duckdb": "duckdb"}
+_LINES = (".ndjson", ".jsonl", ".txt")
 #: Schemes of files.
 _LOCAL = ("", "sqlite", "duckdb")
 
@@ -155,6 +162,37 @@ def place_of(uri: str, root: Path, *, revealed: str | None = None) -> Place:
     return Place(scheme, address, table or TABLE, uri)
 
 
+def check_target(place: Place) -> None:
+    """Raise ConfigError if a path ends as a kind of file that no table of predictions is.
+
+    Of a file that is there, its bytes tell more when it is opened.
+
+    >>> check_target(place_of("out.csv", Path("/project")))
+    Traceback (most recent call last):
+    tidemill.core.errors.ConfigError: predictions are not written as .csv: 'out.csv'. Name a .parquet file, a folder, \
+or a database: sqlite:///scores.db.
+    >>> check_target(place_of("scores.v2", Path("/project")))
+    """
+    ending = "" if place.scheme else Path(place.address).suffix
+    if ending.lower() in _ENDINGS and ending != ".parquet" and not Path(place.address).is_file():
+        database = f"{_DATABASES.get(ending.lower(), 'sqlite')}:///scores.{'duckdb' if ending == '.duckdb' else 'db'}"
+        hint = f"Name a .parquet file, a folder, or a database: {database}."
+        raise ConfigError(f"predictions are not written as {ending}", value=place.shown, hint=hint)
+
+
+def check_errors_file(file: str | Path) -> None:
+    """Raise ConfigError if the name of a file of errors says that it is none of lines of JSON.
+
+    >>> check_errors_file("bad.csv")
+    Traceback (most recent call last):
+    tidemill.core.errors.ConfigError: rows without a prediction are written as NDJSON: 'bad.csv'. Name a .ndjson file.
+    """
+    ending = Path(file).suffix.lower()
+    if ending in _ENDINGS and ending not in _LINES:
+        what = "rows without a prediction are written as NDJSON"
+        raise ConfigError(what, value=str(file), hint="Name a .ndjson file.")
+
+
 def check_entity(table: str, known: str, layout: Layout) -> None:
     """Raise ConfigError if the table is of entities from another column; `known` is empty where that was not recorded.
 
@@ -171,6 +209,11 @@ another table; if it is the same under another name, rename it in the source.
 def open_table(place: Place, layout: Layout) -> Table:
     """The table at a place, opened to be written."""
     return _module(place).open_table(place, layout)
+
+
+def require_reader(place: Place) -> None:
+    """Raise MissingExtraError if the package that reads a place is not installed."""
+    _module(place)
 
 
 def find_prediction(place: Place, entity: str) -> dict[str, Any] | None:
