@@ -17,6 +17,7 @@ from tidemill.core.errors import ConflictError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.serving.log.archive import archives_of
 from tidemill.serving.log.decoding import decode, decode_labels
+from tidemill.serving.log.files import listed
 from tidemill.serving.log.layout import Days, both
 from tidemill.serving.log.locks import locked
 from tidemill.serving.log.matching import Subject, requests_of
@@ -172,7 +173,9 @@ def _masks(root: Path, model: str, places: list[Place], subject: Subject) -> tup
 def _segments(root: Path, days: Days) -> Iterator[Path]:
     """What is written, or not sealed yet."""
     for folder in days.folders(root):
-        yield from (path for path in sorted(folder.glob("*.log")) if not path.with_suffix(".parquet").exists())
+        segments = listed(folder, "*.log")  # listed first: one that is sealed now is then seen at least once
+        sealed = set(listed(folder, "*.parquet"))
+        yield from (path for path in segments if path.with_suffix(".parquet") not in sealed)
 
 
 def _finished(root: Path, model: str, before: str, patience: float) -> None:
@@ -180,10 +183,8 @@ def _finished(root: Path, model: str, before: str, patience: float) -> None:
     until = clock.elapsed() + patience
     while True:
         seal(root, model)
-        logs = (
-            path for days in both(model, nobody=True) for folder in days.folders(root) for path in folder.glob("*.log")
-        )
-        left = [path for path in logs if path.stem < before]
+        folders = (folder for days in both(model, nobody=True) for folder in days.folders(root))
+        left = [path for folder in folders for path in listed(folder, "*.log") if path.stem < before]
         if not left:
             return
         if clock.elapsed() > until:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from tidemill.serving.log.files import listed
 from tidemill.serving.log.labelling import FOLDER, NOBODY
 
 
@@ -50,10 +51,10 @@ class Days:
         return [f"{tree}model={name}/" for name in names]
 
     def folders(self, root: Path) -> Iterator[Path]:
-        """The folders of these days."""
+        """The folders of these days; raises `StoreUnavailableError` for one that cannot be listed."""
         for prefix in self.prefixes():
-            pattern = f"{prefix}day=*" if self.model is not None else f"{prefix}model=*/day=*"
-            for folder in sorted(root.glob(pattern)):
+            models = [root / prefix] if self.model is not None else listed(root / prefix, "model=*")
+            for folder in (day for model in models for day in listed(model, "day=*")):
                 if self._covers(folder.name):
                     yield folder
 

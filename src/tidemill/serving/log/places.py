@@ -7,6 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
+from tidemill.serving.log.files import contents, listed
 from tidemill.serving.log.layout import Days
 from tidemill.store.blobs_local import flush
 
@@ -53,7 +54,7 @@ class Folder:
         return [
             str(path.relative_to(self._root))
             for folder in days.folders(self._root)
-            for path in sorted(folder.glob("*.parquet"))
+            for path in listed(folder, "*.parquet")
         ]
 
     def schemas(self, paths: list[str]) -> dict[str, pl.Schema]:
@@ -72,7 +73,7 @@ class Folder:
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
-        return (self._root / path).read_bytes()
+        return contents(self._root / path)
 
     def replace(self, path: str, data: bytes) -> None:
         """Put other bytes in the place of a file, all of them or none."""
@@ -90,9 +91,10 @@ class Folder:
     def clear_drafts(self, days: Days) -> None:
         """Delete what somebody left who was interrupted."""
         for folder in days.folders(self._root):
+            segments = set(listed(folder, "*.log"))
             for pattern in _DRAFTS:
-                for path in folder.glob(pattern):
-                    if not path.with_suffix(".log").exists():
+                for path in listed(folder, pattern):
+                    if path.with_suffix(".log") not in segments:
                         path.unlink(missing_ok=True)
 
     def shown(self, path: str) -> str:

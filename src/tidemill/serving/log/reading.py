@@ -13,6 +13,7 @@ from polars.io.plugins import register_io_source
 from tidemill.core.errors import DataError, NotFoundError, StoreUnavailableError
 from tidemill.serving.log.archive import Archive, archives_of
 from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
+from tidemill.serving.log.files import contents, listed
 from tidemill.serving.log.layout import Days
 from tidemill.serving.log.places import Folder, Place
 
@@ -83,8 +84,8 @@ def _scan(
     here: set[str] = set()  # by name: a file that is in two places is read once
     torn, segments = 0, 0
     for folder in days.folders(root):
-        segments_here = sorted(folder.glob("*.log"))  # listed first: one that is sealed now is then seen at least once
-        done = [str(path.relative_to(root)) for path in sorted(folder.glob("*.parquet"))]
+        segments_here = listed(folder, "*.log")  # listed first: one that is sealed now is then seen at least once
+        done = [str(path.relative_to(root)) for path in listed(folder, "*.parquet")]
         sealed += done
         here |= set(done)
         for path in segments_here:
@@ -93,7 +94,7 @@ def _scan(
                 continue  # sealed, and about to be deleted
             here.add(name)
             try:
-                decoded = decoder(path.read_bytes())
+                decoded = decoder(contents(path))
             except FileNotFoundError:  # sealed since the folder was listed
                 sealed.append(name)
                 continue
@@ -102,7 +103,7 @@ def _scan(
     # Archives are listed after the folders: what goes there meanwhile is then seen at least once.
     elsewhere: list[tuple[Place, list[str]]] = []
     for archive in [] if local else archives_of(root):
-        names = [name for name in _listed(archive, days) if name not in here]
+        names = [name for name in _archived(archive, days) if name not in here]
         here |= set(names)
         elsewhere.append((archive, names))
     frames = _sealed(root, sealed, elsewhere) + frames
@@ -111,7 +112,7 @@ def _scan(
     return LogScan(frame, len(sealed) + archived, segments, torn, archived)
 
 
-def _listed(archive: Archive, days: Days) -> list[str]:
+def _archived(archive: Archive, days: Days) -> list[str]:
     try:
         return archive.files(days)
     except StoreUnavailableError as error:
@@ -126,11 +127,11 @@ def _sealed(root: Path, names: list[str], elsewhere: list[tuple[Place, list[str]
     folder = Folder(root)
     places = [folder, *(place for place, _ in elsewhere)]
     schemas: dict[str, pl.Schema] = {}
-    for place, listed in ((folder, names), *elsewhere):
-        schemas |= place.schemas(listed)
+    for place, paths in ((folder, names), *elsewhere):
+        schemas |= place.schemas(paths)
     for name in (name for name in names if name not in schemas):
         schemas |= next((found for found in (place.schemas([name]) for place in places[1:]) if found), {})
-    wanted = [*names, *(name for _, listed in elsewhere for name in listed)]
+    wanted = [*names, *(name for _, paths in elsewhere for name in paths)]
     for name in wanted:
         if name not in schemas:
             raise _gone(name)
@@ -174,7 +175,7 @@ def check_logged(root: Path, model: str) -> None:
         With the folder that was looked at.
     """
     days = Days(model)
-    if (root / days.prefixes()[0]).is_dir():
+    if any(folder.is_dir() for folder in listed(root, days.prefixes()[0].rstrip("/"))):
         return
     archives = archives_of(root)
     if not any(archive.files(days) for archive in archives):
