@@ -14,6 +14,7 @@ from tidemill.core.errors import DataError, NotFoundError, StoreUnavailableError
 from tidemill.serving.log.archive import Archive, archives_of
 from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
 from tidemill.serving.log.files import contents, listed
+from tidemill.serving.log.labelling import FIRST
 from tidemill.serving.log.layout import Days
 from tidemill.serving.log.places import Folder, Place
 
@@ -73,7 +74,10 @@ def scan_labels(root: str | Path, model: str | None = None, *, local: bool = Fal
     local
         Whether to leave archives alone.
     """
-    return _scan(Path(root), Days(model, labels=True, nobody=True), decode_labels, LABEL_FIELDS, local=local)
+    scan = _scan(Path(root), Days(model, labels=True, nobody=True), decode_labels, LABEL_FIELDS, local=local)
+    # Logs of before may have moments that Python cannot tell, in the hours before the year 1.
+    first = pl.lit(FIRST).cast(LABEL_FIELDS["at"])
+    return replace(scan, frame=scan.frame.with_columns(pl.col("as_of", "at").clip(lower_bound=first)))
 
 
 def _scan(
