@@ -17,7 +17,7 @@ import pytest
 
 import tidemill as tm
 from tidemill.core.clock import VirtualClock, to_us, use_clock
-from tidemill.core.errors import StoreUnavailableError, TidemillError
+from tidemill.core.errors import DataError, StoreUnavailableError, TidemillError
 from tidemill.serving.log.archive import KNOWN, Archive
 from tidemill.serving.log.erasing import erase_entity, erasures_about
 from tidemill.serving.log.reading import scan_labels
@@ -143,3 +143,68 @@ def test_what_a_folder_of_an_archive_cannot_list_is_not_left_out(root: Path) -> 
             pytest.raises(StoreUnavailableError, match="cannot list the prediction log's archive"),
         ):
             attempt(root)
+
+
+def only(root: Path, pattern: str) -> Path:
+    (found,) = root.glob(pattern)
+    return found
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_a_sealed_file_that_may_not_be_read_is_named(root: Path, name: str) -> None:
+    file = only(root, "model=delays/day=2026-03-02/*.parquet")
+    assert refused(root, ATTEMPTS[name], file).value == str(file)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_sealed_labels_that_may_not_be_read_are_named_before_anything_is_erased(root: Path, name: str) -> None:
+    file = only(root, "labels/model=delays/day=2026-03-02/*.parquet")
+    assert refused(root, LABELS[name], file).value == str(file)
+    assert erasures_about(root) == []
+    assert tm.predictions(root).collect().height == 2
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_an_open_segment_that_may_not_be_read_is_named(root: Path, name: str) -> None:
+    log = PredictionLog(root, "delays")
+    log.append(SCHEMA, "open", to_us(NOON), 1, [[1]], [{"late": True}], entities=["ann"])
+    log.close()
+    file = only(root, "model=delays/day=2026-03-01/*.log")
+    assert refused(root, ATTEMPTS[name], file).value == str(file)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 200])
+@pytest.mark.parametrize("tree", ["", "labels/"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_sealed_file_that_is_cut_off_is_named_and_nothing_is_erased(
+    root: Path, kept: int, tree: str, elsewhere: bool
+) -> None:
+    place = root.parent / "there" if elsewhere else root
+    if elsewhere:
+        archive_sealed(root, Archive(f"file://{place}"))
+    file = only(place, f"{tree}model=delays/day=2026-03-02/*.parquet")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:kept])
+    for attempt in (LABELS if tree else ATTEMPTS).values():
+        with pytest.raises(DataError, match="damaged or cut off") as caught:
+            attempt(root)
+        assert str(caught.value.value).endswith(str(file))
+        assert "backup" in caught.value.hint
+    assert erasures_about(root) == []
+    file.write_bytes(whole)
+    assert erased(root).erased == 4
+
+
+def test_a_file_that_is_damaged_in_its_middle_is_named_when_somebody_is_to_be_erased(root: Path) -> None:
+    file = only(root, "model=delays/day=2026-03-02/*.parquet")
+    data = bytearray(file.read_bytes())
+    data[4:120] = bytes(116)
+    file.write_bytes(data)
+    with pytest.raises(DataError, match="damaged or cut off") as caught:
+        erased(root)
+    assert caught.value.value == str(file)
+
+
+def test_proofs_that_may_not_be_read_are_not_taken_for_none(root: Path) -> None:
+    erased(root)
+    refused(root, erasures_about, root / "erasures.jsonl")

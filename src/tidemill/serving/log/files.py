@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from os import scandir
 from pathlib import Path
@@ -54,6 +54,12 @@ def reading(shown: str) -> Iterator[None]:
     except OSError as error:
         problem = f"a file of the prediction log cannot be read: {error.strerror or error}"
         raise StoreUnavailableError(problem, value=shown, hint=_HINT) from error
+
+
+def check_readable(path: Path) -> None:
+    """Refuse a file that may not be read; one that is gone is none."""
+    with suppress(FileNotFoundError), reading(str(path.absolute())):
+        path.open("rb").close()
 
 
 def contents(path: Path) -> bytes:

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import polars as pl
 
-from tidemill.serving.log.files import contents, listed
+from tidemill.core.errors import DataError
+from tidemill.serving.log.files import contents, listed, reading
 from tidemill.serving.log.layout import Days
 from tidemill.store.blobs_local import flush
 
 #: What an erasure or a sealing leaves behind when it is interrupted.
 _DRAFTS = ("*.erasing", "*.sealing")
+
+
+def columns_of(source: Path | BinaryIO, shown: str) -> pl.Schema:
+    """The columns of a sealed file, by what is at its end; raises `FileNotFoundError` if it is gone.
+
+    Raises
+    ------
+    StoreUnavailableError
+        When it cannot be read.
+    DataError
+        When it is no whole file.
+    """
+    with _whole(shown):
+        return pl.Schema(pl.read_parquet_schema(source))
+
+
+def table_of(source: Path | bytes, shown: str) -> pl.DataFrame:
+    """A sealed file as a table; raises as `columns_of`."""
+    with _whole(shown):
+        return pl.read_parquet(source, hive_partitioning=False)
+
+
+@contextmanager
+def _whole(shown: str) -> Iterator[None]:
+    try:
+        with reading(shown):
+            yield
+    except pl.exceptions.PolarsError as error:
+        problem = f"a sealed file of the prediction log is damaged or cut off: {str(error).splitlines()[0]}"
+        hint = "Put a copy of it back from a backup, or move it out of the log to go on without its rows."
+        raise DataError(problem, value=shown, hint=hint) from error
 
 
 class Place(Protocol):
@@ -25,7 +59,7 @@ class Place(Protocol):
         """The columns of files, without those that are gone meanwhile."""
 
     def source(self, path: str) -> Path | bytes:
-        """A file as Polars reads it."""
+        """A file as Polars reads it, found to have an end."""
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
@@ -41,6 +75,9 @@ class Place(Protocol):
 
     def shown(self, path: str) -> str:
         """A file as people may see where it is."""
+
+    def full(self, path: str) -> str:
+        """A file as whoever has to mend it finds it."""
 
 
 class Folder:
@@ -62,13 +99,14 @@ class Folder:
         found = {}
         for path in paths:
             try:
-                found[path] = pl.Schema(pl.read_parquet_schema(self._root / path))
+                found[path] = columns_of(self._root / path, self.full(path))
             except FileNotFoundError:
                 continue
         return found
 
     def source(self, path: str) -> Path | bytes:
-        """A file as Polars reads it."""
+        """A file as Polars reads it, found to have an end."""
+        columns_of(self._root / path, self.full(path))
         return self._root / path
 
     def read(self, path: str) -> bytes:
@@ -100,3 +138,7 @@ class Folder:
     def shown(self, path: str) -> str:
         """A file as people may see where it is."""
         return path
+
+    def full(self, path: str) -> str:
+        """A file as whoever has to mend it finds it."""
+        return str((self._root / path).absolute())

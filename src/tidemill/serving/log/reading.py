@@ -126,9 +126,9 @@ def _archived(archive: Archive, days: Days) -> list[str]:
 
 def _sealed(root: Path, names: list[str], elsewhere: list[tuple[Place, list[str]]]) -> list[pl.LazyFrame]:
     """Files as tables, the oldest first; with archives, each is looked for where it has gone since it was listed."""
-    if not elsewhere:
-        return [pl.scan_parquet(root / name, hive_partitioning=False) for name in names]
     folder = Folder(root)
+    if not elsewhere:
+        return [_scanned(folder, name) for name in names]
     places = [folder, *(place for place, _ in elsewhere)]
     schemas: dict[str, pl.Schema] = {}
     for place, paths in ((folder, names), *elsewhere):
@@ -140,6 +140,13 @@ def _sealed(root: Path, names: list[str], elsewhere: list[tuple[Place, list[str]
         if name not in schemas:
             raise _gone(name)
     return [_lazy(places, name, schemas[name]) for name in sorted(wanted, key=_by_day)]
+
+
+def _scanned(folder: Folder, name: str) -> pl.LazyFrame:
+    try:
+        return pl.scan_parquet(folder.source(name), hive_partitioning=False)
+    except FileNotFoundError:
+        raise _gone(name) from None
 
 
 def _lazy(places: list[Place], name: str, schema: pl.Schema) -> pl.LazyFrame:
