@@ -176,8 +176,9 @@ def _requests(subject: Subject, model: str, places: list[Place], segments: list[
     try:
         return requests_of(subject, model, places, segments)
     except pl.exceptions.ComputeError:
-        for place, path in ((place, path) for place in places for path in place.files(Days(model))):
-            table_of(place.source(path), place.full(path))  # which file it is
+        for place in places:
+            for path in place.files(Days(model)):
+                table_of(place.source(path), place.full(path))  # which file it is
         raise
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +15,7 @@ from tidemill.serving.log.archive import Archive, archives_of
 from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
 from tidemill.serving.log.files import contents, listed
 from tidemill.serving.log.labelling import FIRST
-from tidemill.serving.log.layout import Days
+from tidemill.serving.log.layout import Days, moment_of
 from tidemill.serving.log.places import Folder, Place
 
 
@@ -47,11 +47,12 @@ def scan_log(
     root: str | Path,
     model: str | None = None,
     *,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: datetime | date | str | None = None,
+    until: datetime | date | str | None = None,
     local: bool = False,
 ) -> LogScan:
     """As `predictions`, with what was found on the way."""
+    since, until = moment_of(since, "since"), moment_of(until, "until")
     scan = _scan(Path(root), Days(model, since, until), decode, FIELDS, local=local)
     frame = scan.frame
     if since is not None:
