@@ -198,6 +198,23 @@ def test_a_label_that_cannot_be_is_refused_with_its_place_and_nothing_is_written
     assert list(tmp_path.rglob("*.log")) == []
 
 
+def test_a_moment_before_all_of_utc_is_refused_and_shown_where_an_old_log_has_it(root: Path) -> None:
+    early = "0001-01-01T00:00:00+10:00"
+    for label in ({"request_id": "one", "at": early}, {"entity": "ann", "as_of": early}):
+        with pytest.raises(InvalidRequestError, match="before the year 1 in UTC"):
+            log_labels([{"label": True, **label}], "delays", root=root)
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    log_labels([{"request_id": "one", "label": True, "at": first}], "delays", root=root)
+    was, log = to_us(datetime.fromisoformat(early)), LabelLog(root)
+    log.append({"delays": [Told("one", 0, None, None, "old", was), Told(None, None, "ann", was, "old", was)]}, 0)
+    log.close()
+    for _ in range(2):
+        found = tm.label_history("delays", root=root).to_dicts()
+        assert sorted((one["label"], one["at"]) for one in found) == [("old", first), ("old", first), ("true", first)]
+        assert labelled(root)["one", 0] == "true"
+        seal(root)
+
+
 def test_sealing_keeps_labels_and_can_be_repeated(root: Path) -> None:
     log_labels([{"request_id": "one", "label": 1}], root=root)
     log_labels([{"entity": "ben", "label": 0}], "delays", root=root)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.core.clock import to_us
-from tidemill.core.errors import DataError
+from tidemill.core.errors import DataError, UsageError
 from tidemill.core.model import Signature
 from tidemill.core.schema import TableSchema
 from tidemill.core.tasks import Task
 from tidemill.serving.decisions import compile_decision
+from tidemill.serving.loading import load
 from tidemill.serving.log.framing import MAGIC, Records, frame
+from tidemill.serving.log.joining import label_coverage
 from tidemill.serving.log.privacy import WITHHELD, Privacy
 from tidemill.serving.log.querying import predictions, query_log
 from tidemill.serving.log.reading import scan_log
@@ -100,6 +102,43 @@ def test_segments_are_kept_by_day_and_only_the_days_asked_for_are_read(tmp_path:
     assert ids(tmp_path, since=NOON + timedelta(days=1)) == ["r1", "r2"]
     assert ids(tmp_path, until=NOON + timedelta(days=1)) == ["r0"]
     assert ids(tmp_path, since=NOON + timedelta(hours=1), until=NOON + timedelta(days=1, hours=1)) == ["r1"]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 2), date(2026, 3, 2),
+        "2026-03-02", "2026-03-02 00:00:00", "2026-03-02T02:00:00+02:00",
+        datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=-10))),
+    ],
+)  # fmt: skip
+def test_moments_are_taken_as_people_tell_them(tmp_path: Path, moment: Any) -> None:
+    log = PredictionLog(tmp_path, "delays")
+    for number in range(3):
+        append(log, number, NOON + timedelta(days=number))
+    log.close()
+    assert ids(tmp_path, since=moment) == ["r1", "r2"]
+    assert ids(tmp_path, until=moment) == ["r0"]
+    assert ids(tmp_path, since=moment, labels=True) == ["r1", "r2"]
+    assert label_coverage(tmp_path, "delays", since=moment).rows == 2
+
+
+@pytest.mark.parametrize(
+    "moment", ["yesterday", "", 20260302, 3.5, NOON.time(), datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))]
+)
+def test_what_is_no_moment_is_refused_with_what_to_write(tmp_path: Path, moment: Any) -> None:
+    for name in ("since", "until"):
+        with pytest.raises(UsageError, match=f'{name} is no moment.*Write "2026-'):
+            predictions(tmp_path, **{name: moment})
+        with pytest.raises(UsageError, match=f"{name} is no moment"):
+            label_coverage(tmp_path, "delays", **{name: moment})
+
+
+def test_a_model_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    wrong: Any = 3
+    for attempt in (lambda: predictions(tmp_path, wrong), lambda: label_coverage(tmp_path, wrong), lambda: load(wrong)):
+        with pytest.raises(UsageError, match="a model is named by text: 3"):
+            attempt()
 
 
 def test_models_are_kept_apart_whatever_they_are_called(tmp_path: Path) -> None:

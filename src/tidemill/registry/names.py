@@ -34,6 +34,8 @@ def parse_reference(text: str, *, default: str = "champion") -> Reference:
     >>> str(parse_reference("flight-delay"))
     'flight-delay@champion'
     """
+    if not isinstance(text, str):
+        raise UsageError("a model is named by text", value=text, hint="Write flight-delay@champion or flight-delay@3.")
     model, at, version = text.partition("@")
     if at and not version:
         raise UsageError("nothing follows the @", value=text, hint="Write flight-delay@champion or flight-delay@3.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from tidemill.core.errors import ConfigError, MissingExtraError
@@ -149,8 +150,24 @@ def _replace(fs: Any, place: str, target: str, aside: str) -> None:
 
 def _find(fs: Any, folder: str) -> dict[str, Any]:
     fs.invalidate_cache()
+    if type(fs).find is AbstractFileSystem.find:  # it leaves out what it may not list, without a word
+        return dict(sorted(_walked(fs, folder).items()))
     try:
         found: dict[str, Any] = fs.find(folder, detail=True)
     except FileNotFoundError:
         return {}
+    return found
+
+
+def _walked(fs: Any, folder: str) -> dict[str, Any]:
+    try:
+        there = {info["name"].rstrip("/"): info for info in fs.ls(folder, detail=True)}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    found: dict[str, Any] = {}
+    for name, info in there.items():
+        if info["type"] != "directory":
+            found[name] = info
+        elif name != folder:
+            found |= _walked(fs, name)
     return found

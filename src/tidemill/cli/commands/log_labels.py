@@ -10,14 +10,15 @@ import polars as pl
 
 from tidemill.cli.options import Setup, shared
 from tidemill.cli.output import emit
-from tidemill.core.errors import DataError, UsageError
+from tidemill.core.errors import DataError, InvalidRequestError, UsageError
 from tidemill.project import use_project
 from tidemill.project.settings import nearest
 from tidemill.serving.log.querying import log_folder, log_labels
 from tidemill.serving.log.reading import check_logged
+from tidemill.serving.tables import read_csv
 
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": pl.read_csv,
+    ".csv": lambda file: read_csv(file.read_bytes()),
     ".parquet": pl.read_parquet,
     ".ndjson": pl.read_ndjson,
     ".jsonl": pl.read_ndjson,
@@ -38,7 +39,8 @@ def command(
 ) -> None:
     """Write the labels of FILE (.csv, .parquet, .ndjson) into the log of MODEL: all of them or none.
 
-    Its columns are label, request_id (and row) or entity (and as_of), and at; others are left out.
+    Its columns are label, request_id (and row) or entity (and as_of), and at; others are left out. Cells of a .csv are
+    taken as they are written, 007 too.
     """
     with use_project(setup.project()):
         root = log or log_folder()
@@ -48,6 +50,9 @@ def command(
         raise UsageError("files of this kind are not read", value=file.name, hint=f"Use {', '.join(_READERS)}.")
     try:
         frame = read(file)
+    except InvalidRequestError as error:
+        problem = f"the labels of {file} cannot be read: {error.what}"
+        raise DataError(problem, value=error.value, hint=error.hint) from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"the labels cannot be read: {error}", value=str(file)) from error
     labels = _chosen(frame, key, dict(map(_pair, columns))).with_columns(unseen=unseen)
@@ -81,5 +86,16 @@ def _chosen(frame: pl.DataFrame, key: str | None, renamed: dict[str, str]) -> pl
         raise UsageError(problem, value=frame.columns, hint=hint)
     names = ["label", key, "at", *_WANTED[key]]
     found = frame.select(pl.col(where[name]).alias(name) for name in names if where[name] in frame.columns)
-    # An identifier of digits is text in a file and would be a number here.
-    return found.with_columns(pl.col("request_id").cast(pl.String)) if key == "request_id" else found
+    if key == "request_id":  # one of digits is text in a file and would be a number here
+        found = found.with_columns(pl.col("request_id").cast(pl.String))
+    return _numbered(found) if found.schema.get("row") == pl.String else found
+
+
+def _numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Labels with their rows as numbers, which are text in a CSV file."""
+    rows = pl.when(pl.col("row").str.contains(r"^[0-9]+$")).then(pl.col("row")).cast(pl.Int64, strict=False)
+    wrong = frame.with_row_index("place").filter(pl.col("row").is_not_null() & rows.is_null())
+    for place, row in wrong.select("place", "row").head(1).rows():
+        hint = "Write 0 for the first row, and nothing where a request had one."
+        raise DataError(f"label {place}: the row is no place in a request", value=row, hint=hint)
+    return frame.with_columns(rows)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +16,9 @@ import polars as pl
 from tidemill.core.errors import StoreError, StoreUnavailableError
 from tidemill.data.sources.shown import shown
 from tidemill.project import current_project
+from tidemill.serving.log.files import contents
 from tidemill.serving.log.layout import Days
+from tidemill.serving.log.places import columns_of
 from tidemill.serving.options import server_options
 
 #: In a log's folder: the archives that have files of it, one address a line, without secrets.
@@ -78,14 +81,16 @@ class Archive:
             if isinstance(tail, Exception):
                 raise self._folder.error(tail, "read") from tail
             footer = int.from_bytes(tail[-8:-4], "little") + 8
-            found[path] = pl.Schema(
-                pl.read_parquet_schema(io.BytesIO(tail if footer <= len(tail) else self.read(path)))
-            )
+            with suppress(FileNotFoundError):
+                end = io.BytesIO(tail if footer <= len(tail) else self.read(path))
+                found[path] = columns_of(end, self.full(path))
         return found
 
     def source(self, path: str) -> Path | bytes:
-        """A file as Polars reads it."""
-        return self.read(path)
+        """A file as Polars reads it, found to have an end."""
+        data = self.read(path)
+        columns_of(io.BytesIO(data), self.full(path))
+        return data
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
@@ -129,6 +134,8 @@ class Archive:
     def shown(self, path: str) -> str:
         """A file as people may see where it is."""
         return f"{self.address.rstrip('/')}/{path}"
+
+    full = shown
 
     def mark(self) -> None:
         """Say there that it is an archive."""
@@ -206,5 +213,8 @@ def remember(root: Path, archive: Archive) -> None:
 
 def _known(root: Path) -> list[str]:
     file = root / KNOWN
-    lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
+    try:
+        lines = contents(file).decode().split("\n")
+    except FileNotFoundError:
+        return []
     return list(dict.fromkeys(filter(None, lines)))

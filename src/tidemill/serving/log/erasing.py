@@ -17,10 +17,11 @@ from tidemill.core.errors import ConflictError, UsageError
 from tidemill.core.ids import new_id
 from tidemill.serving.log.archive import archives_of
 from tidemill.serving.log.decoding import decode, decode_labels
+from tidemill.serving.log.files import check_readable, contents, listed
 from tidemill.serving.log.layout import Days, both
 from tidemill.serving.log.locks import locked
 from tidemill.serving.log.matching import Subject, requests_of
-from tidemill.serving.log.places import Folder, Place
+from tidemill.serving.log.places import Folder, Place, table_of
 from tidemill.serving.log.privacy import ENTITY, OPEN, Privacy
 from tidemill.serving.log.proofs import ErasedFile, Erasure, Proof, erasures
 from tidemill.serving.log.reading import check_logged
@@ -145,18 +146,20 @@ def _found(root: Path, model: str, subject: Subject) -> Iterator[ErasedFile]:
     for days, mask, decoder in ((labels, is_label, decode_labels), (rows, is_row, decode)):
         for place in places:
             for path in place.files(days):
-                frame = _table(place.source(path))
+                frame = table_of(place.source(path), place.full(path))
                 if hit := int(mask(frame).sum()):
                     yield ErasedFile(place.shown(path), frame.height, hit)
         for path_ in _segments(root, days):
-            frame = decoder(path_.read_bytes()).frame
+            frame = decoder(contents(path_)).frame
             if hit := int(mask(frame).sum()):
                 yield ErasedFile(str(path_.relative_to(root)), frame.height, hit)
 
 
 def _masks(root: Path, model: str, places: list[Place], subject: Subject) -> tuple[Mask, Mask]:
     """Which labels and which predictions are about the entity."""
-    requests = requests_of(subject, model, places, _segments(root, Days(model)))
+    for place in places:  # a label that cannot be read is found before anything is erased
+        place.schemas(place.files(both(model, nobody=True)[1]))
+    requests = _requests(subject, model, places, list(_segments(root, Days(model))))
     whole = requests["request_id"].unique()
 
     def of_labels(frame: pl.DataFrame) -> pl.Series:
@@ -169,21 +172,34 @@ def _masks(root: Path, model: str, places: list[Place], subject: Subject) -> tup
     return of_labels, subject.rows
 
 
+def _requests(subject: Subject, model: str, places: list[Place], segments: list[Path]) -> pl.DataFrame:
+    try:
+        return requests_of(subject, model, places, segments)
+    except pl.exceptions.ComputeError:
+        for place in places:
+            for path in place.files(Days(model)):
+                table_of(place.source(path), place.full(path))  # which file it is
+        raise
+
+
 def _segments(root: Path, days: Days) -> Iterator[Path]:
     """What is written, or not sealed yet."""
     for folder in days.folders(root):
-        yield from (path for path in sorted(folder.glob("*.log")) if not path.with_suffix(".parquet").exists())
+        segments = listed(folder, "*.log")  # listed first: one that is sealed now is then seen at least once
+        sealed = set(listed(folder, "*.parquet"))
+        for path in (path for path in segments if path.with_suffix(".parquet") not in sealed):
+            check_readable(path)
+            yield path
 
 
 def _finished(root: Path, model: str, before: str, patience: float) -> None:
     """Wait until all that was begun before is sealed."""
     until = clock.elapsed() + patience
     while True:
+        for path in _written(root, model):
+            check_readable(path)
         seal(root, model)
-        logs = (
-            path for days in both(model, nobody=True) for folder in days.folders(root) for path in folder.glob("*.log")
-        )
-        left = [path for path in logs if path.stem < before]
+        left = [path for path in _written(root, model) if path.stem < before]
         if not left:
             return
         if clock.elapsed() > until:
@@ -192,10 +208,16 @@ def _finished(root: Path, model: str, before: str, patience: float) -> None:
         threading.Event().wait(_PAUSE)
 
 
+def _written(root: Path, model: str) -> Iterator[Path]:
+    for days in both(model, nobody=True):
+        for folder in days.folders(root):
+            yield from listed(folder, "*.log")
+
+
 def _rewritten(place: Place, path: str, mask: Mask, proof: Proof) -> Iterator[ErasedFile]:
     """Put a file without the entity's rows in the place of one with them; the proof is written before."""
     data = place.read(path)
-    frame = _table(data)
+    frame = table_of(data, place.full(path))
     hit = mask(frame)
     if not hit.any():
         return
@@ -211,10 +233,6 @@ def _rewritten(place: Place, path: str, mask: Mask, proof: Proof) -> Iterator[Er
     else:
         place.remove(path)
     yield told
-
-
-def _table(source: Path | bytes) -> pl.DataFrame:
-    return pl.read_parquet(source, hive_partitioning=False)
 
 
 def _digest(key: str, salt: str, entity: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,8 @@ def label_coverage(
     root: str | Path,
     model: str,
     *,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: datetime | date | str | None = None,
+    until: datetime | date | str | None = None,
     window: timedelta | None = None,
     local: bool = False,
 ) -> LabelCoverage:
@@ -100,7 +100,7 @@ def with_labels(
     frame: pl.LazyFrame,
     root: str | Path,
     model: str | None,
-    since: datetime | None,
+    since: datetime | date | str | None,
     window: timedelta | None,
     *,
     local: bool = False,
@@ -133,7 +133,7 @@ def label_history(root: str | Path, model: str | None = None, *, local: bool = F
     return found.sort("request_id", "row", "at", "arrived", "entity", nulls_last=True)
 
 
-def _keys(root: str | Path, model: str | None, since: datetime | None, *, local: bool) -> pl.DataFrame:
+def _keys(root: str | Path, model: str | None, since: datetime | date | str | None, *, local: bool) -> pl.DataFrame:
     """The rows that labels can belong to, shadows' answers to the same row not told apart.
 
     Not only until some moment: a label may be about a later prediction of its entity.

@@ -27,6 +27,8 @@ FOLDER = "labels"
 NOBODY = "__HIVE_DEFAULT_PARTITION__"
 _KEYS = ("request_id", "row", "entity", "as_of", "label", "at", "model", "unseen")
 _LONGEST = 4096
+#: The first moment that UTC has, in microseconds since 1970.
+FIRST = to_us(datetime(1, 1, 1, tzinfo=UTC))
 
 #: From a model's name to what its log may keep; raises for a name that is not known.
 PrivacyOf = Callable[[str], Privacy]
@@ -214,6 +216,8 @@ def _moment(value: Any, key: str, place: int, now: int) -> int:
     if moment is None:
         _refuse(place, f"{key} is no moment", value, 'Send "2026-03-01T12:00:00Z".')
     found = to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    if found < FIRST:
+        _refuse(place, f"{key} is before the year 1 in UTC", str(value), "Leave it out if it is not known.")
     if found > now + DAY_US:
         _refuse(place, f"{key} is in the future", str(value), "A label is known when it is sent.")
     return found

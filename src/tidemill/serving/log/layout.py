@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from tidemill.core.errors import UsageError
+from tidemill.serving.log.files import listed
 from tidemill.serving.log.labelling import FOLDER, NOBODY
 
 
@@ -41,6 +44,10 @@ class Days:
     labels: bool = False
     nobody: bool = False
 
+    def __post_init__(self) -> None:
+        if self.model is not None and not isinstance(self.model, str):
+            raise UsageError("a model is named by text", value=self.model, hint='Write "late-orders".')
+
     def prefixes(self) -> list[str]:
         """What paths in the log begin with."""
         tree = f"{FOLDER}/" if self.labels else ""
@@ -50,10 +57,10 @@ class Days:
         return [f"{tree}model={name}/" for name in names]
 
     def folders(self, root: Path) -> Iterator[Path]:
-        """The folders of these days."""
+        """The folders of these days; raises `StoreUnavailableError` for one that cannot be listed."""
         for prefix in self.prefixes():
-            pattern = f"{prefix}day=*" if self.model is not None else f"{prefix}model=*/day=*"
-            for folder in sorted(root.glob(pattern)):
+            models = [root / prefix] if self.model is not None else listed(root / prefix, "model=*")
+            for folder in (day for model in models for day in listed(model, "day=*")):
                 if self._covers(folder.name):
                     yield folder
 
@@ -76,5 +83,31 @@ def both(model: str | None = None, *, nobody: bool = False) -> tuple[Days, Days]
     return Days(model), Days(model, labels=True, nobody=nobody)
 
 
+def moment_of(value: Any, name: str) -> datetime | None:
+    """A moment as somebody told it, in UTC: without a zone it is UTC, and a date is its midnight.
+
+    Raises
+    ------
+    UsageError
+        When it is none, or one that UTC does not have.
+
+    Examples
+    --------
+    >>> moment_of("2026-03-01T14:00+02:00", "since")
+    datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(moment, date) and not isinstance(moment, datetime):
+            moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+        if isinstance(moment, datetime):
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        moment = value
+    if moment is None:
+        return None
+    raise UsageError(f"{name} is no moment", value=value, hint='Write "2026-03-01T12:00:00Z", or give a datetime.')
+
+
 def _day(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d}"
+    return moment.astimezone(UTC).date().isoformat()

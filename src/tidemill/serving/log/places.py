@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import polars as pl
 
+from tidemill.core.errors import DataError
+from tidemill.serving.log.files import contents, listed, reading
 from tidemill.serving.log.layout import Days
 from tidemill.store.blobs_local import flush
 
 #: What an erasure or a sealing leaves behind when it is interrupted.
 _DRAFTS = ("*.erasing", "*.sealing")
+
+
+def columns_of(source: Path | BinaryIO, shown: str) -> pl.Schema:
+    """The columns of a sealed file, by what is at its end; raises `FileNotFoundError` if it is gone.
+
+    Raises
+    ------
+    StoreUnavailableError
+        When it cannot be read.
+    DataError
+        When it is no whole file.
+    """
+    with _whole(shown):
+        return pl.Schema(pl.read_parquet_schema(source))
+
+
+def table_of(source: Path | bytes, shown: str) -> pl.DataFrame:
+    """A sealed file as a table; raises as `columns_of`."""
+    with _whole(shown):
+        return pl.read_parquet(source, hive_partitioning=False)
+
+
+@contextmanager
+def _whole(shown: str) -> Iterator[None]:
+    try:
+        with reading(shown):
+            yield
+    except pl.exceptions.PolarsError as error:
+        problem = f"a sealed file of the prediction log is damaged or cut off: {str(error).splitlines()[0]}"
+        hint = "Put a copy of it back from a backup, or move it out of the log to go on without its rows."
+        raise DataError(problem, value=shown, hint=hint) from error
 
 
 class Place(Protocol):
@@ -24,7 +59,7 @@ class Place(Protocol):
         """The columns of files, without those that are gone meanwhile."""
 
     def source(self, path: str) -> Path | bytes:
-        """A file as Polars reads it."""
+        """A file as Polars reads it, found to have an end."""
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
@@ -41,6 +76,9 @@ class Place(Protocol):
     def shown(self, path: str) -> str:
         """A file as people may see where it is."""
 
+    def full(self, path: str) -> str:
+        """A file as whoever has to mend it finds it."""
+
 
 class Folder:
     """The sealed files on this machine."""
@@ -53,7 +91,7 @@ class Folder:
         return [
             str(path.relative_to(self._root))
             for folder in days.folders(self._root)
-            for path in sorted(folder.glob("*.parquet"))
+            for path in listed(folder, "*.parquet")
         ]
 
     def schemas(self, paths: list[str]) -> dict[str, pl.Schema]:
@@ -61,18 +99,19 @@ class Folder:
         found = {}
         for path in paths:
             try:
-                found[path] = pl.Schema(pl.read_parquet_schema(self._root / path))
+                found[path] = columns_of(self._root / path, self.full(path))
             except FileNotFoundError:
                 continue
         return found
 
     def source(self, path: str) -> Path | bytes:
-        """A file as Polars reads it."""
+        """A file as Polars reads it, found to have an end."""
+        columns_of(self._root / path, self.full(path))
         return self._root / path
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
-        return (self._root / path).read_bytes()
+        return contents(self._root / path)
 
     def replace(self, path: str, data: bytes) -> None:
         """Put other bytes in the place of a file, all of them or none."""
@@ -90,11 +129,16 @@ class Folder:
     def clear_drafts(self, days: Days) -> None:
         """Delete what somebody left who was interrupted."""
         for folder in days.folders(self._root):
+            segments = set(listed(folder, "*.log"))
             for pattern in _DRAFTS:
-                for path in folder.glob(pattern):
-                    if not path.with_suffix(".log").exists():
+                for path in listed(folder, pattern):
+                    if path.with_suffix(".log") not in segments:
                         path.unlink(missing_ok=True)
 
     def shown(self, path: str) -> str:
         """A file as people may see where it is."""
         return path
+
+    def full(self, path: str) -> str:
+        """A file as whoever has to mend it finds it."""
+        return str((self._root / path).absolute())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.core import clock
+from tidemill.serving.log.files import contents
 
 _FILE = "erasures.jsonl"
 
@@ -110,7 +111,11 @@ def erasures(root: Path) -> list[Erasure]:
     """All erasures of a log, the oldest first."""
     path = root / _FILE
     found: dict[str, Erasure] = {}
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+    try:
+        lines = contents(path).split(b"\n")
+    except FileNotFoundError:
+        return []
+    for line in lines:
         try:
             event = json.loads(line)
         except json.JSONDecodeError:  # an empty line, or what one wrote that died over it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ def predictions(
     root: str | Path | None = None,
     model: str | None = None,
     *,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: datetime | date | str | None = None,
+    until: datetime | date | str | None = None,
     labels: bool = False,
     window: timedelta | None = None,
     local: bool = False,
@@ -48,7 +48,8 @@ def predictions(
     model
         Of this model only.
     since, until
-        From this moment on, and before that one; days outside are not read.
+        From this moment on, and before that one; days outside are not read. A datetime, a date or ISO text: without a
+        zone it is UTC, and a date is its midnight.
     labels
         Whether to add the truth that has arrived since: ``label`` (text, as ``prediction`` is), ``label_at`` and
         ``label_delay_s``, missing where there is none. Of a model with several labels, ``label.<name>`` says of each
@@ -70,7 +71,11 @@ def predictions(
     Raises
     ------
     StoreUnavailableError
-        When an archive of the log cannot be read; never are there fewer rows instead.
+        When a folder, a file or an archive of the log cannot be read; never are there fewer rows instead.
+    DataError
+        When a sealed file is damaged or cut off.
+    UsageError
+        When a moment is none.
     """
     folder = log_folder() if root is None else root
     frame = scan_log(folder, model, since=since, until=until, local=local).frame

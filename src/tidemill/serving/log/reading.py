@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +13,9 @@ from polars.io.plugins import register_io_source
 from tidemill.core.errors import DataError, NotFoundError, StoreUnavailableError
 from tidemill.serving.log.archive import Archive, archives_of
 from tidemill.serving.log.decoding import FIELDS, LABEL_FIELDS, Decoded, decode, decode_labels
-from tidemill.serving.log.layout import Days
+from tidemill.serving.log.files import contents, listed
+from tidemill.serving.log.labelling import FIRST
+from tidemill.serving.log.layout import Days, moment_of
 from tidemill.serving.log.places import Folder, Place
 
 
@@ -45,11 +47,12 @@ def scan_log(
     root: str | Path,
     model: str | None = None,
     *,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: datetime | date | str | None = None,
+    until: datetime | date | str | None = None,
     local: bool = False,
 ) -> LogScan:
     """As `predictions`, with what was found on the way."""
+    since, until = moment_of(since, "since"), moment_of(until, "until")
     scan = _scan(Path(root), Days(model, since, until), decode, FIELDS, local=local)
     frame = scan.frame
     if since is not None:
@@ -72,7 +75,10 @@ def scan_labels(root: str | Path, model: str | None = None, *, local: bool = Fal
     local
         Whether to leave archives alone.
     """
-    return _scan(Path(root), Days(model, labels=True, nobody=True), decode_labels, LABEL_FIELDS, local=local)
+    scan = _scan(Path(root), Days(model, labels=True, nobody=True), decode_labels, LABEL_FIELDS, local=local)
+    # Logs of before may have moments that Python cannot tell, in the hours before the year 1.
+    first = pl.lit(FIRST).cast(LABEL_FIELDS["at"])
+    return replace(scan, frame=scan.frame.with_columns(pl.col("as_of", "at").clip(lower_bound=first)))
 
 
 def _scan(
@@ -83,8 +89,8 @@ def _scan(
     here: set[str] = set()  # by name: a file that is in two places is read once
     torn, segments = 0, 0
     for folder in days.folders(root):
-        segments_here = sorted(folder.glob("*.log"))  # listed first: one that is sealed now is then seen at least once
-        done = [str(path.relative_to(root)) for path in sorted(folder.glob("*.parquet"))]
+        segments_here = listed(folder, "*.log")  # listed first: one that is sealed now is then seen at least once
+        done = [str(path.relative_to(root)) for path in listed(folder, "*.parquet")]
         sealed += done
         here |= set(done)
         for path in segments_here:
@@ -93,7 +99,7 @@ def _scan(
                 continue  # sealed, and about to be deleted
             here.add(name)
             try:
-                decoded = decoder(path.read_bytes())
+                decoded = decoder(contents(path))
             except FileNotFoundError:  # sealed since the folder was listed
                 sealed.append(name)
                 continue
@@ -102,7 +108,7 @@ def _scan(
     # Archives are listed after the folders: what goes there meanwhile is then seen at least once.
     elsewhere: list[tuple[Place, list[str]]] = []
     for archive in [] if local else archives_of(root):
-        names = [name for name in _listed(archive, days) if name not in here]
+        names = [name for name in _archived(archive, days) if name not in here]
         here |= set(names)
         elsewhere.append((archive, names))
     frames = _sealed(root, sealed, elsewhere) + frames
@@ -111,7 +117,7 @@ def _scan(
     return LogScan(frame, len(sealed) + archived, segments, torn, archived)
 
 
-def _listed(archive: Archive, days: Days) -> list[str]:
+def _archived(archive: Archive, days: Days) -> list[str]:
     try:
         return archive.files(days)
     except StoreUnavailableError as error:
@@ -121,20 +127,27 @@ def _listed(archive: Archive, days: Days) -> list[str]:
 
 def _sealed(root: Path, names: list[str], elsewhere: list[tuple[Place, list[str]]]) -> list[pl.LazyFrame]:
     """Files as tables, the oldest first; with archives, each is looked for where it has gone since it was listed."""
-    if not elsewhere:
-        return [pl.scan_parquet(root / name, hive_partitioning=False) for name in names]
     folder = Folder(root)
+    if not elsewhere:
+        return [_scanned(folder, name) for name in names]
     places = [folder, *(place for place, _ in elsewhere)]
     schemas: dict[str, pl.Schema] = {}
-    for place, listed in ((folder, names), *elsewhere):
-        schemas |= place.schemas(listed)
+    for place, paths in ((folder, names), *elsewhere):
+        schemas |= place.schemas(paths)
     for name in (name for name in names if name not in schemas):
         schemas |= next((found for found in (place.schemas([name]) for place in places[1:]) if found), {})
-    wanted = [*names, *(name for _, listed in elsewhere for name in listed)]
+    wanted = [*names, *(name for _, paths in elsewhere for name in paths)]
     for name in wanted:
         if name not in schemas:
             raise _gone(name)
     return [_lazy(places, name, schemas[name]) for name in sorted(wanted, key=_by_day)]
+
+
+def _scanned(folder: Folder, name: str) -> pl.LazyFrame:
+    try:
+        return pl.scan_parquet(folder.source(name), hive_partitioning=False)
+    except FileNotFoundError:
+        raise _gone(name) from None
 
 
 def _lazy(places: list[Place], name: str, schema: pl.Schema) -> pl.LazyFrame:
@@ -174,7 +187,7 @@ def check_logged(root: Path, model: str) -> None:
         With the folder that was looked at.
     """
     days = Days(model)
-    if (root / days.prefixes()[0]).is_dir():
+    if any(folder.is_dir() for folder in listed(root, days.prefixes()[0].rstrip("/"))):
         return
     archives = archives_of(root)
     if not any(archive.files(days) for archive in archives):

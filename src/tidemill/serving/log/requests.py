@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from tidemill.core.ids import new_id
+from tidemill.serving.log.files import listed
 
 _SUFFIX = ".finish"
 
@@ -25,10 +26,11 @@ def asking_to_finish(root: Path, model: str) -> Iterator[str]:
     """
     folder = root / f"model={quote(model, safe='')}"
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob(f"*{_SUFFIX}"):  # of somebody who died before it was over
+    for path in listed(folder, f"*{_SUFFIX}"):  # of somebody who died before it was over
         path.unlink(missing_ok=True)
     before = new_id()
-    while any(path.stem >= before for path in folder.glob("day=*/*.log")):  # begun in this very millisecond
+    days = listed(folder, "day=*")
+    while any(path.stem >= before for day in days for path in listed(day, "*.log")):  # begun in this very millisecond
         before = new_id()
     path = folder / f"{before}{_SUFFIX}"
     path.touch()
@@ -40,5 +42,6 @@ def asking_to_finish(root: Path, model: str) -> Iterator[str]:
 
 def requests_of(root: Path) -> Iterator[tuple[str, str]]:
     """Which models' segments are to be finished, and before which identifier they were begun."""
+    # Asked twice a second: who cannot be heard here waits in vain, and is told so.
     for path in root.glob(f"model=*/*{_SUFFIX}"):
         yield unquote(path.parent.name.removeprefix("model=")), path.stem

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 from tidemill.core import clock
 from tidemill.serving import metrics
+from tidemill.serving.log.files import listed
 from tidemill.serving.log.framing import is_finished
-from tidemill.serving.log.labelling import FOLDER
+from tidemill.serving.log.layout import both
 from tidemill.serving.log.requests import requests_of
 from tidemill.serving.log.segments import is_over
 
@@ -110,14 +110,14 @@ class Sealer:
         return any(True for _ in self._all("*.parquet"))
 
     def _has_expired(self) -> bool:
-        trees = (self._root, self._root / FOLDER)
         return any(
-            is_over(path.parent.name, days)
-            for name, days in self._retention.items()
-            for tree in trees
-            for path in tree.glob(f"model={quote(name, safe='')}/day=*/*.parquet")
+            is_over(folder.name, kept) and listed(folder, "*.parquet")
+            for name, kept in self._retention.items()
+            for days in both(name)
+            for folder in days.folders(self._root)
         )
 
     def _all(self, pattern: str) -> Iterator[Path]:
-        for tree in (self._root, self._root / FOLDER):
-            yield from tree.glob(f"model=*/day=*/{pattern}")
+        for days in both():
+            for folder in days.folders(self._root):
+                yield from listed(folder, pattern)
