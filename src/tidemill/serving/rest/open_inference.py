@@ -187,9 +187,9 @@ def _wanted(asked: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
         isinstance(one, dict) and isinstance(one.get("name"), str) for one in outputs
     ):
         raise InvalidRequestError("outputs are no list of names", value=outputs, hint='Send [{"name": "…"}].')
-    chosen = {one["name"]: (one.get("parameters") or {}) for one in outputs}
-    binary = {name for name, how in chosen.items() if isinstance(how, dict) and how.get("binary_data", every) is True}
-    return list(chosen), frozenset(binary)
+    told = [(one["name"], one.get("parameters") or {}) for one in outputs]
+    binary = {name for name, how in told if isinstance(how, dict) and how.get("binary_data", every) is True}
+    return [name for name, _ in told], frozenset(binary)
 
 
 def _response(
