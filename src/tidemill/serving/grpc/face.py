@@ -134,6 +134,10 @@ class GrpcFace:
                     span.end(failed=failed, attributes={"rpc.grpc.status_code": code.value[0]})
                 await context.abort(code, said)
                 raise  # not reached: abort raises
+            except BaseException:  # the client has gone, or its deadline is over: gRPC cancels the call
+                if span is not None:
+                    span.end(failed=True, attributes={"rpc.grpc.status_code": grpc.StatusCode.CANCELLED.value[0]})
+                raise
             if span is not None:
                 span.end(failed=False, attributes={"rpc.grpc.status_code": 0})
             return response if isinstance(response, bytes) else response.SerializeToString()
