@@ -230,6 +230,8 @@ class RemoteArtifacts(ArtifactStore):
                         raise
                     seen = info.modified
                     continue
+                if not self._folder.is_there():
+                    raise
                 missing = gone(digest, self._target(digest))
                 missing.__cause__ = error
             pause = next(pauses, None)
