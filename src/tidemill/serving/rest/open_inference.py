@@ -35,6 +35,8 @@ from tidemill.serving.tensors import (
 VERSION = importlib.metadata.version("tidemill")
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 _JSON_LENGTH = b"inference-header-content-length"
+#: So many digits a length may have; of thousands Python makes no number.
+_MOST_DIGITS = 20
 _EXPECTED = 'Send {"inputs": [{"name": "…", "datatype": "…", "shape": […], "data": […]}]}.'
 
 
@@ -129,7 +131,7 @@ def _split(json_length: bytes, body: bytes) -> tuple[dict[str, Any], memoryview]
     """The JSON of a request and the bytes behind it."""
     if not json_length:
         return parse(body, _EXPECTED), memoryview(b"")
-    if not json_length.isdigit() or int(json_length[:20]) > len(body):
+    if len(json_length) > _MOST_DIGITS or not json_length.isdigit() or int(json_length) > len(body):
         shown = json_length.decode("latin-1")
         raise InvalidRequestError("Inference-Header-Content-Length is not the length of the JSON", value=shown)
     return parse(body[: int(json_length)], _EXPECTED), memoryview(body)[int(json_length) :]
