@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from pathlib import Path
 from uuid import uuid4
 
 import fsspec
@@ -155,11 +156,11 @@ class Refusing(LocalFileSystem):
         return str(path).removeprefix("refusing://")
 
     def mv(self, path1, path2, **options):
-        if os.path.exists(path2):
+        if Path(path2).exists():
             raise OSError("Failure")
         if self.away.is_set() and not path2.endswith("-old"):
             assert self.missed.wait(60)
-        os.rename(path1, path2)
+        Path(path1).rename(path2)
         if path2.endswith("-old"):
             self.away.set()
 

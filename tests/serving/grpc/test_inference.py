@@ -111,8 +111,8 @@ def test_a_triton_client_over_rest_gets_them_too(server: ServerHandle, predictor
         assert answer.as_numpy("probability").tolist() == [one["probability"] for one in expected]
         assert [one["name"] for one in client.get_model_repository_index()] == ["flight-delay"]
         for names, said in ((["gate"], "no such output"), (["late", "late"], "asked for twice: 'late'")):
+            outputs = [triton_http.InferRequestedOutput(name) for name in names]
             with pytest.raises(InferenceServerException, match=said):
-                outputs = [triton_http.InferRequestedOutput(name) for name in names]
                 client.infer("flight-delay", tensors(triton_http, ROWS), outputs=outputs)
 
 

@@ -41,7 +41,8 @@ async def load_model(repository: Repository, name: str) -> None:
     Raises
     ------
     Refusal
-        When the registry has a version that cannot be opened, or not with these settings: whoever asked did nothing wrong, nor does the server.
+        When the registry has a version that cannot be opened, or not with these settings: whoever asked did nothing
+        wrong, nor does the server.
     """
     try:
         await asyncio.to_thread(repository.load, name)
