@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from pathlib import Path
 from uuid import uuid4
 
 import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from moto.server import ThreadedMotoServer
 
-from tidemill.core.errors import StoreUnavailableError
+from tidemill.core.errors import CorruptArtifactError, StoreUnavailableError
 from tidemill.core.ids import new_id
 from tidemill.core.records import Artifact, Execution, Run
 from tidemill.store import executions, runs
@@ -141,3 +143,56 @@ def test_an_s3_bucket_that_is_not_there_is_unavailable(s3_endpoint, tmp_path):
         with pytest.raises(StoreUnavailableError, match="no-such-bucket"):
             call()
     assert threading.active_count() < before + 20
+
+
+class Refusing(LocalFileSystem):
+    """A file system that renames onto no file, as SFTP and SMB; a writer waits until the file was missed in between."""
+
+    protocol, cachable = "refusing", False
+    away, missed = threading.Event(), threading.Event()
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return str(path).removeprefix("refusing://")
+
+    def mv(self, path1, path2, **options):
+        if Path(path2).exists():
+            raise OSError("Failure")
+        if self.away.is_set() and not path2.endswith("-old"):
+            assert self.missed.wait(60)
+        Path(path1).rename(path2)
+        if path2.endswith("-old"):
+            self.away.set()
+
+    def cat_file(self, path, **options):
+        return self._looked(super().cat_file, path, **options)
+
+    def get_file(self, *paths, **options):
+        return self._looked(super().get_file, *paths, **options)
+
+    def _looked(self, read, *paths, **options):
+        try:
+            return read(*paths, **options)
+        except FileNotFoundError:
+            self.missed.set()
+            raise
+
+
+@pytest.mark.parametrize("read", [RemoteArtifacts.read, lambda store, digest: store.path(digest).read_bytes()])
+def test_a_blob_that_is_moved_aside_while_it_is_renewed_is_not_gone(tmp_path, read):
+    """A run would be told to make anew what a step beside it has just put again."""
+    fsspec.register_implementation("refusing", Refusing, clobber=True)
+    Refusing.away.clear()
+    Refusing.missed.clear()
+    url = f"refusing://{tmp_path}/store"
+    reader, writer = (RemoteArtifacts(url, cache=tmp_path / name, young=0.0) for name in ("reader", "writer"))
+    digest = writer.put(b"tide").digest
+    renewing = threading.Thread(target=writer.put, args=(b"tide",), daemon=True)
+    renewing.start()
+    assert Refusing.away.wait(60)
+    assert read(reader, digest) == b"tide"
+    assert Refusing.missed.is_set()
+    renewing.join(60)
+    writer.delete(digest)
+    with pytest.raises(CorruptArtifactError, match="is gone"):
+        read(RemoteArtifacts(url, cache=tmp_path / "another"), digest)

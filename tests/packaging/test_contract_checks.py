@@ -21,6 +21,7 @@ from tidemill.data.request_contract import request_contract
 from tidemill.packaging import Policy
 from tidemill.packaging.validator import Problem, compile_validator
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.tables import answer_chunk, read_chunks
 
 SIGNATURE = Signature(
     TableSchema((
@@ -222,3 +223,30 @@ def test_the_server_says_what_it_asks(served) -> None:
     described = json.loads(sent[-1]["body"])
     assert described["contract"]["rules"]["distance > 5000"] == "fail"
     assert described["contract"]["not_enforced"]
+
+
+def test_a_moment_that_utc_does_not_have_spoils_its_own_row_only(table):
+    """One such cell in a file would cost every row its answer."""
+    from sample_models import build
+
+    contract = TableContract("flights", (ColumnRule("sched_dep", minimum="2000-01-01T00:00:00Z"),))
+    inputs = [name for name in table.columns if name != "late"]
+    data = tm.split(table, tm.by_share(), "late", features=inputs)
+    model = tm.train(build, {"n_estimators": 5}, data, name="delay", contract=contract, baselines=False)
+    predictor = Predictor(tm.package(model))
+    row = dict(predictor.example())
+    for moment in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"):
+        beyond = row | {"sched_dep": moment}
+        with pytest.raises(InvalidRequestError, match=r"the type of sched_dep.*in the years 1 to 9999 in UTC"):
+            predictor.predict(beyond)
+        rows = [row, beyond, row]
+        for told in (predictor.predict(rows), answered_file(predictor, rows)):
+            assert ["error" in one for one in told] == [False, True, False]
+            assert told[1]["error"]["column"] == "sched_dep"
+
+
+def answered_file(predictor, rows):
+    """The answers to a CSV file."""
+    frame = pl.DataFrame([{name: None if cell is None else str(cell) for name, cell in row.items()} for row in rows])
+    (chunk,) = read_chunks("csv", frame.write_csv().encode(), predictor.signature)
+    return answer_chunk(predictor, chunk).predictions

@@ -43,13 +43,14 @@ class Held(Predictor):
         self.free = threading.Event()
         self.free.set()
         self.failing: Exception | None = None
+        self.failing_over: Any = None
         super().__init__(package)
         self.asked.clear()
 
     def answer(self, rows: Sequence[Any]) -> Answer:
         self.asked.append(len(rows))
         assert self.free.wait(60)
-        if self.failing is not None:
+        if self.failing is not None and (self.failing_over is None or self.failing_over in rows):
             raise self.failing
         return super().answer(rows)
 
@@ -64,7 +65,7 @@ def busy(held: Held) -> Iterator[Held]:
     held.free.clear()
     yield held
     held.free.set()
-    held.failing = None
+    held.failing = held.failing_over = None
     held.asked.clear()
 
 
@@ -157,6 +158,25 @@ def test_a_request_under_way_when_its_model_is_unloaded_is_answered_and_its_reco
     assert not answer.problems
     assert predictions(tmp_path).collect()["request_id"].to_list() == [request_id]
     assert all(map(is_finished, tmp_path.rglob("*.log")))
+
+
+def test_a_row_that_a_model_fails_over_costs_no_other_client_the_answer(busy: Held, packaged: Package) -> None:
+    rows = _rows(packaged, 6)
+    busy.failing, busy.failing_over = RuntimeError("too deep"), rows[2]
+
+    async def ask() -> list[Any]:
+        gathering = Gathering(busy, 8, at_once=1)
+        first = asyncio.ensure_future(gathering.answer([rows[0]]))
+        await _until_asked(busy, 1)
+        others = [asyncio.ensure_future(gathering.answer([row])) for row in rows[1:]]
+        await asyncio.sleep(0)
+        busy.free.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    told = asyncio.run(ask())
+    assert busy.asked == [1, 5, *[1] * 5]
+    assert isinstance(told.pop(2), RuntimeError)
+    assert [one.predictions for one in told] == [[busy.predict(row)] for row in (*rows[:2], *rows[3:])]
 
 
 def test_a_request_of_many_rows_does_not_wait_for_its_place(busy: Held, packaged: Package) -> None:

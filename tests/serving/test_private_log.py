@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
 import threading
@@ -20,18 +21,22 @@ import tidemill as tm
 from tidemill.core.clock import VirtualClock, to_us, use_clock
 from tidemill.core.errors import ConfigError, RunError, shorten
 from tidemill.packaging.package import Package
-from tidemill.project import load_project
+from tidemill.project import load_project, open_project_store, use_project
+from tidemill.registry import promote_version, register_version
 from tidemill.serving import predictions, start_server
-from tidemill.serving.log.privacy import WITHHELD, Privacy, hashed
+from tidemill.serving.log.privacy import OPEN, WITHHELD, Privacy, hashed
 from tidemill.serving.log.querying import log_labels
 from tidemill.serving.log.reading import scan_labels, scan_log
 from tidemill.serving.log.sealer import Sealer
 from tidemill.serving.log.sealing import expire, seal
 from tidemill.serving.log.writer import PredictionLog
 from tidemill.serving.options import ServerOptions, server_options
-from tidemill.serving.plans import EndpointPlan, plan_privacy
+from tidemill.serving.plans import EndpointPlan, plan_endpoints, plan_privacy
 from tidemill.serving.repository import Repository
+from tidemill.serving.rest.repository_api import load_model
+from tidemill.serving.rest.wire import Refusal
 from tidemill.serving.starting import ServerHandle
+from tidemill.store import Store
 
 PREDICT, LABELS = "/v1/models/flight-delay/predict", "/v1/labels"
 KEY = "the key of the hashes"
@@ -130,6 +135,51 @@ def test_inputs_that_look_personal_and_are_not_private_are_told_of(
     assert "hash or redact of [endpoints.orders]" in told[0]
     assert "queue" not in told[0]
     assert ("'reply_to'" in told[1], "'firstName'" in told[1], told[2]) == (True, False, "")
+
+
+def orders(store: Store, reply_to: str, times: int = 60) -> None:
+    """Register a version that takes the address of a customer by this name, and promote it."""
+    reply = [f"{name}@mill.org" for name in ("ann", "ben", "cleo")] * times
+    table = pl.DataFrame({reply_to: reply, "queue": range(3 * times)}).with_columns(late=pl.col("queue") % 3 == 0)
+    data = tm.split(table, tm.by_share(), "late")
+    model = tm.train(lambda params: LGBMClassifier(n_jobs=1, verbose=-1), {}, data, name="orders", baselines=False)
+    promote_version(store, f"orders@{register_version(store, tm.package(model, data.test)).version}")
+
+
+def test_a_version_that_calls_a_private_column_otherwise_does_not_take_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its values would be in the log in the clear, until a restart refused it."""
+    (tmp_path / "tidemill.toml").write_text('[project]\nname = "x"\n')
+    with use_project(load_project(tmp_path)) as project:
+        store, plans = open_project_store(project), plan_endpoints(["orders"], (), project)
+        orders(store, "reply_to")
+        private, clear = (
+            Repository(plans, ServerOptions(log=str(tmp_path / name)), store, privacy={"orders": privacy})
+            for name, privacy in (("private", Privacy(redact=("reply_to",))), ("clear", OPEN))
+        )
+        private.open()
+        clear.open()
+        orders(store, "answer_to")
+        caplog.clear()
+        private.follow()
+        assert "orders@champion cannot be opened, version 1 stays" in caplog.text
+        assert "keeps a column private that the model does not take: 'reply_to'" in caplog.text
+        (one,) = private.index()[0]["variants"]
+        assert (one["version"], one["reason"]) == (1, "ConfigError: the log of the server says more")
+        with pytest.raises(Refusal) as refused:
+            asyncio.run(load_model(private, "orders"))
+        assert refused.value.status == 409
+        private.endpoints["orders"].answer([{"reply_to": "ann@mill.org", "queue": 1}])
+        orders(store, "reply_to", 70)
+        private.follow()
+        assert private.endpoints["orders"].predictor.version == 3
+        private.close()
+        assert b"ann@mill.org" not in on_disk(tmp_path / "private")
+        caplog.clear()
+        clear.follow()
+        assert "'reply_to' as it is, which looks personal (it holds e-mail addresses)" in caplog.text
+        clear.close()
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def compile_contract(contract: Mapping[str, Any], inputs: TableSchema) -> Contra
     def check(sent: Mapping[str, Any], typed: Mapping[str, Any]) -> list[Broken]:
         try:
             values = {name: read(typed[name], sent.get(name)) for name, read in readers}
-        except ValueError:  # a category that is not of its column's type: no table could hold it
+        except (OverflowError, ValueError):  # a category that is not of its column's type: no table could hold it
             return [_mistyped(typed, readers)]
         return [rule for rule, broken in rules if broken(values) is True]
 
@@ -69,6 +69,8 @@ def _mistyped(typed: Mapping[str, Any], readers: Sequence[tuple[str, Callable[[A
     for name, read in readers:
         try:
             read(typed[name], None)
+        except OverflowError:
+            return Broken(f"the type of {name}", (name,), "fail", "a moment that is in the years 1 to 9999 in UTC too")
         except ValueError:
             return Broken(f"the type of {name}", (name,), "fail")
     raise AssertionError("one of the values could not be read")

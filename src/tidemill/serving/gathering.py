@@ -73,16 +73,24 @@ class Gathering:
     async def _work(self) -> None:
         while asked := self._next():
             gathered(self._predictor.model, len(asked))
-            try:
-                answers = await asyncio.to_thread(self._together, [one.rows for one in asked])
-            except Exception as error:  # each of them would have met it alone
-                for one in asked:
-                    if not one.future.done():
-                        one.future.set_exception(error)
-                continue
-            for one, answer in zip(asked, answers, strict=True):
-                if not one.future.done():
-                    one.future.set_result(answer)
+            await self._ask(asked)
+
+    async def _ask(self, asked: Sequence[_Waiting]) -> None:
+        """Give each its answer; where there is none for all together, each gets its own, or its own error."""
+        try:
+            answers = await asyncio.to_thread(self._together, [one.rows for one in asked])
+        except Exception as error:
+            if len(asked) == 1:
+                if not asked[0].future.done():
+                    asked[0].future.set_exception(error)
+                return
+            for one in asked:
+                if _is_awaited(one):
+                    await self._ask([one])
+            return
+        for one, answer in zip(asked, answers, strict=True):
+            if not one.future.done():
+                one.future.set_result(answer)
 
     def _next(self) -> list[_Waiting]:
         """Those whose turn it is; whoever has gone, or waited too long, has lost it."""
@@ -90,18 +98,21 @@ class Gathering:
         rows = 0
         while self._waiting and (not asked or rows + len(self._waiting[0].rows) <= self.rows):
             one = self._waiting.popleft()
-            if one.future.done():
-                continue
-            if one.deadline is not None and clock.elapsed() > one.deadline:
-                one.future.set_exception(TooLateError())
-                continue
-            asked.append(one)
-            rows += len(one.rows)
+            if _is_awaited(one):
+                asked.append(one)
+                rows += len(one.rows)
         return asked
 
     def _together(self, asked: Sequence[Sequence[Any]]) -> list[Answer]:
         answer = self._predictor.answer([row for rows in asked for row in rows])
         return [answer] if len(asked) == 1 else parted(answer, [len(rows) for rows in asked])
+
+
+def _is_awaited(one: _Waiting) -> bool:
+    """Whether somebody still wants the answer; who waited too long is told so."""
+    if not one.future.done() and one.deadline is not None and clock.elapsed() > one.deadline:
+        one.future.set_exception(TooLateError())
+    return not one.future.done()
 
 
 def parted(answer: Answer, lengths: Sequence[int]) -> list[Answer]:

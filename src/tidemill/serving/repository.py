@@ -213,7 +213,7 @@ class Repository:
         for place in entry.places:
             if place.variant is None:
                 try:
-                    self._renew(name, place, told=False)
+                    self._renew(entry, place, told=False)
                 except TidemillError as error:
                     failed.append((place, error))
         is_answered = any(place.variant is not None and not place.plan.shadow for place in entry.places)
@@ -230,7 +230,7 @@ class Repository:
         changed, kept = False, list[TidemillError]()
         for place in entry.places if entry.plan.folder is None else ():
             try:
-                changed = self._renew(entry.plan.name, place) or changed
+                changed = self._renew(entry, place) or changed
             except TidemillError as error:
                 if place.variant is not None and not place.plan.shadow:
                     kept.append(error)
@@ -239,11 +239,12 @@ class Repository:
         if loudly and kept:
             raise kept[0]
 
-    def _renew(self, name: str, place: _Place, *, told: bool = True) -> bool:
+    def _renew(self, entry: _Entry, place: _Place, *, told: bool = True) -> bool:
         """Open the version that a variant's reference names now, unless it answers already; says whether it did.
 
         When it cannot be opened, that is raised and, if `told`, written into the server's log.
         """
+        name, plan, together = entry.plan.name, place.plan, self._options.together
         if self._store is None:
             raise NotFoundError("a registered model needs a store", value=place.plan.reference)
         before, number = place.variant, 0
@@ -258,6 +259,10 @@ class Repository:
             package = load_package(self._store, version)
             alias = None if place.plan.name == f"v{number}" else place.plan.name
             predictor = Predictor(package, version=number, alias=alias, allow=self._options.allow)
+            variant = variant_of(predictor, name=plan.name, share=plan.share, together=together)
+            if entry.endpoint is not None:
+                others = [one.variant for one in entry.places if one is not place and one.variant is not None]
+                self._private(name, [variant], others)
         except Exception as raised:  # whatever a library raises over a file, the version is not served
             error = raised if isinstance(raised, TidemillError) else _cannot_open(place.plan.reference, raised)
             known, place.error = place.failed[0] if place.error else -1, _reason(error)
@@ -267,11 +272,9 @@ class Repository:
                 if told:
                     _tell_why(place, error)
             raise error from raised
-        plan, together = place.plan, self._options.together
-        place.variant = variant_of(predictor, name=plan.name, share=plan.share, together=together)
-        place.error, place.failed = "", (0, 0.0)
+        place.variant, place.error, place.failed = variant, "", (0, 0.0)
         _tell(name, before, now=False)
-        _tell(name, place.variant, now=True)
+        _tell(name, variant, now=True)
         if before is not None:
             swapped(name, place.plan.name, well=True)
             _log.info("%s is version %s now, it was %s", place.plan.reference, number, before.predictor.version)
@@ -285,19 +288,27 @@ class Repository:
             ready = [replace(one, share=1.0) for one in ready]
         traffic = Traffic(tuple(ready), tuple(shadows), salt=entry.plan.name)
         if entry.endpoint is None:
-            log = self._log_of(entry.plan.name, (*ready, *shadows))
-            refuse = self._options.when_log_fails == "refuse"
-            entry.endpoint = Endpoint(entry.plan.name, traffic, log, refuse_unlogged=refuse)
+            name, options = entry.plan.name, self._options
+            privacy = self._private(name, (*ready, *shadows))
+            log = PredictionLog(options.log, name, durable=options.durable, privacy=privacy)
+            entry.endpoint = Endpoint(name, traffic, log, refuse_unlogged=options.when_log_fails == "refuse")
         else:
             entry.endpoint.traffic = traffic
 
-    def _log_of(self, name: str, variants: Sequence[Variant]) -> PredictionLog:
+    def _private(self, name: str, new: Sequence[Variant], others: Sequence[Variant] = ()) -> Privacy:
+        """What the log of an endpoint keeps of variants that are new, beside others; tells what it keeps in the clear.
+
+        Raises
+        ------
+        ConfigError
+            When a column is to be private that none of them takes.
+        """
         privacy = self._privacy.get(name, OPEN)
-        privacy.check(name, [column for one in variants for column in one.predictor.columns])
-        for column, why in _in_the_clear(variants, privacy).items():
+        privacy.check(name, [column for one in (*new, *others) for column in one.predictor.columns])
+        for column, why in _in_the_clear(new, privacy).items():
             hint = f"list it under hash or redact of [endpoints.{name}] if it is"
             _log.warning("the log of %s keeps %r as it is, which looks personal (%s): %s", name, column, why, hint)
-        return PredictionLog(self._options.log, name, durable=self._options.durable, privacy=privacy)
+        return privacy
 
 
 def _in_the_clear(variants: Sequence[Variant], privacy: Privacy) -> dict[str, str]:

@@ -167,7 +167,7 @@ def chosen(outputs: tuple[Spec, ...], wanted: Sequence[str]) -> tuple[Spec, ...]
     Raises
     ------
     InvalidRequestError
-        When there is no such output.
+        When there is no such output, or one is named twice.
     """
     if not wanted:
         return outputs
@@ -175,6 +175,9 @@ def chosen(outputs: tuple[Spec, ...], wanted: Sequence[str]) -> tuple[Spec, ...]
     unknown = [name for name in wanted if name not in specs]
     if unknown:
         raise InvalidRequestError("there is no such output", value=unknown[0], hint=f"Outputs: {', '.join(specs)}.")
+    if len(wanted) > len(specs) or len(set(wanted)) < len(wanted):
+        twice = next(name for place, name in enumerate(wanted) if name in wanted[:place])
+        raise InvalidRequestError("an output is asked for twice", value=twice, hint="Name each output once.")
     return tuple(specs[name] for name in wanted)
 
 

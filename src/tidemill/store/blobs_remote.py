@@ -24,6 +24,8 @@ _STAMPS = ("LastModified", "last_modified", "mtime", "modified", "created")
 _TEMPORARY = "tmp"
 #: So often a read that broke off begins again, while writers renew the blob.
 _READS = 10
+#: So many seconds are waited, each time longer, for a blob that a writer may have moved aside.
+_PAUSES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.1, 0.1)
 _NAME = re.compile(r"(?:.*/)?([0-9a-f]{2})/([0-9a-f]{62})")
 _T = TypeVar("_T")
 
@@ -210,18 +212,32 @@ class RemoteArtifacts(ArtifactStore):
         return self._folder.path(self._name(digest))
 
     def _read(self, action: Callable[[Any], _T], digest: str) -> _T:
-        """Read a blob, again if it broke off because a writer renewed it: HDFS drops at once what a rename replaces."""
+        """Read a blob, again if a writer renewed it meanwhile: HDFS drops at once what a rename replaces.
+
+        Where a file cannot be replaced, the old one is moved aside for a moment: then it is looked for again.
+        """
         seen: float | None = None
+        pauses = iter(() if self._folder.whole else _PAUSES)
         for _ in range(_READS - 1):
             try:
                 return self._call("read a blob of", action, digest)
+            except CorruptArtifactError as error:
+                missing = error
             except StoreUnavailableError as error:
                 info = self._info(digest)
-                if info is None:
-                    raise gone(digest, self._target(digest)) from error
-                if info.modified == seen:  # nobody renewed it: that is not why
+                if info is not None:
+                    if info.modified == seen:  # nobody renewed it: that is not why
+                        raise
+                    seen = info.modified
+                    continue
+                if not self._folder.is_there():
                     raise
-                seen = info.modified
+                missing = gone(digest, self._target(digest))
+                missing.__cause__ = error
+            pause = next(pauses, None)
+            if pause is None:
+                raise missing
+            time.sleep(pause)
         return self._call("read a blob of", action, digest)
 
     def _call(self, verb: str, action: Callable[[Any], _T], digest: str | None = None) -> _T:

@@ -110,8 +110,10 @@ def test_a_triton_client_over_rest_gets_them_too(server: ServerHandle, predictor
         expected = predictor.predict(ROWS)
         assert answer.as_numpy("probability").tolist() == [one["probability"] for one in expected]
         assert [one["name"] for one in client.get_model_repository_index()] == ["flight-delay"]
-        with pytest.raises(InferenceServerException, match="no such output"):
-            client.infer("flight-delay", tensors(triton_http, ROWS), outputs=[triton_http.InferRequestedOutput("gate")])
+        for names, said in ((["gate"], "no such output"), (["late", "late"], "asked for twice: 'late'")):
+            outputs = [triton_http.InferRequestedOutput(name) for name in names]
+            with pytest.raises(InferenceServerException, match=said):
+                client.infer("flight-delay", tensors(triton_http, ROWS), outputs=outputs)
 
 
 def test_the_server_describes_itself(client: Any) -> None:
@@ -138,6 +140,13 @@ def test_the_server_describes_itself(client: Any) -> None:
             lambda client: client.infer("flight-delay", tensors(triton, ROWS)[:1]),
             "INVALID_ARGUMENT",
             "'distance' was not sent",
+        ),
+        (
+            lambda client: client.infer(
+                "flight-delay", tensors(triton, ROWS), outputs=[triton.InferRequestedOutput("late")] * 10_000
+            ),
+            "INVALID_ARGUMENT",
+            "an output is asked for twice: 'late'",
         ),
         (lambda client: client.get_model_metadata("weather"), "NOT_FOUND", "no such model"),
         (lambda client: client.load_model("weather"), "NOT_FOUND", "weather"),

@@ -209,6 +209,14 @@ def test_tensors_that_are_no_rows_are_400(client: Client, inputs: Any) -> None:
     assert client("POST", INFER, json={"inputs": inputs}).status_code == 400
 
 
+@pytest.mark.parametrize("length", ["0" * 5000 + "13", "9" * 5000, "14", "-1", "1e1"])
+def test_what_is_no_length_of_the_json_is_400(client: Client, length: str) -> None:
+    headers = {"inference-header-content-length": length}
+    response = client("POST", INFER, content=b'{"inputs":[]}', headers=headers)
+    assert response.status_code == 400
+    assert "Inference-Header-Content-Length is not the length of the JSON" in response.json()["error"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=4),

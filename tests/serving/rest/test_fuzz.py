@@ -121,7 +121,7 @@ HEADER_NAMES = (
     b"content-type content-encoding content-length accept traceparent x-routing-key x-request-timeout-ms "
     b"inference-header-content-length x-api-key authorization"
 )
-HEADER_VALUES = [*(kind.encode() for kind in FORMATS), b"gzip", b"0", b"1", b"-1", b"9" * 30, b"00-x-y-z"]
+HEADER_VALUES = [*(kind.encode() for kind in FORMATS), b"gzip", b"0", b"1", b"-1", b"9" * 30, b"0" * 5000, b"00-x-y-z"]
 HEADERS = st.lists(
     st.tuples(st.sampled_from(HEADER_NAMES.split()), st.sampled_from(HEADER_VALUES) | st.binary()), max_size=3
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ _REFUSED = {
     500: grpc.StatusCode.INTERNAL,
 }
 _PROBES = ("ServerLive", "ServerReady", "ModelReady")
+#: So many bytes of a message are sent, as gRPC writes it into metadata: from 8 KB on clients drop some, at 16 KB all.
+_MOST_SAID = 4096
 _log = logging.getLogger("tidemill.serving")
 
 
@@ -131,6 +135,10 @@ class GrpcFace:
                     span.end(failed=failed, attributes={"rpc.grpc.status_code": code.value[0]})
                 await context.abort(code, said)
                 raise  # not reached: abort raises
+            except BaseException:  # the client has gone, or its deadline is over: gRPC cancels the call
+                if span is not None:
+                    span.end(failed=True, attributes={"rpc.grpc.status_code": grpc.StatusCode.CANCELLED.value[0]})
+                raise
             if span is not None:
                 span.end(failed=False, attributes={"rpc.grpc.status_code": 0})
             return response if isinstance(response, bytes) else response.SerializeToString()
@@ -184,7 +192,24 @@ def _status(error: Exception, name: str, raw: bytes) -> tuple[Any, str]:
         case _:
             _log.error("a call of %s failed", name, exc_info=error)
             code, said = grpc.StatusCode.INTERNAL, "The server failed; its log says why."
-    return code, said
+    return code, _cut(said)
+
+
+def _cut(said: str) -> str:
+    """A message as long as clients take it, cut at a character if need be.
+
+    >>> len(_cut("a" * 9000)), len(_cut("ж" * 9000))
+    (4088, 682)
+    """
+    sent = list(accumulate(map(_sent, said[: _MOST_SAID + 1])))
+    if not sent or sent[-1] <= _MOST_SAID:
+        return said
+    return f"{said[: bisect_right(sent, _MOST_SAID - _sent('…'))]}…"
+
+
+def _sent(character: str) -> int:
+    """How many bytes gRPC makes of a character: one of plain ASCII, else three for each byte of its UTF-8."""
+    return 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode(errors="replace"))
 
 
 @lru_cache(maxsize=4096)

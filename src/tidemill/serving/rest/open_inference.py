@@ -35,6 +35,8 @@ from tidemill.serving.tensors import (
 VERSION = importlib.metadata.version("tidemill")
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 _JSON_LENGTH = b"inference-header-content-length"
+#: So many digits a length may have; of thousands Python makes no number.
+_MOST_DIGITS = 20
 _EXPECTED = 'Send {"inputs": [{"name": "…", "datatype": "…", "shape": […], "data": […]}]}.'
 
 
@@ -129,7 +131,7 @@ def _split(json_length: bytes, body: bytes) -> tuple[dict[str, Any], memoryview]
     """The JSON of a request and the bytes behind it."""
     if not json_length:
         return parse(body, _EXPECTED), memoryview(b"")
-    if not json_length.isdigit() or int(json_length[:20]) > len(body):
+    if len(json_length) > _MOST_DIGITS or not json_length.isdigit() or int(json_length) > len(body):
         shown = json_length.decode("latin-1")
         raise InvalidRequestError("Inference-Header-Content-Length is not the length of the JSON", value=shown)
     return parse(body[: int(json_length)], _EXPECTED), memoryview(body)[int(json_length) :]
@@ -187,9 +189,9 @@ def _wanted(asked: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
         isinstance(one, dict) and isinstance(one.get("name"), str) for one in outputs
     ):
         raise InvalidRequestError("outputs are no list of names", value=outputs, hint='Send [{"name": "…"}].')
-    chosen = {one["name"]: (one.get("parameters") or {}) for one in outputs}
-    binary = {name for name, how in chosen.items() if isinstance(how, dict) and how.get("binary_data", every) is True}
-    return list(chosen), frozenset(binary)
+    told = [(one["name"], one.get("parameters") or {}) for one in outputs]
+    binary = {name for name, how in told if isinstance(how, dict) and how.get("binary_data", every) is True}
+    return [name for name, _ in told], frozenset(binary)
 
 
 def _response(

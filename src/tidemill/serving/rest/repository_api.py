@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tidemill.core.errors import CorruptArtifactError, InvalidRequestError, ModelError
+from tidemill.core.errors import ConfigError, CorruptArtifactError, InvalidRequestError, ModelError
 from tidemill.serving.repository import Repository
 from tidemill.serving.rest.route import Route
 from tidemill.serving.rest.wire import Refusal, Request, Response, as_json, parse
@@ -41,11 +41,12 @@ async def load_model(repository: Repository, name: str) -> None:
     Raises
     ------
     Refusal
-        When the registry has a version that cannot be opened: whoever asked did nothing wrong, nor does the server.
+        When the registry has a version that cannot be opened, or not with these settings: whoever asked did nothing
+        wrong, nor does the server.
     """
     try:
         await asyncio.to_thread(repository.load, name)
-    except (ModelError, CorruptArtifactError) as error:
+    except (ConfigError, CorruptArtifactError, ModelError) as error:
         raise Refusal(409, error) from error
 
 
