@@ -175,10 +175,7 @@ def score(
     started, project = clock.elapsed(), current_project()
     if chunk_rows < 1 or workers < 1:
         raise UsageError("give at least one", value={"chunk_rows": chunk_rows, "workers": workers})
-    place = place_of(to, project.root, revealed=reveal(to, root=project.root))
-    check_target(place)
-    if errors is not None:
-        check_errors_file(errors)
+    place = _target(to, errors, project)
     where = store or open_project_store(project)
     version = resolve(where, parse_reference(reference))
     package = load_package(where, version)
@@ -208,6 +205,15 @@ def score(
         **told, **job.counts, rows=rows.height, chunks=many, resumed=job.resumed,
         errors=file, seconds=clock.elapsed() - started,
     )  # fmt: skip
+
+
+def _target(to: str, errors: str | Path | None, project: Project) -> Place:
+    """Where the table is to be, unless it or the file of errors is called like what it is not."""
+    place = place_of(to, project.root, revealed=reveal(to, root=project.root))
+    check_target(place)
+    if errors is not None:
+        check_errors_file(errors)
+    return place
 
 
 def _run(
