@@ -174,3 +174,40 @@ def test_an_engine_that_fails_on_one_row_fails_that_row_only(packaged: Package, 
 def test_text_that_is_no_number_refuses_its_row_with_the_words_of_the_validator(scorer: Scorer, table: Any) -> None:
     frame = table.head(3).with_columns(pl.Series("temp", ["10.5", "warm", None]))
     assert "takes a number" in scorer.score(frame)["error"][1]
+
+
+DAY = 86_400_000_000
+#: Days that Polars has and Python has not, or not in each zone, since the epoch.
+BEYOND = [-719_163, 2_932_897, -1_200_000, 6_000_000, 100_000_000]
+
+
+@pytest.mark.parametrize(
+    "kind", [pl.Date(), pl.Datetime("ms"), pl.Datetime("us", "UTC"), pl.Datetime("us", "Asia/Tokyo")]
+)
+@pytest.mark.parametrize("as_lists", [False, True])
+def test_a_moment_that_python_does_not_have_spoils_its_own_row_only(
+    packaged: Package, kind: Any, *, as_lists: bool
+) -> None:
+    """A Parquet file with one of them, as a mark for "never", would get no answer at all."""
+    predictor = Predictor(packaged)
+    ticks = DAY // 1000 if kind == pl.Datetime("ms") else DAY if isinstance(kind, pl.Datetime) else 1
+    held = pl.Series("sched_dep", [day * ticks for day in (*BEYOND, 0, 16_000)], dtype=pl.Int64)
+    moments = (held.cast(pl.Int32) if kind == pl.Date() else held).cast(kind)
+    frame = pl.DataFrame([predictor.example()] * len(held)).with_columns(moments).select(predictor.columns)
+    scorer = Scorer(predictor)
+    if as_lists:
+        scorer._rules = None  # as with a contract that only the row validator knows
+    told = scorer.judge(frame).answer(predictor.decide)
+    assert ["error" in one for one in told.predictions] == [True] * len(BEYOND) + [False, False]
+    assert {problem.column for problem in told.problems} == {"sched_dep"}
+    assert [values is None for values in told.values] == [True] * len(BEYOND) + [False, False]
+
+
+@pytest.mark.parametrize("day", [-719_162, 2_932_896])
+def test_the_first_and_the_last_day_of_python_are_answered(packaged: Package, day: int) -> None:
+    predictor = Predictor(packaged)
+    moments = pl.Series("sched_dep", [day * DAY], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
+    frame = pl.DataFrame([predictor.example()]).with_columns(moments).select(predictor.columns)
+    told = Scorer(predictor).judge(frame).answer(predictor.decide)
+    assert told.predictions == predictor.answer(frame.to_dicts()).predictions
+    assert told.problems == []

@@ -6,6 +6,7 @@ reads the columns at once, and names the rows of which only `typed_cells` knows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,11 @@ Rows = list[dict[str, Any]]
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 #: A whole number as Python writes it: for these, text and number have the same category.
 _WHOLE = r"^(0|-?[1-9][0-9]{0,14})$"
+
+#: The days that Python has, of the years 1 to 9999, since the epoch; and how long one is as moments count.
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+_TICKS = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_YEAR = 365.2425
 
 
 def typed_cells(cells: pl.DataFrame, signature: Signature, texts: Collection[str]) -> Rows:
@@ -44,7 +50,12 @@ def typed_cells(cells: pl.DataFrame, signature: Signature, texts: Collection[str
     [{'items': 3}, {'items': 'many'}, {'items': None}]
     """
     readers = {column.name: _reader_of(column.type) for column in signature.inputs if column.name in texts}
-    rows = cells.to_dicts()
+    moments = [series.name for series in cells.get_columns() if isinstance(series.dtype, pl.Date | pl.Datetime)]
+    rows = cells.with_columns(held_by_python(cells[name]) for name in moments).to_dicts()
+    for name in moments:
+        beyond = cells.select((~is_usual_moment(pl.col(name), cells.schema[name])).arg_true()).to_series().to_list()
+        for place in beyond:
+            rows[place][name] = _spelt(cells[name].slice(place, 1))
     for row in rows:
         for name, reader in readers.items():
             text = row.get(name)
@@ -76,6 +87,34 @@ def read_cells(
                 unread |= (read.is_null() & text.is_not_null()).to_numpy()
             made.append(read)
     return cells.with_columns(made), unread
+
+
+def is_usual_moment(values: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Which moments are of the years 1 to 9999 in every zone: of others Python may have none, or Polars panics."""
+    if not isinstance(kind, pl.Datetime):
+        return values.to_physical().is_between(_FIRST_DAY, _LAST_DAY)
+    if kind.time_unit == "ns":  # of the years 1677 to 2262
+        return values.is_null() | values.is_not_null()
+    ticks = _TICKS[kind.time_unit]
+    return values.to_physical().is_between((_FIRST_DAY + 1) * ticks, _LAST_DAY * ticks - 1)
+
+
+def held_by_python(moments: pl.Series) -> pl.Series:
+    """The moments as they are, and missing where `is_usual_moment` says no; what is none is left alone."""
+    if not isinstance(moments.dtype, pl.Date | pl.Datetime):
+        return moments
+    kept = pl.when(is_usual_moment(pl.col(moments.name), moments.dtype)).then(pl.col(moments.name))
+    return moments.to_frame().select(kept.alias(moments.name)).to_series()
+
+
+def _spelt(moment: pl.Series) -> str:
+    """One moment as the text that stands for it, which the validator reads or refuses."""
+    kind, days = moment.dtype, moment.to_physical().item()
+    if isinstance(kind, pl.Datetime):
+        days //= _TICKS[kind.time_unit]
+    if _FIRST_DAY <= days <= _LAST_DAY:
+        return str(moment.dt.to_string("iso:strict").item())
+    return f"in the year {1970 + math.floor(days / _YEAR)}"
 
 
 def _column_of(column: Column, text: pl.Series) -> pl.Series:

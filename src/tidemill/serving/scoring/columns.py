@@ -19,6 +19,7 @@ from tidemill.core.schema import Column
 from tidemill.packaging.usual_rows import Bounds
 from tidemill.packaging.validator import Policy
 from tidemill.packaging.value_checks import BadValue, usual_bounds, value_check
+from tidemill.serving.scoring.cells import is_usual_moment
 
 #: Whole numbers below this are the same as floats.
 _EXACT = float((1 << 53) - 1)
@@ -292,11 +293,11 @@ def _flag(column: Column, values: pl.Expr, kind: pl.DataType) -> _Column | None:
 
 
 def _moment(column: Column, values: pl.Expr, kind: pl.DataType) -> _Column | None:
-    clean = _or_missing(column, values.is_not_null(), values.is_null())
-    if kind == pl.Date:
-        return _Column(values.cast(pl.Datetime("us")), clean)
-    if not isinstance(kind, pl.Datetime):
+    if not isinstance(kind, pl.Date | pl.Datetime):
         return None
+    clean = _or_missing(column, is_usual_moment(values, kind) & values.is_not_null(), values.is_null())
+    if isinstance(kind, pl.Date):
+        return _Column(values.cast(pl.Datetime("us")), clean)
     moments = values.dt.cast_time_unit("us")
     if kind.time_zone is not None:
         return _Column(moments.dt.convert_time_zone("UTC"), clean)

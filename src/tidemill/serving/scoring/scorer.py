@@ -16,7 +16,7 @@ from tidemill.packaging.preparation import compile_columns
 from tidemill.packaging.validator import Problem
 from tidemill.serving.limits import brief
 from tidemill.serving.predictor import Predictor, failed
-from tidemill.serving.scoring.cells import read_cells, typed_cells
+from tidemill.serving.scoring.cells import held_by_python, read_cells, typed_cells
 from tidemill.serving.scoring.columns import Checked, as_arrays, check_columns
 from tidemill.serving.scoring.judged import Judged, Values
 from tidemill.serving.scoring.rules import compile_rules
@@ -157,6 +157,6 @@ def _typed_values(signature: Signature, read: pl.DataFrame, columns: pl.DataFram
             whole = column.type.startswith(("int", "uint"))
             held = held.cast(pl.Int64, strict=False) if whole else held.fill_nan(None)
         elif held.dtype == pl.Datetime:  # as it came: a day stays a day, and a zone its own
-            held = read[column.name]
+            held = held_by_python(read[column.name])
         values.append(held.to_list())
     return list(zip(*values, strict=True))
