@@ -89,6 +89,20 @@ def test_rows_come_back_typed_with_what_was_told(tmp_path: Path) -> None:
     log.close()
 
 
+@pytest.mark.parametrize("kind", ["timestamp[us]", "timestamp[us, UTC]"])
+def test_moments_that_were_sent_in_several_ways_are_all_kept(tmp_path: Path, kind: str) -> None:
+    """Those that are written otherwise than the first would be missing from the sealed log, and from erasures."""
+    schema = {**SCHEMA, "columns": [{"name": "dep", "type": kind}]}
+    sent = ["2026-03-01T12:00:00Z", "2026-03-01T12:00:00", "2026-03-01T13:00:00.5+01:00", "2026-03-01", None]
+    log = PredictionLog(tmp_path, "delays")
+    log.append(schema, "r", to_us(NOON), 1, [[moment] for moment in sent], [{"late": True}] * 5)
+    log.close()
+    told = predictions(tmp_path).collect().sort("row")["features.dep"]
+    plain = told if kind == "timestamp[us]" else told.dt.replace_time_zone(None)
+    noon = NOON.replace(tzinfo=None)
+    assert plain.to_list() == [noon, noon, noon + timedelta(seconds=0.5), noon.replace(hour=0), None]
+
+
 def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:
     assert predictions(tmp_path / "nothing").collect().height == 0
 

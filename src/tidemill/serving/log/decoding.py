@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -168,7 +169,21 @@ def _moments(name: str, cells: list[Any], kind: str) -> pl.Series:
     if kind == "date":
         return texts.str.slice(0, 10).str.to_date(strict=False)
     moments = texts.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    # Written as they were sent, with a zone or without, days too: the reader knows one way of the first of them.
+    otherwise = (moments.is_null() & texts.is_not_null()).arg_true()
+    if len(otherwise):
+        read = pl.Series([_moment(text) for text in texts.gather(otherwise)], dtype=moments.dtype)
+        moments = moments.scatter(otherwise, read)
     return moments if "," in kind else moments.dt.replace_time_zone(None)
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment in UTC; one without a zone is in it."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (OverflowError, ValueError):
+        return None
 
 
 def _told(error: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import polars as pl
 from tidemill.core.errors import DataError, TidemillError
 from tidemill.serving.log.archive import Archive, others, remember
 from tidemill.serving.log.decoding import Decoded, decode, decode_labels
+from tidemill.serving.log.files import listed
 from tidemill.serving.log.layout import both
 from tidemill.serving.log.locks import locked
 from tidemill.serving.log.places import Folder, Place
@@ -41,7 +42,7 @@ def seal(root: str | Path, model: str | None = None) -> list[Path]:
     unread: list[DataError] = []
     for days, decoder in zip(both(model, nobody=True), (decode, decode_labels), strict=True):
         for folder in days.folders(Path(root)):
-            for path in sorted(folder.glob("*.log")):
+            for path in listed(folder, "*.log"):
                 try:
                     written += _sealed(path, decoder)
                 except DataError as error:
