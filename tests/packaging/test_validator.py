@@ -55,6 +55,7 @@ def check(column: str, value: Any, policy: Policy | None = None) -> tuple[Any, l
         ("temp", Decimal("3.5"), 3.5),
         ("temp", math.nan, None),
         ("heavy", 1, True),
+        ("heavy", np.bool_(False), False),
         ("heavy", 0.0, False),
         ("month", 2, "2"),
         ("month", 2.0, "2"),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+import numpy as np
+
 from tidemill.core.errors import shorten
 from tidemill.core.schema import Column
 from tidemill.packaging.usual_rows import Bounds, Check
@@ -197,7 +199,7 @@ def _flag(column: Column) -> Check:
         del warnings
         if value is True or value is False:
             return value
-        if type(value) in (int, float) and value in (0, 1):
+        if isinstance(value, np.bool_) or (type(value) in (int, float) and value in (0, 1)):
             return bool(value)
         if isinstance(value, float) and value != value:
             _refuse_missing(column)

@@ -100,6 +100,9 @@ def test_only_bad_rows_are_422(client: Client, row: dict[str, Any]) -> None:
         (b'{"rows": []}', "no rows"),
         (b'{"rows": {"temp": 1}}', "no rows"),
         (b'{"rows": [{}], "entities": [1, 2]}', "entities"),
+        (b'{"rows": [{}], "entities": [1.5]}', "an entity is neither text nor whole number: 1.5"),
+        (b'{"rows": [{}], "entities": [true]}', "an entity is neither text nor whole number: True"),
+        (b'{"rows": [{}], "entities": [{"a": 1}]}', "an entity is neither text nor whole number"),
     ],
 )
 def test_a_body_that_is_no_request_is_400(client: Client, body: bytes, message: str) -> None:

@@ -180,7 +180,11 @@ def _predict(model: str) -> Kind:
         **_rows_of(model),
         "properties": {
             "rows": _list_of(_ref(f"{model}.Row")) | {"minItems": 1, "maxItems": MAX_ROWS, "description": _ROWS},
-            "entities": {"type": ["array", "null"], "description": "Whom the rows are about, one key for each."},
+            "entities": {
+                "type": ["array", "null"],
+                "items": {"type": ["string", "integer", "null"]},
+                "description": "Whom the rows are about, one key for each.",
+            },
             "key": {"type": ["string", "null"], "description": "What the choice of a variant sticks to."},
             "explain": {"type": "boolean", "description": "Whether to say what each input added."},
         },

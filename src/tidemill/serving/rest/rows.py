@@ -52,8 +52,8 @@ def _asked(request: dict[str, Any]) -> tuple[list[Any], list[Any] | None, str | 
     if not request.keys() <= _KEYS:  # a misspelt entity would be lost to its labels and to its erasure
         unknown = next(name for name in request if name not in _KEYS)
         raise InvalidRequestError("the body has an unknown key", value=unknown, hint=nearest(unknown, sorted(_KEYS)))
-    if entities is not None and (not isinstance(entities, list) or len(entities) != len(rows)):
-        raise InvalidRequestError("entities are not one for each row", value=entities, hint="Send a list.")
+    if entities is not None:
+        _check_entities(entities, len(rows))
     if key is not None and not isinstance(key, str):
         raise InvalidRequestError("the key is no text", value=key, hint="Send a string, or none.")
     explain = request.get("explain", False)
@@ -63,6 +63,16 @@ def _asked(request: dict[str, Any]) -> tuple[list[Any], list[Any] | None, str | 
     if explain:  # what is refused is neither scored nor logged
         require_few_explained(len(rows))
     return rows, entities, key, explain
+
+
+def _check_entities(entities: Any, rows: int) -> None:
+    """Refuse what is no list of keys: no label and no erasure would find such an entity again."""
+    if not isinstance(entities, list) or len(entities) != rows:
+        raise InvalidRequestError("entities are not one for each row", value=entities, hint="Send a list.")
+    for entity in entities:
+        if entity is not None and (not isinstance(entity, str | int) or isinstance(entity, bool)):
+            hint = "Send a text or a whole number for each row, or null."
+            raise InvalidRequestError("an entity is neither text nor whole number", value=entity, hint=hint)
 
 
 def _response(endpoint: Endpoint, answered: Answered, predictions: list[dict[str, Any]]) -> Response:
