@@ -190,7 +190,7 @@ def _forest(folder: Path, log: Path) -> list[tuple[str, str, float]]:
         _all_answered(load)
         served = load.cpu_us
     forest = model.forest(folder)
-    matrix = np.tile(model.row(folder), (1000, 1))
+    matrix = model.rows(1000)
     samples = []
     for _ in range(20):
         before = time.process_time()

@@ -41,5 +41,6 @@ def forest(folder: Path) -> Any:
     return joblib.load(folder / "forest.joblib")
 
 
-def row(folder: Path) -> Any:
-    return np.array([list(json.loads((folder / "row.json").read_text()).values())], dtype=np.float32)
+def rows(count: int) -> Any:
+    """Rows as the models met in training, each another one: a processor learns the way of one that comes again."""
+    return np.random.default_rng(8).normal(size=(count, len(COLUMNS))).astype(np.float32)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.measuring import MeasurementError
 from benchmarks.peers import BENTOML, FASTAPI, LITSERVE, MLFLOW_SERVING, MLSERVER, Peer
+from benchmarks.serving import model
 from benchmarks.serving.load import family, post
 
 HERE = Path(__file__).parent
@@ -104,8 +105,10 @@ def _end(pid: int) -> None:
 
 
 def rows_body(folder: Path, count: int = 1) -> bytes:
-    row = json.loads((folder / "row.json").read_text())
-    return json.dumps({"rows": [row] * count}).encode()
+    if count == 1:
+        return json.dumps({"rows": [json.loads((folder / "row.json").read_text())]}).encode()
+    listed = [dict(zip(model.COLUMNS, row, strict=True)) for row in model.rows(count).tolist()]
+    return json.dumps({"rows": listed}).encode()
 
 
 @contextmanager
