@@ -25,6 +25,8 @@ from tidemill.registry import promote_version, register_version
 from tidemill.serving import predictions, start_server
 from tidemill.serving.options import ServerOptions
 from tidemill.serving.plans import plan_endpoints
+from tidemill.serving.predictor import Predictor
+from tidemill.serving.scoring.lookups import SourceRows
 from tidemill.serving.starting import ServerHandle
 
 TOML = """[project]
@@ -204,6 +206,20 @@ def test_keys_that_are_written_otherwise_are_other_entities(server: ServerHandle
         status, found = get(server, entity, max_age="0")
         assert (status, found["prediction"]) == (200, before[meant])
     assert get(server, "15", max_age="0")[0] == 404
+
+
+def test_of_a_database_only_the_rows_of_the_entity_are_read(project: Project, packaged: Package) -> None:
+    """Each look-up would read the whole table else."""
+    to_score(20).write_database("flights", f"sqlite:///{project.root}/flights.db", engine="adbc")
+    declared = {"uri": f"sqlite:///{project.root}/flights.db", "table": "flights"}
+    signature = Predictor(packaged).signature
+    with use_project(replace(project, sources={"flights": declared})):
+        row = SourceRows("flights", "flight", signature).newest("7")
+    assert row is not None
+    assert row["flight"] == 7
+    read = [pl.read_parquet(path).height for path in project.hidden.rglob("*.parquet")]
+    assert read
+    assert max(read) == 1
 
 
 def test_without_the_settings_it_says_which(packaged: Package, tmp_path: Path) -> None:

@@ -168,6 +168,13 @@ def test_keys_and_words_of_a_csv_are_what_they_mean_and_not_what_they_look_like(
     assert held(project, "declared")["entity"].to_list() == [7, 8, 9]
 
 
+def test_rows_of_a_database_are_scored(project: Project) -> None:
+    to_score().write_database("flights", f"sqlite:///{project.root}/flights.db", engine="adbc")
+    done = score("flight-delay", "sqlite:///flights.db#flights", "out", entity="flight")
+    assert (done.rows, done.scored, done.refused) == (1000, 998, 2)
+    assert held(project, "out")["entity"].to_list() == list(range(1000))
+
+
 def test_errors_has_every_row_without_a_prediction(project: Project, tmp_path: Path) -> None:
     done = score(
         "flight-delay", source(project, to_score()), "out", entity="flight", errors="bad.ndjson", chunk_rows=99

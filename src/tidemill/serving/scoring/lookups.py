@@ -93,9 +93,9 @@ class SourceRows:
     def _last(self, where: str) -> Mapping[str, Any] | None:
         project = current_project()
         source = find_source(self.source, root=project.root, sources=project.sources)
-        source, _ = as_written(project, source, self.signature, self.entity)
         wanted = Selection(None, where, None, None)
         resolved = resolve_source(source, root=project.root, sources=project.sources, selection=wanted)
+        resolved, _ = as_written(project, resolved, self.signature, self.entity)
         rows = scan_source(resolved, root=project.root, where=where)
         if source.event_time is not None:
             rows = rows.sort(source.event_time, maintain_order=True, nulls_last=False)

@@ -110,8 +110,9 @@ def open_rows(
     SchemaError
         If it does not have the entity, the time or an input of the model.
     """
-    found, other = as_written(project, _found(project, source), signature, entity)
+    found = _found(project, source)
     resolved = resolve_source(found, root=project.root, sources=project.sources)
+    resolved, other = as_written(project, resolved, signature, entity)
     at = at or found.event_time
     frame = scan_source(resolved, root=project.root)
     names = frame.collect_schema().names()
@@ -157,26 +158,31 @@ def _numeric_inputs(signature: Signature) -> frozenset[str]:
 
 def _words(signature: Signature) -> list[str]:
     """The inputs that are text."""
-    return [one.name for one in signature.inputs if one.type == "string" or one.type.startswith(("categ", "enum["))]
+    kinds = ("string", "categorical", "enum[")
+    return [one.name for one in signature.inputs if one.type.startswith(kinds)]
 
 
-def as_written(project: Project, source: Source, signature: Signature, entity: str) -> tuple[Source, list[str]]:
-    """A source whose key and words are read as they are written, and those of them that its reader would not.
+def as_written(
+    project: Project, resolved: ResolvedSource, signature: Signature, entity: str
+) -> tuple[ResolvedSource, list[str]]:
+    """A pinned source whose key and words are read as they are written, and those that its reader would not read so.
 
     What they mean is known, and not guessed from the cells that a CSV file happens to have: ``01`` is no 1.
     """
-    resolved = resolve_source(source, root=project.root, sources=project.sources)
-    formats = {source.format or format_of(file.path) for file in resolved.files}
-    if connector_of(source) is not None or formats != {"csv"}:
-        return source, []
+    source = resolved.source
+    if connector_of(source) is not None:  # what it gives has types of its own
+        return resolved, []
+    if {source.format or format_of(file.path) for file in resolved.files} != {"csv"}:
+        return resolved, []
     declared: Mapping[str, Any] = source.options.get("schema", {})
     schema = scan_source(resolved, root=project.root).collect_schema()
     meant = [name for name in dict.fromkeys((entity, *_words(signature))) if name in schema and name not in declared]
     other = [name for name in meant if schema[name] != pl.String]
     if not other:
-        return source, []
+        return resolved, []
     options = {"schema": {**declared, **dict.fromkeys(other, "string")}}
-    return find_source(source, root=project.root, sources=project.sources, options=options), other
+    found = find_source(source, root=project.root, sources=project.sources, options=options)
+    return resolve_source(found, root=project.root, sources=project.sources), other
 
 
 def _key(frame: pl.LazyFrame, entity: str) -> pl.Expr:
