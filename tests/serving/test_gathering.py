@@ -80,19 +80,21 @@ async def _until_asked(model: Held, times: int) -> None:
             await asyncio.sleep(0)
 
 
+async def _asked_while_busy(model: Held, rows: Sequence[Any]) -> list[Any]:
+    """What becomes of one request a row: the others come while the model is busy with the first."""
+    gathering = Gathering(model, 8, at_once=1)
+    first = asyncio.ensure_future(gathering.answer([rows[0]]))
+    await _until_asked(model, 1)
+    others = [asyncio.ensure_future(gathering.answer([row])) for row in rows[1:]]
+    await asyncio.sleep(0)
+    model.free.set()
+    return await asyncio.gather(first, *others, return_exceptions=True)
+
+
 def test_requests_gather_while_a_model_is_busy_and_are_answered_at_once(busy: Held, packaged: Package) -> None:
     rows = _rows(packaged, 12)
 
-    async def ask() -> list[Answer]:
-        gathering = Gathering(busy, 8, at_once=1)
-        first = asyncio.ensure_future(gathering.answer([rows[0]]))
-        await _until_asked(busy, 1)
-        others = [asyncio.ensure_future(gathering.answer([row])) for row in rows[1:]]
-        await asyncio.sleep(0)
-        busy.free.set()
-        return await asyncio.gather(first, *others)
-
-    answers = asyncio.run(ask())
+    answers = asyncio.run(_asked_while_busy(busy, rows))
     assert busy.asked == [1, 8, 3]
     assert [answer.predictions for answer in answers] == [[busy.predict(row)] for row in rows]
 
@@ -164,16 +166,7 @@ def test_a_row_that_a_model_fails_over_costs_no_other_client_the_answer(busy: He
     rows = _rows(packaged, 6)
     busy.failing, busy.failing_over = RuntimeError("too deep"), rows[2]
 
-    async def ask() -> list[Any]:
-        gathering = Gathering(busy, 8, at_once=1)
-        first = asyncio.ensure_future(gathering.answer([rows[0]]))
-        await _until_asked(busy, 1)
-        others = [asyncio.ensure_future(gathering.answer([row])) for row in rows[1:]]
-        await asyncio.sleep(0)
-        busy.free.set()
-        return await asyncio.gather(first, *others, return_exceptions=True)
-
-    told = asyncio.run(ask())
+    told = asyncio.run(_asked_while_busy(busy, rows))
     assert busy.asked == [1, 5, *[1] * 5]
     assert isinstance(told.pop(2), RuntimeError)
     assert [one.predictions for one in told] == [[busy.predict(row)] for row in (*rows[:2], *rows[3:])]

@@ -147,8 +147,8 @@ def _verified(
     """Write ``model.onnx`` into `files`, time it and compare it; a model without ONNX form says why."""
     try:
         data = onnx_form(model.framework, model.estimator, files, bench.matrix.shape[1])
-        task = model.signature.task
-        if task == "multiclass" and onnx_engine(data, task)(bench.matrix[:1]).shape[1] == 1:
+        task, classes = model.signature.task, len(model.signature.classes)
+        if (task, classes) == ("multiclass", 2) and onnx_engine(data, task)(bench.matrix[:1]).shape[1] == 1:
             data = of_both_classes(data)
         data = calibrated(data, model.calibration)
     except ModelError as error:

@@ -103,11 +103,6 @@ def only_file(files: Mapping[str, bytes], name: str) -> bytes:
     return files[name]
 
 
-__all__ = [
-    "FORMATS", "ONNX_WRITERS", "NativeFormat", "OnnxWriter", "native_format", "only_file", "onnx_form", "onnx_writer",
-]  # fmt: skip
-
-
 def of_each_class(scores: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
     """The probabilities of every class; a booster of two classes gives those of the second alone.
 
@@ -115,3 +110,9 @@ def of_each_class(scores: NDArray[np.float64], task: Task) -> NDArray[np.float64
     ([[0.75, 0.25]], [0.25])
     """
     return np.column_stack([1.0 - scores, scores]) if task == "multiclass" and scores.ndim == 1 else scores
+
+
+__all__ = [
+    "FORMATS", "ONNX_WRITERS", "NativeFormat", "OnnxWriter", "native_format", "of_each_class", "only_file", "onnx_form",
+    "onnx_writer",
+]  # fmt: skip

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 import polars as pl
 
-from tidemill.core.errors import SchemaError
+from tidemill.core.errors import SchemaError, UsageError
 from tidemill.data.types import polars_type
 from tidemill.serving.decisions import parts_of
 from tidemill.serving.log.framing import Records
+from tidemill.serving.log.layout import moment_of
 from tidemill.serving.log.writer import LABELS, REQUEST, SCHEMA
 
 #: Feature columns are named so, since a feature may be called ``model`` or ``ts``.
@@ -178,12 +180,9 @@ def _moments(name: str, cells: list[Any], kind: str) -> pl.Series:
 
 
 def _moment(text: str) -> datetime | None:
-    """A moment in UTC; one without a zone is in it."""
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (OverflowError, ValueError):
-        return None
+    with suppress(UsageError):
+        return moment_of(text, "the moment")
+    return None
 
 
 def _told(error: Mapping[str, Any]) -> str:

@@ -54,9 +54,8 @@ async def _live(endpoint: Endpoint, plan: EndpointPlan, request: Request, why: s
         hint = f"{plan.rows} has no row of it either." if plan.rows else (
             f'To predict it when asked, write rows = "SOURCE" and entity = "COLUMN" under [endpoints.{endpoint.name}].'
         )  # fmt: skip
-        kind: type[TidemillError] = (
-            StoreUnavailableError if is_broken else NotFoundError
-        )  # nobody knows whether the table has it
+        # Of a table that cannot be read, nobody knows whether it has the entity.
+        kind: type[TidemillError] = StoreUnavailableError if is_broken else NotFoundError
         raise kind(f"no prediction of this entity: {why}", value=entity, hint=hint)
     answered = await score(endpoint, [row], request.caller(entities=[entity]))
     told = {"why": why, "request_id": answered.request_id, "prediction": answered.answer.predictions[0]}
