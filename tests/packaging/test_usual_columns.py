@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column, TableSchema
+from tidemill.packaging.ordered import Ordered
 from tidemill.packaging.validator import Policy, Problem, compile_many, compile_validator
 
 COLUMNS = (
@@ -52,7 +53,7 @@ POLICIES = (Policy(), Policy("ignore", "ignore", "ignore"), Policy("reject", "re
 
 
 def _require_alike(policy: Policy, rows: list[Any]) -> None:
-    columns, encodable, odd = compile_many(SIGNATURE, policy)(rows)
+    typed_rows, encodable, odd = compile_many(SIGNATURE, policy)(rows)
     alone = compile_validator(SIGNATURE, policy)
     for place, row in enumerate(rows):
         if place in odd:
@@ -61,7 +62,7 @@ def _require_alike(policy: Policy, rows: list[Any]) -> None:
         typed = alone(row, place, said)
         assert not isinstance(typed, Problem), row
         assert said == [], row
-        together = [column[place] for column in columns]
+        together = list(typed_rows[place])
         assert repr(together) == repr([*typed.values()])  # 1 is not 1.0, nor True
         for values, value in zip(encodable, together, strict=True):
             as_encoded = values[place]
@@ -85,15 +86,51 @@ def test_rows_pass_together_only_as_they_pass_alone(policy: Policy, rows: list[A
     _require_alike(policy, rows)
 
 
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(ROWS, min_size=16, max_size=30))
+def test_the_columns_of_good_rows_hold_what_the_careful_checks_made_of_odd_ones(rows: list[Any]) -> None:
+    known, alone = compile_many(SIGNATURE, Policy())(rows), compile_validator(SIGNATURE)
+    typed = [alone(row, place, []) for place, row in enumerate(rows)]
+    good = [place for place, told in enumerate(typed) if not isinstance(told, Problem)]
+    for place in known.odd:
+        known.rows[place] = (*typed[place].values(),) if place in good else None  # type: ignore[union-attr]
+    columns = known.with_odd(good)
+    assert [len(column) for column in columns] == ([len(good)] * len(COLUMNS) if good else [])
+    for values, *expected in zip(columns, *(typed[place].values() for place in good), strict=True):  # type: ignore[union-attr]
+        listed = values.tolist() if isinstance(values, np.ndarray) else values
+        assert repr([None if value != value else value for value in listed]) == repr(expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(
+        CHANGES.map(lambda changed: {name: {**GOOD, **changed}[name] for name in GOOD}), min_size=16, max_size=30
+    ),
+    order=st.permutations(list(GOOD)),
+)
+def test_rows_in_a_known_order_are_judged_as_any_rows(rows: list[dict[str, Any]], order: list[str]) -> None:
+    usual = compile_many(SIGNATURE, Policy())
+    ordered = Ordered((*order,), [tuple(row[name] for name in order) for row in rows])
+    known, expected = usual(ordered), usual(rows)
+    assert known.odd == expected.odd
+    good = [place for place in range(len(rows)) if place not in known.odd]
+    assert repr([known.rows[place] for place in good]) == repr([expected.rows[place] for place in good])
+
+
+def test_rows_in_an_order_of_other_columns_are_looked_at_one_by_one() -> None:
+    rows = Ordered(("carrier", "unknown"), [("UA", 1)] * 20)
+    assert compile_many(SIGNATURE, Policy())(rows).odd == set(range(20))
+
+
 @given(odd=st.sets(st.integers(0, 39)))
 def test_good_rows_stay_on_the_quick_way_beside_bad_ones(odd: set[int]) -> None:
     bad = {**GOOD, "distance": "far", "carrier": "??"}
     rows = [bad if place in odd else GOOD for place in range(40)]
-    assert compile_many(SIGNATURE, Policy())(rows)[2] == odd
+    assert compile_many(SIGNATURE, Policy())(rows).odd == odd
 
 
 def test_rows_under_a_contract_are_looked_at_one_by_one() -> None:
     program = ["gt", ["column", "wind", "float"], ["value", 200, "int"], "float"]
     rule = {"rule": "wind > 200", "columns": ["wind"], "severity": "fail", "program": program}
-    assert compile_many(SIGNATURE, Policy(), {"checks": [rule]})([GOOD] * 20)[2] == set(range(20))
-    assert compile_many(SIGNATURE, Policy(), {"checks": []})([GOOD] * 20)[2] == set()
+    assert compile_many(SIGNATURE, Policy(), {"checks": [rule]})([GOOD] * 20).odd == set(range(20))
+    assert compile_many(SIGNATURE, Policy(), {"checks": []})([GOOD] * 20).odd == set()

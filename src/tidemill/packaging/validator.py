@@ -155,7 +155,7 @@ def compile_validator(
 def compile_many(signature: Signature, policy: Policy, contract: Mapping[str, Any] | None = None) -> UsualColumns:
     """What recognises the usual ones of many rows at once; none is usual where a contract has to look at each."""
     if contract and compile_contract(contract, signature.inputs) is not None:
-        return lambda rows: none_usual(rows, len(signature.inputs.names))
+        return none_usual
     reactions: dict[str, Any] = {"out_of_range": policy.out_of_range, "unseen_category": policy.unseen_category}
     checks = {column.name: value_check(column, **reactions) for column in signature.inputs}
     return compile_usual_columns(signature, usual_bounds, checks)

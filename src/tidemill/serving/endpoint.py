@@ -203,7 +203,7 @@ class Endpoint:
         try:
             self.log.append(
                 who.schema, request_id, ts, int(seconds * 1e6), answer.values, answer.predictions,
-                client=caller.client, entities=caller.entities, trace=caller.trace,
+                client=caller.client, entities=caller.entities, trace=caller.trace, columns=answer.columns,
             )  # fmt: skip
         except OutOfSpaceError as error:
             self.meters(who).unlogged(len(answer.values))
@@ -246,6 +246,11 @@ async def score(endpoint: Endpoint, rows: Sequence[Any], caller: Caller) -> Answ
         answered = await endpoint.gather(rows, caller, variant)
     else:
         answered = endpoint.answer(rows, caller, variant)
+    await settled(endpoint)
+    return answered
+
+
+async def settled(endpoint: Endpoint) -> None:
+    """Return once what was answered is as safe as was asked for."""
     if endpoint.durable:
         await endpoint.settled()
-    return answered

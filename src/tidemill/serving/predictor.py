@@ -50,6 +50,9 @@ class Answer:
         Why rows were refused, in the order of the rows.
     failures
         How many rows the engine itself could not score.
+    columns
+        The values once more, by column and of the rows that have any, where they are known so: lists, or arrays of
+        float64 where NaN stands for None.
     """
 
     predictions: list[dict[str, Any]]
@@ -57,6 +60,7 @@ class Answer:
     scores: list[Any]
     problems: list[Problem] = field(default_factory=list)
     failures: int = 0
+    columns: Sequence[Any] | None = None
 
 
 class Predictor:
@@ -223,29 +227,28 @@ class Predictor:
 
     def _typed(
         self, answer: Answer, rows: Sequence[Any], warnings: dict[int, list[str]]
-    ) -> tuple[Sequence[Any], list[int]]:
+    ) -> tuple[Sequence[Any], Sequence[int]]:
         """The columns of the rows that can be scored, and their places."""
-        columns, encodable, odd = self._usual(rows)
-        places = list(range(len(rows)))
-        if not odd:
-            answer.values = list(zip(*columns, strict=True))
-            return columns if self._has_repairs else encodable, places
-        held = [list(column) for column in columns]
-        for place in sorted(odd):
+        known = self._usual(rows)
+        answer.values = known.rows
+        for place in sorted(known.odd):
             typed = self.validate(rows[place], place, warnings.setdefault(place, []))
             if isinstance(typed, Problem):
                 _refuse(answer, place, typed)
-                continue
-            for column, value in zip(held, typed.values(), strict=True):
-                column[place] = value
-        refused = {problem.row for problem in answer.problems}
-        good = [place for place in places if place not in refused]
-        kept = [[column[place] for place in good] for column in held] if refused else held
-        for place, row in zip(good, zip(*kept, strict=True), strict=True):
-            answer.values[place] = row
-        return kept, good
+            else:
+                answer.values[place] = (*typed.values(),)
+        good: Sequence[int] = range(len(rows))
+        if answer.problems:
+            good = [place for place in good if answer.values[place] is not None]
+        if self._has_repairs:
+            return list(zip(*map(answer.values.__getitem__, good), strict=True)), good
+        columns = known.with_odd(good)
+        answer.columns = columns or None
+        return columns, good
 
-    def _score(self, answer: Answer, good: list[int], columns: Sequence[Any], warnings: dict[int, list[str]]) -> None:
+    def _score(
+        self, answer: Answer, good: Sequence[int], columns: Sequence[Any], warnings: dict[int, list[str]]
+    ) -> None:
         try:
             matrix = self.encoded(columns)
             if not self._takes_missing:
@@ -254,15 +257,16 @@ class Predictor:
         except Exception:  # one row may have made it fail: the others are still answered
             self._score_singly(answer, good, warnings)
             return
-        is_sound = bool(np.isfinite(scores).all())
-        for place, score in zip(good, scores.tolist(), strict=True):
-            said = warnings.get(place)
-            if said or not is_sound:
-                self._settle(answer, place, score, said)
-            else:
-                answer.predictions[place], answer.scores[place] = self.decide(score), score
+        given = scores.tolist()
+        if len(good) < len(answer.values) or not np.isfinite(scores).all():
+            for place, score in zip(good, given, strict=True):
+                self._settle(answer, place, score, warnings.get(place))
+            return
+        answer.predictions, answer.scores = list(map(self.decide, given)), given
+        for place, said in warnings.items():
+            _warn(answer.predictions[place], said)
 
-    def _score_singly(self, answer: Answer, good: list[int], warnings: dict[int, list[str]]) -> None:
+    def _score_singly(self, answer: Answer, good: Sequence[int], warnings: dict[int, list[str]]) -> None:
         for place in good:
             try:
                 matrix = self._prepare(dict(zip(self.columns, answer.values[place] or (), strict=True)))
@@ -276,8 +280,7 @@ class Predictor:
             _fail(answer, place, f"it gave {score}")
             return
         prediction = self.decide(score)
-        if warnings:
-            prediction.setdefault("warnings", warnings)  # an answer that is called so is not written over
+        _warn(prediction, warnings)
         answer.predictions[place] = prediction
         answer.scores[place] = score
 
@@ -292,11 +295,12 @@ class Predictor:
         return self._engines[name]
 
     def _without_holes(
-        self, answer: Answer, matrix: NDArray[np.float32], good: list[int]
-    ) -> tuple[NDArray[np.float32], list[int]]:
+        self, answer: Answer, matrix: NDArray[np.float32], good: Sequence[int]
+    ) -> tuple[NDArray[np.float32], Sequence[int]]:
         whole: NDArray[np.bool_] = np.asarray(np.isnan(matrix).any(axis=1)) == 0
-        for index in np.flatnonzero(~whole):
-            _refuse(answer, good[index], self.hole(matrix, int(index), good[index]))
+        for index in np.flatnonzero(~whole).tolist():
+            _refuse(answer, good[index], self.hole(matrix, index, good[index]))
+            answer.columns = None
         return matrix[whole], [place for place, is_whole in zip(good, list(whole), strict=True) if is_whole]
 
     def hole(self, matrix: NDArray[np.float32], index: int, place: int) -> Problem:
@@ -315,6 +319,11 @@ def _engine(package: Package, name: EngineName, allow: Sequence[str]) -> Engine:
         return open_engine(package, name, allow)
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "ml", purpose=f"the {name} engine of {package.name!r}") from error
+
+
+def _warn(prediction: dict[str, Any], warnings: list[str] | None) -> None:
+    if warnings:
+        prediction.setdefault("warnings", warnings)  # an answer that is called so is not written over
 
 
 def _refuse(answer: Answer, place: int, problem: Problem) -> None:

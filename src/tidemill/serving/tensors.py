@@ -19,6 +19,7 @@ from tidemill.core.errors import InvalidRequestError
 from tidemill.core.model import Signature
 from tidemill.core.schema import Column
 from tidemill.core.tasks import TASKS
+from tidemill.packaging.ordered import Ordered
 from tidemill.serving.limits import require_few
 
 _DATATYPES = {
@@ -103,7 +104,7 @@ def outputs_of(signature: Signature) -> tuple[Spec, ...]:
     return (outputs[0], *(spec for spec in outputs[1:] if spec.name != signature.target))
 
 
-def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, Any]]:
+def rows_of(tensors: Sequence[Tensor], names: tuple[str, ...]) -> Ordered:
     """The rows that tensors hold, of a model with inputs of those names.
 
     Raises
@@ -119,7 +120,7 @@ def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, A
             raise InvalidRequestError("the tensor has no rows", value=list(only.shape))
         require_few(only.shape[0])
         values, width = only.values, len(names)
-        return [dict(zip(names, values[at : at + width], strict=True)) for at in range(0, len(values), width)]
+        return Ordered(names, [(*values[at : at + width],) for at in range(0, len(values), width)])
     columns = {tensor.name: _column(tensor) for tensor in tensors}
     if len(columns) < len(tensors):
         sent = [tensor.name for tensor in tensors]
@@ -128,7 +129,7 @@ def rows_of(tensors: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, A
     if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
         raise InvalidRequestError("the tensors have different lengths, or none", value=lengths)
     require_few(next(iter(lengths.values())))
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return Ordered((*columns,), list(zip(*columns.values(), strict=True)))
 
 
 def whole_row(datatype: str, columns: int) -> struct.Struct | None:

@@ -45,7 +45,7 @@ _CONTENTS = {
 }  # fmt: skip
 
 
-def rows_in(request: Any, names: Sequence[str]) -> list[dict[str, Any]]:
+def rows_in(request: Any, names: tuple[str, ...]) -> Sequence[dict[str, Any]]:
     """The rows of a request to a model with inputs of those names.
 
     Raises

@@ -17,6 +17,7 @@ from tidemill.data.types import polars_type
 from tidemill.serving.decisions import parts_of
 from tidemill.serving.log.framing import Records
 from tidemill.serving.log.layout import moment_of
+from tidemill.serving.log.packing import record_of, unpacked
 from tidemill.serving.log.writer import LABELS, REQUEST, SCHEMA
 
 #: Feature columns are named so, since a feature may be called ``model`` or ``ts``.
@@ -75,10 +76,12 @@ def decode(data: bytes) -> Decoded:
     schemas: dict[str, dict[str, Any]] = {}
     requests: dict[str, list[list[Any]]] = defaultdict(list)
     for payload in records:
-        record = orjson.loads(payload)
+        record, numbers = record_of(payload)
         if record[0] == SCHEMA:
             schemas[record[1]["digest"]] = record[1]
         elif record[0] == REQUEST:
+            if isinstance(record[7], dict):
+                record[7] = unpacked(record[7], numbers, len(record[8]))
             requests[record[3]].append(record)
     frames = [_table(schemas[digest], group) for digest, group in requests.items()]
     frame = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame(schema=dict(FIELDS))

@@ -11,6 +11,7 @@ import orjson
 
 from tidemill.serving.decisions import parts_of
 from tidemill.serving.log.framing import frame
+from tidemill.serving.log.packing import packed, payload_of
 from tidemill.serving.log.privacy import OPEN, Privacy
 from tidemill.serving.log.segments import SEGMENT_BYTES, Segments
 
@@ -62,6 +63,7 @@ class PredictionLog:
         client: str = "",
         entities: Sequence[Any] | None = None,
         trace: str = "",
+        columns: Sequence[Any] | None = None,
     ) -> None:
         """Write down one answered request, unless it is not in the sample.
 
@@ -77,6 +79,9 @@ class PredictionLog:
             For each row what the caller is told.
         client, entities, trace
             Who asked, about whom (one key per row), and the trace that the request belongs to.
+        columns
+            The values of those `rows` that have any once more, by column, where they are known so; numbers in arrays
+            are written much faster.
 
         Raises
         ------
@@ -93,8 +98,9 @@ class PredictionLog:
             names = [column["name"] for column in schema["columns"]]
             rows, predictions = privacy.of_rows(names, target, rows, predictions)
             entities, client = privacy.of_entities(entities), privacy.of_value("client", client) or ""
-        record = (REQUEST, request_id, ts, digest, latency_us, client, entities, rows, predictions, trace, share)
-        self._segments.append(ts, frame(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)), digest, schema)
+        written, numbers = (rows, b"") if columns is None or privacy.names else packed(columns, rows)
+        record = (REQUEST, request_id, ts, digest, latency_us, client, entities, written, predictions, trace, share)
+        self._segments.append(ts, frame(payload_of(record, numbers)), digest, schema)
 
     def _described(self, schema: Mapping[str, Any]) -> bytes:
         """The record that says what the columns of a schema's requests mean."""

@@ -119,8 +119,18 @@ def header(scope: Scope, name: bytes) -> bytes:
     return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
 
 
-def caller_of(scope: Scope, timeout: float, *, key: str | None = None, entities: list[Any] | None = None) -> Caller:
-    """Who asks, from the connection and the headers ``traceparent``, ``x-routing-key`` and ``x-request-timeout-ms``."""
+def caller_of(
+    scope: Scope,
+    timeout: float,
+    *,
+    key: str | None = None,
+    entities: list[Any] | None = None,
+    arrived: float | None = None,
+) -> Caller:
+    """Who asks, from the connection and the headers ``traceparent``, ``x-routing-key`` and ``x-request-timeout-ms``.
+
+    Nobody waits longer than `timeout` seconds after the moment when the request had `arrived`, by default now.
+    """
     trace, seconds = "", timeout
     for name, value in scope["headers"]:
         if name == b"traceparent":
@@ -130,7 +140,7 @@ def caller_of(scope: Scope, timeout: float, *, key: str | None = None, entities:
         elif name == b"x-request-timeout-ms":
             seconds = min(timeout, _milliseconds(value) / 1e3)
     client = scope.get("client")
-    return Caller(client[0] if client else "", trace, key, entities, clock.elapsed() + seconds)
+    return Caller(client[0] if client else "", trace, key, entities, (arrived or clock.elapsed()) + seconds)
 
 
 def trace_of(traceparent: str) -> str:
