@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import MissingExtraError, StoreUnavailableError
-from tidemill.serving.scoring.sql_table import SqlTable, quoted
+from tidemill.serving.scoring.sql_table import SqlTable, is_whole, quoted
 from tidemill.serving.scoring.tables import Layout, Place
 
 try:
@@ -35,8 +35,9 @@ def find(place: Place, entity: str) -> dict[str, Any] | None:
             table = connection.sql(f"SELECT * FROM {quoted(place.table)} LIMIT 0")
             names = list(table.columns)
             order = " ORDER BY as_of DESC LIMIT 1" if "as_of" in names else ""
-            kind = table.dtypes[names.index("entity")]
-            statement = f"SELECT * FROM {quoted(place.table)} WHERE entity = TRY_CAST(? AS {kind}){order}"
+            if table.dtypes[names.index("entity")] == "BIGINT" and not is_whole(entity):
+                return None
+            statement = f"SELECT * FROM {quoted(place.table)} WHERE entity = ?{order}"
             row = connection.execute(statement, [entity]).fetchone()
     except duckdb.Error as error:
         raise _failed(error) from error

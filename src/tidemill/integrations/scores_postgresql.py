@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import ConfigError, MissingExtraError, StoreUnavailableError
-from tidemill.serving.scoring.sql_table import SqlTable, column, quoted
+from tidemill.serving.scoring.sql_table import SqlTable, column, is_whole, quoted
 from tidemill.serving.scoring.tables import Layout, Place
 
 try:
@@ -30,7 +30,7 @@ def find(place: Place, entity: str) -> dict[str, Any] | None:
         with _connect(place) as connection, connection.cursor(row_factory=dict_row) as cursor:
             names = _columns(connection, place.table)
             kind = "bigint" if names.get("entity") == "bigint" else "text"
-            if kind == "bigint" and not entity.removeprefix("-").isdecimal():
+            if kind == "bigint" and not is_whole(entity):
                 return None
             order = " ORDER BY as_of DESC LIMIT 1" if "as_of" in names else ""
             statement: Any = f"SELECT * FROM {quoted(place.table)} WHERE entity = %s::text::{kind}{order}"

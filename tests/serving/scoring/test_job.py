@@ -137,6 +137,17 @@ def test_rows_of_an_entity_at_several_times_are_kept_apart_and_the_newest_is_fou
     assert find_prediction(place_of(target, project.root), "nobody") is None
 
 
+def test_a_key_finds_the_prediction_of_nobody_else(project: Project, target: str) -> None:
+    """Databases take 07, 7.0 and 6.6 for 7 where keys are numbers; some fail over a word."""
+    score("flight-delay", source(project, to_score(30)), target, entity="flight")
+    place = place_of(target, project.root)
+    row = find_prediction(place, "7")
+    assert row is not None
+    assert row["entity"] == 7
+    for other in ("07", "7.0", "6.6", "7e0", " 7", "٧", "+7", "nobody", "", "9" * 30, "0x7"):
+        assert find_prediction(place, other) is None, other
+
+
 def test_rows_without_a_key_are_told_never_dropped(project: Project, tmp_path: Path) -> None:
     table = to_score(20).with_columns(pl.when(pl.col("flight") != 5).then("flight").alias("flight"))
     done = score("flight-delay", source(project, table), "out", entity="flight")

@@ -87,7 +87,8 @@ class SourceRows:
                 return found
         try:
             return self._last(f"{name} = {text}")
-        except pl.exceptions.ComputeError:  # the column has numbers, and this is none of them
+        except (TidemillError, pl.exceptions.ComputeError):
+            self._last(f"{name} IS NULL AND 1 = 0")  # what can be read has keys of another type, and not this one
             return None
 
     def _last(self, where: str) -> Mapping[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,16 @@ from tidemill.serving.scoring.tables import Done, Layout, check_entity
 RECORDS = "tidemill_scoring"
 #: The column that the entities of each table are from.
 ORIGINS = "tidemill_scored"
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+def is_whole(entity: str) -> bool:
+    """Whether a key is written as databases write whole numbers of 64 bits: 014 and 14.0 are other keys than 14.
+
+    >>> [is_whole(key) for key in ("14", "-7", "0", "014", "14.0", " 14", "٣", "9" * 19)]
+    [True, True, True, False, False, False, False, False]
+    """
+    return _WHOLE.fullmatch(entity) is not None and -(2**63) <= int(entity) < 2**63
 
 
 def quoted(name: str) -> str:

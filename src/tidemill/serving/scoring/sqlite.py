@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.core.errors import StoreUnavailableError
-from tidemill.serving.scoring.sql_table import SqlTable, column, quoted
+from tidemill.serving.scoring.sql_table import SqlTable, column, is_whole, quoted
 from tidemill.serving.scoring.tables import Layout, Place
 
 #: Seconds that a writer waits for another one.
@@ -37,10 +37,13 @@ def find(place: Place, entity: str) -> dict[str, Any] | None:
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
             connection.row_factory = sqlite3.Row
-            names = [row["name"] for row in connection.execute(f"PRAGMA table_info({quoted(place.table)})")]
-            order = " ORDER BY as_of DESC LIMIT 1" if "as_of" in names else ""
+            described = connection.execute(f"PRAGMA table_info({quoted(place.table)})")
+            types = {row["name"]: row["type"] for row in described}
+            if types.get("entity") == "INTEGER" and not is_whole(entity):
+                return None
+            order = " ORDER BY as_of DESC LIMIT 1" if "as_of" in types else ""
             statement = f"SELECT * FROM {quoted(place.table)} WHERE entity = ?{order}"
-            row = connection.execute(statement, [entity]).fetchone()  # of a number too: the column's affinity decides
+            row = connection.execute(statement, [entity]).fetchone()
     except sqlite3.Error as error:
         raise _failed(place.shown, error) from error
     if row is None:
