@@ -137,6 +137,12 @@ def test_rows_of_an_entity_at_several_times_are_kept_apart_and_the_newest_is_fou
     assert find_prediction(place_of(target, project.root), "nobody") is None
 
 
+@pytest.mark.parametrize("column", ["carrier", "distance"])
+def test_a_time_that_is_none_is_refused_before_anything_is_scored(project: Project, target: str, column: str) -> None:
+    with pytest.raises(SchemaError, match=f"the time is no moment.*{column}"):
+        score("flight-delay", source(project, to_score(30)), target, entity="flight", at=column)
+
+
 def test_a_key_finds_the_prediction_of_nobody_else(project: Project, target: str) -> None:
     """Databases take 07, 7.0 and 6.6 for 7 where keys are numbers; some fail over a word."""
     score("flight-delay", source(project, to_score(30)), target, entity="flight")

@@ -21,6 +21,9 @@ from tidemill.data.sources.source import ResolvedSource, Source
 from tidemill.project import Project
 from tidemill.project.settings import nearest
 
+#: Values that tell whether a column of text is one of times.
+_FIRST = 100
+_NO_MOMENT, _MOMENTS = "the time is no moment", "Give a column of dates or times."
 _DATABASES = ("sqlite", "duckdb", "postgresql", "postgres", "mysql", "mariadb")
 
 
@@ -134,6 +137,8 @@ def open_rows(
         frame = frame.with_columns(_key(frame, entity))
     schema = frame.collect_schema()
     _check_entity(entity, schema[entity])
+    if at:
+        _check_moment(at, frame)
     texts = text_inputs(resolved, schema, signature)
     height = frame.select(pl.len()).collect().item()
     numeric = _numeric_inputs(signature)
@@ -280,7 +285,7 @@ def _moment(name: str, kind: pl.DataType) -> pl.Expr:
         )
     if kind == pl.Null:
         return at.cast(pl.Datetime("us"))
-    raise SchemaError("the time is no moment", value=f"{name} is {kind}", hint="Give a column of dates or times.")
+    raise SchemaError(_NO_MOMENT, value=f"{name} is {kind}", hint=_MOMENTS)
 
 
 def _are_last(keys: pl.DataFrame) -> pl.Series:
@@ -303,6 +308,14 @@ def _check_entity(name: str, kind: pl.DataType) -> None:
     if kind.is_float() or kind.is_nested():
         hint = "Make it a whole number or text in the source: 12.0 and 12 would be two entities."
         raise SchemaError("the entity is no key", value=f"{name} is {kind}", hint=hint)
+
+
+def _check_moment(name: str, frame: pl.LazyFrame) -> None:
+    """Refuse a column that is none of times; of one that is text, the first values tell."""
+    some = frame.select(name).filter(pl.col(name).is_not_null()).head(_FIRST).collect()
+    moments = some.select(_moment(name, some.schema[name])).to_series()
+    if some.height and moments.null_count() == some.height:
+        raise SchemaError(_NO_MOMENT, value=f"{name} is {some[0, 0]!r}", hint=_MOMENTS)
 
 
 def _found(project: Project, source: str | Source) -> Source:
