@@ -203,7 +203,9 @@ def test_a_request_whose_time_is_over_is_not_scored(folder: Path, packaged: Pack
     [
         ("workres = 2", "Did you mean 'workers'"),
         ("workers = 0", "out of range"),
-        ('workers = "two"', "takes a number"),
+        ('workers = "two"', "takes a whole number"),
+        ("together = 1.5", "takes a whole number"),
+        ("timeout = true", "takes a number"),
         ('body_limit = "a lot"', "not a size"),
         ('when_log_fails = "shrug"', "refuse or serve"),
         ('certificate = "missing.pem"', "TLS needs both files"),

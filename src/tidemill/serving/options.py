@@ -124,7 +124,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,), "int": (int,), "int | None": (int,), "bool": (bool,), "float": (int, float),
     "tuple[str, ...]": (list, tuple), "Mapping[str, Any]": (dict,),
 }  # fmt: skip
-_EXPECTED = {bool: "true or false", str: "text", int: "a number", list: "a list of texts", dict: "a table"}
+_EXPECTED = {bool: "true or false", str: "text", int: "a whole number", list: "a list of texts", dict: "a table"}
 
 
 def server_options(project: Project | None = None, **given: Any) -> ServerOptions:
@@ -161,7 +161,7 @@ def _typed(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
         except UsageError as error:
             raise ConfigError(f"{name} in [serving] is not a size", value=value, hint=error.hint) from None
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        expected = _EXPECTED[kinds[0]]
+        expected = "a number" if float in kinds else _EXPECTED[kinds[0]]
         raise ConfigError(f"{name} in [serving] takes {expected}", value=value)
     if isinstance(value, list):
         if not all(isinstance(item, str) for item in value):

@@ -156,7 +156,7 @@ def trace_of(traceparent: str) -> str:
 def _milliseconds(value: bytes) -> float:
     if not value.isdigit():
         hint = "Send a whole number of milliseconds."
-        raise InvalidRequestError("x-request-timeout-ms is no number", value=value.decode("latin-1"), hint=hint)
+        raise InvalidRequestError("x-request-timeout-ms is no length of time", value=value.decode("latin-1"), hint=hint)
     return float(value[:12])
 
 
