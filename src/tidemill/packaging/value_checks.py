@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,8 @@ Warnings = list[str]
 _FLOAT32_MAX = 3.4028234663852886e38
 #: Up to this a float has every whole number.
 _EXACT = float(1 << 53)
+#: Beyond this is no whole number of any type; to make one of a decimal of any size could take for ever.
+_WIDEST = 1 << 64
 _INTEGER_BITS = {"int8": 7, "int16": 15, "int32": 31, "int64": 63, "uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}
 
 
@@ -166,6 +169,8 @@ def _integer(column: Column, reaction: Reaction) -> Check:
     def check(value: Any, warnings: Warnings) -> Any:
         if type(value) is int and inner_low <= value <= inner_high:
             return value
+        if isinstance(value, Decimal) and value.is_finite() and abs(value) < _WIDEST and value == int(value):
+            value = int(value)
         if isinstance(value, float) or (hasattr(value, "__index__") and not isinstance(value, bool)):
             if value != value:
                 _refuse_missing(column)
