@@ -35,7 +35,8 @@ def find(place: Place, entity: str) -> dict[str, Any] | None:
             table = connection.sql(f"SELECT * FROM {quoted(place.table)} LIMIT 0")
             names = list(table.columns)
             order = " ORDER BY as_of DESC LIMIT 1" if "as_of" in names else ""
-            if table.dtypes[names.index("entity")] == "BIGINT" and not is_whole(entity):
+            types = dict(zip(names, map(str, table.dtypes), strict=True))
+            if types.get("entity", "VARCHAR") != "VARCHAR" and not is_whole(entity):
                 return None
             statement = f"SELECT * FROM {quoted(place.table)} WHERE entity = ?{order}"
             row = connection.execute(statement, [entity]).fetchone()

@@ -44,6 +44,8 @@ class Ordered(Sequence[dict[str, Any]]):
     @overload
     def __getitem__(self, place: slice) -> Ordered: ...
     def __getitem__(self, place: int | slice) -> dict[str, Any] | Ordered:
-        if isinstance(place, slice):
-            return Ordered(self.columns, self.values[place])
+        return type(self)(self.columns, self.values[place]) if isinstance(place, slice) else self.row(place)
+
+    def row(self, place: int) -> dict[str, Any]:
+        """A row as a mapping."""
         return dict(zip(self.columns, self.values[place], strict=True))

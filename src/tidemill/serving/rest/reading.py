@@ -6,27 +6,62 @@ whatever the reason, is read by `tidemill.serving.rest.wire.parse`, which also s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from types import GenericAlias
 from typing import Any
 
 import msgspec
+import numpy as np
 import orjson
 
+from tidemill.core.schema import TableSchema
 from tidemill.packaging.ordered import Ordered
-from tidemill.serving.endpoint import Endpoint
+from tidemill.serving.limits import MAX_ROWS
 
 #: For more columns nothing is gained.
 _MOST_COLUMNS = 1024
+#: A cell that was sent has so many bytes at least: its name, a colon, a value and a comma.
+_LEAST_BYTES = 4
 
 
-def read_rows(endpoint: Endpoint, body: bytes) -> dict[str, Any] | None:
-    """The JSON object of a body, its ``rows`` in the order of an endpoint's columns; None if it is not as expected."""
-    inputs = endpoint.predictor.signature.inputs
-    # Others may have other columns, and features are looked up that were not sent: there null is not absent.
-    alone = len(endpoint.traffic.live) == 1 and not endpoint.traffic.shadows and endpoint.predictor.features is None
-    return _reader(inputs.names, tuple(alone and column.nullable for column in inputs))(body)
+def read_rows(inputs: TableSchema, body: bytes, *, lacking: bool) -> dict[str, Any] | None:
+    """The JSON object of a body; None if it is not as expected.
+
+    Parameters
+    ----------
+    inputs
+        The columns that are expected, in whose order its ``rows`` are then.
+    body
+        The bytes.
+    lacking
+        Whether a column that may be missing may be left out, and is null then.
+    """
+    optional = tuple(lacking and column.nullable for column in inputs)
+    if any(optional):  # three bytes must not stand for a row of a thousand cells
+        rows = np.count_nonzero(np.frombuffer(body, np.uint8) == ord("{"))  # or fewer
+        if rows > MAX_ROWS + 1 or rows * len(inputs) * _LEAST_BYTES > len(body):
+            return None
+    return _reader(inputs.names, optional)(body)
+
+
+class _Sent(Ordered):
+    """Rows of a body: who looks at one sees floats for whole numbers beyond 64 bits, as where it is read carefully."""
+
+    __slots__ = ()
+
+    def row(self, place: int) -> dict[str, Any]:
+        return {name: _as_float(value) if type(value) is int else value for name, value in super().row(place).items()}
+
+
+def _as_float(value: int) -> float:
+    if -(2**63) <= value < 2**64:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 @lru_cache(maxsize=256)
@@ -50,6 +85,6 @@ def _reader(names: tuple[str, ...], optional: tuple[bool, ...]) -> Callable[[byt
             asked = {name: orjson.loads(memoryview(part)) for name, _, _ in more if (part := getattr(told, name))}
         except Exception:  # whatever it is, whoever reads it carefully says so
             return None
-        return {"rows": Ordered(names, list(map(msgspec.structs.astuple, told.rows))), **asked}
+        return {"rows": _Sent(names, list(map(msgspec.structs.astuple, told.rows))), **asked}
 
     return read

@@ -57,9 +57,14 @@ def _predicted(
     endpoint: Endpoint, scope: Scope, body: bytes, options: ServerOptions, arrived: float
 ) -> tuple[Variant, Response]:
     """What is answered to a body, all of it in this thread; logged, and not yet as safe as was asked for."""
-    request = read_rows(endpoint, body) or parse(body, _EXPECTED)
+    traffic = endpoint.traffic
+    live = traffic.live
+    # Another variant may have other columns, and features are looked up that were not sent: there null is not absent.
+    alone = live[0] if len(live) == 1 and not traffic.shadows and live[0].predictor.features is None else None
+    inputs = live[0].predictor.signature.inputs
+    request = read_rows(inputs, body, lacking=alone is not None) or parse(body, _EXPECTED)
     rows, caller, explain = _asked(request, scope, options, arrived)
-    answered = endpoint.answer(rows, caller)
+    answered = endpoint.answer(rows, caller, alone)  # whoever takes over meanwhile answers the next
     predictions = answered.answer.predictions
     if explain:
         predictions = explain_answer(answered.variant.predictor, answered.answer)
@@ -72,7 +77,8 @@ def _asked(
     """The rows of a body, who asks, and whether to explain."""
     rows, entities, key = request.get("rows"), request.get("entities"), request.get("key")
     if not isinstance(rows, list | Ordered) or not rows:
-        raise InvalidRequestError("the body has no rows", value=rows, hint=_EXPECTED)
+        shown = [] if isinstance(rows, Ordered) else rows
+        raise InvalidRequestError("the body has no rows", value=shown, hint=_EXPECTED)
     require_few(len(rows))
     if not request.keys() <= _KEYS:  # a misspelt entity would be lost to its labels and to its erasure
         unknown = next(name for name in request if name not in _KEYS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -17,11 +18,12 @@ from tidemill.core.model import Signature
 from tidemill.data.read import scan_source
 from tidemill.data.sources.pinning import find_source, resolve_source
 from tidemill.data.sources.shown import shown
-from tidemill.data.sources.source import Selection
+from tidemill.data.sources.source import ResolvedSource, Selection
 from tidemill.project import current_project, reveal
 from tidemill.serving.scoring.answers import answer_of
 from tidemill.serving.scoring.cells import typed_cells
 from tidemill.serving.scoring.rows import as_written, text_inputs
+from tidemill.serving.scoring.sql_table import is_whole
 from tidemill.serving.scoring.tables import find_prediction, place_of
 
 _log = logging.getLogger("tidemill.serving")
@@ -30,7 +32,6 @@ _LONGEST = 200
 #: What was written into the log, and when.
 _told: dict[str, float] = {}
 _SELDOM_SECONDS, _MOST_TOLD = 60.0, 100
-_NUMBER = re.compile(r"-?\d{1,18}")
 
 
 class EntityRows(Protocol):
@@ -78,20 +79,28 @@ class SourceRows:
     def _newest(self, entity: str) -> Mapping[str, Any] | None:
         name = '"' + self.entity.replace('"', '""') + '"'
         text = "'" + entity.replace("'", "''") + "'"
-        if _NUMBER.fullmatch(entity):
-            try:
-                found = self._last(f"{name} = {entity}")
-            except (TidemillError, pl.exceptions.PolarsError):  # the column may be text; if it is more, that fails too
-                found = None
-            if found is not None:
-                return found
+        if is_whole(entity):
+            with suppress(TidemillError, pl.exceptions.PolarsError):  # it may be text; if it is more, that fails too
+                found, resolved = self._selected(f"{name} = {entity}")
+                if found.schema[self.entity].is_numeric():
+                    return self._row(found, resolved, entity)
         try:
-            return self._last(f"{name} = {text}")
-        except (TidemillError, pl.exceptions.ComputeError):
-            self._last(f"{name} IS NULL AND 1 = 0")  # what can be read has keys of another type, and not this one
+            return self._row(*self._selected(f"{name} = {text}"), entity)
+        except pl.exceptions.ComputeError:  # the column has numbers, and this is none of them
             return None
+        except TidemillError:
+            kind = self._selected(f"{name} IS NULL AND 1 = 0")[0].schema[self.entity]
+            if kind in (pl.String, pl.Null) or (kind.is_numeric() and is_whole(entity)):
+                raise
+            return None  # the keys are of a type that this cannot be
 
-    def _last(self, where: str) -> Mapping[str, Any] | None:
+    def _row(self, found: pl.DataFrame, resolved: ResolvedSource, entity: str) -> Mapping[str, Any] | None:
+        if not found.height or not _is_called(found[0, self.entity], entity):
+            return None
+        return typed_cells(found, self.signature, text_inputs(resolved, found.schema, self.signature))[0]
+
+    def _selected(self, where: str) -> tuple[pl.DataFrame, ResolvedSource]:
+        """The newest row of those that are meant, if there is one, and where it was read."""
         project = current_project()
         source = find_source(self.source, root=project.root, sources=project.sources)
         wanted = Selection(None, where, None, None)
@@ -100,10 +109,18 @@ class SourceRows:
         rows = scan_source(resolved, root=project.root, where=where)
         if source.event_time is not None:
             rows = rows.sort(source.event_time, maintain_order=True, nulls_last=False)
-        found = rows.tail(1).collect()
-        if not found.height:
-            return None
-        return typed_cells(found, self.signature, text_inputs(resolved, found.schema, self.signature))[0]
+        return rows.tail(1).collect(), resolved
+
+
+def _is_called(key: Any, entity: str) -> bool:
+    """Whether a key is the one that was asked for: to databases 014, 14.0 and words of the same number are 14.
+
+    >>> [_is_called(key, "14") for key in (14, 14.0, "14", 14.5)], _is_called(14, "014")
+    ([True, True, True, False], False)
+    """
+    if isinstance(key, float) and key.is_integer() and is_whole(entity):
+        return int(key) == int(entity)
+    return not isinstance(key, int | float) or isinstance(key, bool) or str(key) == entity
 
 
 @dataclass(frozen=True, slots=True)
