@@ -227,10 +227,10 @@ def test_no_row_whatsoever_raises(row: Any) -> None:
         assert list(out) == [column.name for column in COLUMNS]
 
 
-@pytest.mark.parametrize("value", [-9223372036854775809.0, 2.0**53 + 2, 1e300])
+@pytest.mark.parametrize("value", [-9223372036854775809.0, 2.0**53, 1e300])
 def test_a_whole_number_that_came_as_a_float_too_large_for_its_digits_is_refused(value: float) -> None:
     """JSON readers make floats of integers that 64 bits cannot hold: it would be another number than the one sent."""
     inputs = TableSchema((Column("distance", "int64"), Column("heavy", "bool")))
     validate = compile_validator(Signature(inputs, "binary", "late", ("no", "yes")))
     assert isinstance(validate({"distance": value, "heavy": True}, 0, []), Problem)
-    assert validate({"distance": 2.0**53, "heavy": True}, 0, []) == {"distance": 2**53, "heavy": True}
+    assert validate({"distance": 2.0**53 - 1, "heavy": True}, 0, []) == {"distance": 2**53 - 1, "heavy": True}

@@ -6,7 +6,7 @@ import math
 import subprocess
 import sys
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -284,16 +284,29 @@ def test_a_value_is_found_as_what_its_column_holds_and_none_that_is_only_near(
         (datetime(1980, 5, 1), "1980-05-01", True),
         (date(1980, 5, 1), "1980-05-01", True),
         (True, "true", True),
+        (-0.0, "0", True),
+        (0.0, "-0.0", True),
         (2.0, "2", True),
         (9007199254740992, "9007199254740993", False),
         ("7", "007", False),
     ],
 )
 def test_a_hashed_value_is_found_as_it_was_sent(typed: Any, sent: str, *, is_found: bool) -> None:
-    frame = pl.DataFrame({"features.it": [hashed(KEY, "it", typed), None]})
+    frame = pl.DataFrame({"features.it": [Privacy(hash=("it",), key=KEY).of_value("it", typed), None]})
     assert Subject("it", sent, KEY).rows(frame).to_list() == [is_found, False]
     clear = Subject("it", sent).rows(frame)
     assert not clear.any()
+
+
+@pytest.mark.parametrize("asked", ["2013-08-01T12:00:00Z", "2013-08-01T14:00:00+02:00", "2013-08-01 12:00"])
+def test_one_moment_has_one_hash_however_it_was_sent(asked: str) -> None:
+    """Who asks for it in one way would leave the rows that came in another."""
+    noon = datetime(2013, 8, 1, 12, tzinfo=UTC)
+    sent = [noon, noon.astimezone(timezone(timedelta(hours=2))), noon.replace(tzinfo=None)]
+    private = Privacy(hash=("it",), key=KEY)
+    hashes = [private.of_value("it", moment) for moment in sent]
+    assert len(set(hashes)) == 1
+    assert Subject("it", asked, KEY).rows(pl.DataFrame({"features.it": hashes})).all()
 
 
 def test_keys_are_names_and_no_numbers() -> None:

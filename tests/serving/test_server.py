@@ -179,6 +179,18 @@ def test_grpc_that_is_not_installed_is_named_with_its_extra(
     assert "Traceback" not in str(caught.value)
 
 
+def test_packages_of_grpc_that_do_not_fit_each_other_are_no_defect(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other" / "grpc").mkdir(parents=True)
+    raising = "from google.protobuf.runtime_version import VersionError\nraise VersionError('gencode 7 runtime 6')"
+    (tmp_path / "other" / "grpc" / "__init__.py").write_text(raising)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"), prepend=os.pathsep)
+    with pytest.raises(RunError, match="packages of gRPC do not fit each other: gencode 7 runtime 6") as caught:
+        start_server(folders=[folder], grpc_port=0, log=tmp_path / "log")
+    assert "Traceback" not in str(caught.value)
+
+
 def test_the_champion_of_a_project_is_served_and_logged_there(packaged: Package, tmp_path: Path) -> None:
     (tmp_path / "tidemill.toml").write_text('[project]\nname = "flights"\n')
     with use_project(load_project(tmp_path)) as project:

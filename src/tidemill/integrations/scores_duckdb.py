@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ except ImportError as error:
 
 def open_table(place: Place, layout: Layout) -> DuckTable:
     """The table in a file, which is made if it is not there."""
+    try:
+        import_module("pyarrow")
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "duckdb", purpose="predictions in a DuckDB file") from error
     Path(place.address).parent.mkdir(parents=True, exist_ok=True)
     try:
         return DuckTable(duckdb.connect(place.address), place.table, layout)

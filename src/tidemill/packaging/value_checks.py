@@ -18,8 +18,8 @@ Reaction = Literal["reject", "warn", "ignore"]
 Warnings = list[str]
 
 _FLOAT32_MAX = 3.4028234663852886e38
-#: Up to this a float has every whole number.
-_EXACT = float(1 << 53)
+#: Up to this a float is one whole number; the next one stands for its neighbour too.
+_EXACT = float((1 << 53) - 1)
 #: Beyond this is no whole number of any type; to make one of a decimal of any size could take for ever.
 _WIDEST = 1 << 64
 _INTEGER_BITS = {"int8": 7, "int16": 15, "int32": 31, "int64": 63, "uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64}

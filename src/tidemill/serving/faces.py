@@ -15,7 +15,7 @@ from typing import Protocol
 
 import uvicorn
 
-from tidemill.core.errors import MissingExtraError, TidemillError
+from tidemill.core.errors import ConfigError, MissingExtraError, TidemillError
 from tidemill.serving.connections import with_patience
 from tidemill.serving.grpc.polling import choose_polling
 from tidemill.serving.options import ServerOptions
@@ -103,6 +103,11 @@ def _grpc_face(app: App, options: ServerOptions) -> Face:
         module = import_module("tidemill.serving.grpc.face")
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name).partition(".")[0], "grpc", purpose="gRPC") from error
+    except Exception as error:
+        if type(error).__name__ != "VersionError":  # of protobuf, which may be too old to have it
+            raise
+        hint = 'Install them in one command with what else needs protobuf: pip install "tidemill[grpc]" "…".'
+        raise ConfigError(f"the packages of gRPC do not fit each other: {error}", hint=hint) from error
     face: Face = module.GrpcFace(app.site, options)
     return face
 

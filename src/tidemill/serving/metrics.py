@@ -46,8 +46,8 @@ _together = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64), registry=_REGISTRY,
 )  # fmt: skip
 _dropped = Counter(
-    "model_shadow_requests_dropped", "Requests that no shadow was asked, for too many waited.", ("model",),
-    registry=_REGISTRY,
+    "model_shadow_requests_dropped", "Requests that no shadow was asked, for too many requests or rows waited.",
+    ("model",), registry=_REGISTRY,
 )  # fmt: skip
 _swaps = Counter(
     "model_swaps", "New versions, by what became of them.", ("model", "variant", "result"), registry=_REGISTRY

@@ -20,6 +20,7 @@ from tidemill.core.model import Signature
 from tidemill.core.schema import Column
 from tidemill.core.tasks import TASKS
 from tidemill.packaging.ordered import Ordered
+from tidemill.serving.decisions import parts_of
 from tidemill.serving.limits import require_few
 
 _DATATYPES = {
@@ -130,6 +131,20 @@ def rows_of(tensors: Sequence[Tensor], names: tuple[str, ...]) -> Ordered:
         raise InvalidRequestError("the tensors have different lengths, or none", value=lengths)
     require_few(next(iter(lengths.values())))
     return Ordered((*columns,), list(zip(*columns.values(), strict=True)))
+
+
+def warnings_of(predictions: Sequence[Mapping[str, Any]], target: str) -> str:
+    """What was unusual about rows, for which a tensor has no place: by the row's number, as JSON; empty if nothing was.
+
+    >>> warnings_of([{"late": True}, {"late": True, "warnings": ["distance 9000 is outside of 80 to 4983"]}], "late")
+    '{"1":["distance 9000 is outside of 80 to 4983"]}'
+    """
+    told = {
+        str(place): said
+        for place, one in enumerate(predictions)
+        if "warnings" in one and (said := parts_of(one, target).get("warnings"))
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")) if told else ""
 
 
 def whole_row(datatype: str, columns: int) -> struct.Struct | None:

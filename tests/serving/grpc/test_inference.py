@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import signal
 import socket
@@ -89,6 +90,19 @@ def test_a_triton_client_gets_the_predictors_answers(client: Any, predictor: Pre
     assert response.id == "mine"
     logged = predictions(log).collect()
     assert response.parameters["request_id"].string_param in set(logged["request_id"])
+
+
+def test_what_is_unusual_about_rows_is_told_beside_their_tensors(
+    client: Any, server: ServerHandle, predictor: Predictor
+) -> None:
+    rows = [ROWS[0], {**ROWS[0], "temp": 99.0, "carrier": "☃"}]
+    said = {"1": predictor.predict(rows)[1]["warnings"]}
+    assert len(said["1"]) == 2
+    over_grpc = client.infer("flight-delay", tensors(triton, rows)).get_response()
+    assert json.loads(over_grpc.parameters["warnings"].string_param) == said
+    with triton_http.InferenceServerClient(server.url.removeprefix("http://")) as asking:
+        over_rest = asking.infer("flight-delay", tensors(triton_http, rows)).get_response()
+    assert json.loads(over_rest["parameters"]["warnings"]) == said
 
 
 @pytest.mark.parametrize("own", ["", "é" * 100, "x" * 20_000])

@@ -92,6 +92,11 @@ def test_an_answer_in_bytes_is_the_answer_in_contents(signature: Signature, scor
         assert [(one.name, one.datatype, tuple(one.shape)) for one in answer.outputs] == [
             (spec.name, spec.datatype, (rows, *spec.shape[1:])) for spec in outputs
         ]
+        assert "warnings" not in answer.parameters
+    warned = Response.FromString(response_to(asked, ID, 3, outputs, predictions, '{"0":["é"]}'))
+    assert warned.parameters["warnings"].string_param == '{"0":["é"]}'
+    assert warned.parameters["request_id"].string_param == ID
+    assert list(warned.raw_output_contents) == list(raw.raw_output_contents)
     assert list(raw.raw_output_contents) == [to_bytes(spec.datatype, values_of(spec, predictions)) for spec in outputs]
     for spec, output, data in zip(outputs, contents.outputs, raw.raw_output_contents, strict=True):
         if spec.datatype == "FP64":

@@ -12,7 +12,7 @@ from tidemill.serving.grpc.tensor_messages import response_to, rows_in
 from tidemill.serving.rest.open_inference import EXTENSIONS, VERSION, metadata, refusal_of, require_version
 from tidemill.serving.rest.repository_api import entries, load_model
 from tidemill.serving.site import Site
-from tidemill.serving.tensors import chosen
+from tidemill.serving.tensors import chosen, warnings_of
 
 
 async def server_live(site: Site, request: Any, caller: Caller) -> Any:
@@ -70,7 +70,9 @@ async def model_infer(site: Site, request: Any, caller: Caller) -> Any:
         raise refusal
     predictor = answered.variant.predictor
     outputs = chosen(predictor.outputs, wanted)
-    response = response_to(request, answered.request_id, predictor.version, outputs, answered.answer.predictions)
+    predictions = answered.answer.predictions
+    warnings = warnings_of(predictions, predictor.signature.target)
+    response = response_to(request, answered.request_id, predictor.version, outputs, predictions, warnings)
     meters.took("grpc", 200, clock.elapsed() - started)
     return response
 

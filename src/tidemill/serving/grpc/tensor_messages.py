@@ -95,6 +95,7 @@ def response_to(
     version: int | None,
     outputs: tuple[Spec, ...],
     predictions: Sequence[Mapping[str, Any]],
+    warnings: str = "",
 ) -> bytes:
     """A serialised response; what came as bytes is answered in bytes."""
     outline, own = _outline(request.model_name, version, outputs, len(predictions)), request_id.encode()
@@ -105,6 +106,10 @@ def response_to(
         parts += _one_row(outputs, predictions[0])
     else:
         parts += [_raw(spec, predictions) for spec in outputs]
+    if warnings:
+        more = InferResponse()
+        more.parameters["warnings"].string_param = warnings
+        parts.append(more.SerializeToString())
     return b"".join(parts)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from tidemill.core.errors import ConfigError
 from tidemill.project.settings import nearest
 from tidemill.serving.decisions import parts_of
+from tidemill.serving.log.spellings import as_hashed
 
 #: What is private although it is no column.
 ENTITY, CLIENT = "entity", "client"
@@ -73,7 +74,7 @@ class Privacy:
         """A value as it is written."""
         if value is None or value == "" or name in self.redact:
             return None if name in self.redact else value
-        return hashed(self.key, name, value) if name in self.hash else value
+        return hashed(self.key, name, as_hashed(value)) if name in self.hash else value
 
     def of_entities(self, entities: Sequence[Any] | None) -> list[Any] | None:
         """The keys of a request's rows as they are written."""

@@ -60,6 +60,18 @@ def in_utc(moment: datetime) -> datetime:
         return moment.replace(tzinfo=None)
 
 
+def as_hashed(value: object) -> str:
+    """How a value is written to be hashed: a moment in one way, whatever its zone, and zero without a sign.
+
+    >>> noon = datetime.fromisoformat("2013-08-01T14:00:00+02:00")
+    >>> as_hashed(noon), as_hashed(noon.astimezone(UTC).replace(tzinfo=None)), as_hashed(-0.0)
+    ('2013-08-01 12:00:00', '2013-08-01 12:00:00', '0.0')
+    """
+    if isinstance(value, datetime):
+        return str(in_utc(value))
+    return str(value + 0.0) if isinstance(value, float) else str(value)
+
+
 def spellings(text: str) -> list[str]:
     """All that Python may have written for a value that was sent as a text, whatever the type of its column is.
 
@@ -71,6 +83,7 @@ def spellings(text: str) -> list[str]:
     found = [text, *map(str, flag_of(text)), *_as_moment(text)]
     if _NUMBER.fullmatch(text):
         found += [str(number) for number in (*whole_of(text), *float_of(text))]
+        found += [as_hashed(number) for number in float_of(text)]
     return list(dict.fromkeys(found))
 
 

@@ -30,6 +30,7 @@ from tidemill.serving.tensors import (
     rows_of,
     tensors_of,
     to_bytes,
+    warnings_of,
 )
 
 VERSION = importlib.metadata.version("tidemill")
@@ -206,12 +207,13 @@ def _response(
         else:
             entry["data"] = tensor.values
         told.append(entry)
-    version = answered.variant.predictor.version
+    predictor = answered.variant.predictor
+    version, warnings = predictor.version, warnings_of(answered.answer.predictions, predictor.signature.target)
     body = {
         "model_name": endpoint.name,
         "model_version": "" if version is None else str(version),
         "id": given_id or answered.request_id,
-        "parameters": {"request_id": answered.request_id},
+        "parameters": {"request_id": answered.request_id} | ({"warnings": warnings} if warnings else {}),
         "outputs": told,
     }
     if not pieces:
