@@ -246,11 +246,6 @@ async def score(endpoint: Endpoint, rows: Sequence[Any], caller: Caller) -> Answ
         answered = await endpoint.gather(rows, caller, variant)
     else:
         answered = endpoint.answer(rows, caller, variant)
-    await settled(endpoint)
-    return answered
-
-
-async def settled(endpoint: Endpoint) -> None:
-    """Return once what was answered is as safe as was asked for."""
     if endpoint.durable:
         await endpoint.settled()
+    return answered

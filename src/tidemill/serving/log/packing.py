@@ -16,8 +16,8 @@ _NUMBERS = np.dtype("<f8")
 _HEAD = struct.Struct("<BI")
 
 
-def payload_of(record: Sequence[Any], numbers: bytes = b"") -> bytes:
-    """A record as it is written."""
+def payload_of(record: Sequence[Any], numbers: bytes) -> bytes:
+    """A record as it is written; plain JSON if it has no numbers."""
     text = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
     return b"".join((_HEAD.pack(0, len(text)), text, numbers)) if numbers else text
 

@@ -10,7 +10,7 @@ from tidemill.core import clock
 from tidemill.core.errors import InvalidRequestError
 from tidemill.packaging.ordered import Ordered
 from tidemill.project.settings import nearest
-from tidemill.serving.endpoint import Answered, Caller, Endpoint, score, settled
+from tidemill.serving.endpoint import Answered, Caller, Endpoint, score
 from tidemill.serving.explaining import explain_answer, require_few_explained
 from tidemill.serving.limits import require_few
 from tidemill.serving.options import ServerOptions
@@ -38,12 +38,12 @@ async def predict(endpoint: Endpoint, scope: Scope, receive: Receive, options: S
     """
     started = clock.elapsed()
     body = await read_body(scope, receive, options.body_limit, options.timeout)
-    arrived = clock.elapsed()
     if len(body) > _LARGE_BODY:
-        variant, response = await asyncio.to_thread(_predicted, endpoint, scope, body, options, arrived)
-        await settled(endpoint)
+        variant, response = await asyncio.to_thread(_predicted, endpoint, scope, body, options, clock.elapsed())
+        if endpoint.durable:
+            await endpoint.settled()
     else:
-        rows, caller, explain = _asked(parse(body, _EXPECTED), scope, options, arrived)
+        rows, caller, explain = _asked(parse(body, _EXPECTED), scope, options)
         answered = await score(endpoint, rows, caller)
         variant, predictions = answered.variant, answered.answer.predictions
         if explain:
@@ -72,7 +72,7 @@ def _predicted(
 
 
 def _asked(
-    request: dict[str, Any], scope: Scope, options: ServerOptions, arrived: float
+    request: dict[str, Any], scope: Scope, options: ServerOptions, arrived: float | None = None
 ) -> tuple[Sequence[Any], Caller, bool]:
     """The rows of a body, who asks, and whether to explain."""
     rows, entities, key = request.get("rows"), request.get("entities"), request.get("key")
