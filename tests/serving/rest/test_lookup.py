@@ -208,6 +208,23 @@ def test_keys_that_are_written_otherwise_are_other_entities(server: ServerHandle
     assert get(server, "15", max_age="0")[0] == 404
 
 
+@pytest.mark.parametrize("kind", [pl.Int64, pl.UInt64])
+def test_whole_numbers_of_64_bits_are_found_with_all_their_digits(
+    project: Project, packaged: Package, kind: Any
+) -> None:
+    largest = 2**64 - 1 if kind == pl.UInt64 else 2**63 - 1
+    keys = pl.Series("who", [largest, largest - 1, 10**18], dtype=kind)
+    to_score(3).with_columns(keys).write_parquet(project.root / "wide.parquet")
+    with use_project(replace(project, sources={"wide": {"uri": "wide.parquet"}})):
+        rows = SourceRows("wide", "who", Predictor(packaged).signature)
+        for key in keys:
+            row = rows.newest(str(key))
+            assert row is not None
+            assert row["who"] == key
+        for other in (str(2**64), str(largest - 2), f"0{largest}", f"{largest}.0", "nobody"):
+            assert rows.newest(other) is None
+
+
 def test_of_a_database_only_the_rows_of_the_entity_are_read(project: Project, packaged: Package) -> None:
     """Each look-up would read the whole table else."""
     to_score(20).write_database("flights", f"sqlite:///{project.root}/flights.db", engine="adbc")

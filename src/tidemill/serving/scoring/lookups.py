@@ -79,7 +79,7 @@ class SourceRows:
     def _newest(self, entity: str) -> Mapping[str, Any] | None:
         name = '"' + self.entity.replace('"', '""') + '"'
         text = "'" + entity.replace("'", "''") + "'"
-        if is_whole(entity):
+        if is_whole(entity, beyond=2**64):
             with suppress(TidemillError, pl.exceptions.PolarsError):  # it may be text; if it is more, that fails too
                 found, resolved = self._selected(f"{name} = {entity}")
                 if found.schema[self.entity].is_numeric():

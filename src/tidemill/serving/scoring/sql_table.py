@@ -18,16 +18,18 @@ from tidemill.serving.scoring.tables import Done, Layout, check_entity
 RECORDS = "tidemill_scoring"
 #: The column that the entities of each table are from.
 ORIGINS = "tidemill_scored"
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,19}")
 
 
-def is_whole(entity: str) -> bool:
+def is_whole(entity: str, *, beyond: int = 2**63) -> bool:
     """Whether a key is written as databases write whole numbers of 64 bits: 014 and 14.0 are other keys than 14.
+
+    Those with a sign begin at -2**63; `beyond` is where they end.
 
     >>> [is_whole(key) for key in ("14", "-7", "0", "014", "14.0", " 14", "٣", "9" * 19)]
     [True, True, True, False, False, False, False, False]
     """
-    return _WHOLE.fullmatch(entity) is not None and -(2**63) <= int(entity) < 2**63
+    return _WHOLE.fullmatch(entity) is not None and -(2**63) <= int(entity) < beyond
 
 
 def quoted(name: str) -> str:
