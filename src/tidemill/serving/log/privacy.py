@@ -74,7 +74,7 @@ class Privacy:
         """A value as it is written."""
         if value is None or value == "" or name in self.redact:
             return None if name in self.redact else value
-        return hashed(self.key, name, as_hashed(value)) if name in self.hash else value
+        return hashed(self.key, name, value) if name in self.hash else value
 
     def of_entities(self, entities: Sequence[Any] | None) -> list[Any] | None:
         """The keys of a request's rows as they are written."""
@@ -157,4 +157,4 @@ def _as_quoted(value: Any) -> set[str]:
 
 def hashed(key: str, name: str, value: Any) -> str:
     """The keyed hash of a value of a column: HMAC-SHA-256, in hexadecimal digits."""
-    return hmac.digest(key.encode(), f"{name}\x1f{value}".encode(), "sha256").hex()
+    return hmac.digest(key.encode(), f"{name}\x1f{as_hashed(value)}".encode(), "sha256").hex()

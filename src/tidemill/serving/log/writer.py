@@ -99,13 +99,9 @@ class PredictionLog:
             names = [column["name"] for column in schema["columns"]]
             rows, predictions = privacy.of_rows(names, target, rows, predictions)
             entities, client = privacy.of_entities(entities), privacy.of_value("client", client) or ""
-        about = (REQUEST, request_id, ts, digest, latency_us, client, entities)
-        if columns is None or self._is_private:
-            payload = orjson.dumps((*about, rows, predictions, trace, share), option=orjson.OPT_NON_STR_KEYS)
-        else:
-            told, numbers = packed(columns, rows)
-            payload = payload_of((*about, told, predictions, trace, share), numbers)
-        self._segments.append(ts, frame(payload), digest, schema)
+        written, numbers = (rows, b"") if columns is None or self._is_private else packed(columns, rows)
+        record = (REQUEST, request_id, ts, digest, latency_us, client, entities, written, predictions, trace, share)
+        self._segments.append(ts, frame(payload_of(record, numbers)), digest, schema)
 
     def _described(self, schema: Mapping[str, Any]) -> bytes:
         """The record that says what the columns of a schema's requests mean."""

@@ -138,7 +138,7 @@ def open_rows(
     schema = frame.collect_schema()
     _check_entity(entity, schema[entity])
     if at:
-        _check_moment(at, frame)
+        _check_moment(at, schema[at], frame)
     texts = text_inputs(resolved, schema, signature)
     height = frame.select(pl.len()).collect().item()
     numeric = _numeric_inputs(signature)
@@ -310,10 +310,13 @@ def _check_entity(name: str, kind: pl.DataType) -> None:
         raise SchemaError("the entity is no key", value=f"{name} is {kind}", hint=hint)
 
 
-def _check_moment(name: str, frame: pl.LazyFrame) -> None:
+def _check_moment(name: str, kind: pl.DataType, frame: pl.LazyFrame) -> None:
     """Refuse a column that is none of times; of one that is text, the first values tell."""
+    moment = _moment(name, kind)
+    if kind != pl.String:
+        return
     some = frame.select(name).filter(pl.col(name).is_not_null()).head(_FIRST).collect()
-    moments = some.select(_moment(name, some.schema[name])).to_series()
+    moments = some.select(moment).to_series()
     if some.height and moments.null_count() == some.height:
         raise SchemaError(_NO_MOMENT, value=f"{name} is {some[0, 0]!r}", hint=_MOMENTS)
 
