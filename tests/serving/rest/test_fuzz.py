@@ -148,6 +148,11 @@ def test_no_request_is_a_server_error(app: App, route: Any) -> None:
     check()
 
 
+@pytest.mark.parametrize(("announced", "status"), [(b"9" * 5000, 413), (b"9" * 30, 413), (b"0" * 5000, 400)])
+def test_a_length_of_thousands_of_digits_is_one_like_others(app: App, announced: bytes, status: int) -> None:
+    assert ask(app, "POST", PREDICT, [b"{}"], [(b"content-length", announced)])[0] == status
+
+
 @given(
     path=st.text()
     | st.lists(st.sampled_from(["v1", "v2", "models", "predict", "..", "%2e", "", "flight-delay", "\x00"])).map(

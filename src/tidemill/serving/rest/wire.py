@@ -23,6 +23,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = b"application/json"
 _DUMPS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _RETRIED = (429, 503)
+#: Of a length that is announced: Python makes no number of thousands of digits.
+_MOST_DIGITS = 19
 #: 32 hexadecimal digits in lower case, not all of them 0.
 _TRACE = re.compile("(?!0{32})[0-9a-f]{32}")
 _NOT_IN_JSON = {
@@ -176,8 +178,9 @@ async def read_body(scope: Scope, receive: Receive, limit: int, timeout: float) 
             raise _too_large(len(body), limit)
         return body
     announced = header(scope, b"content-length")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(int(announced), limit)
+    size = int(announced.lstrip(b"0")[:_MOST_DIGITS] or 0) if announced.isdigit() else 0
+    if size > limit:
+        raise _too_large(size, limit)
     try:
         async with asyncio.timeout(timeout):
             return await _pieces(receive, limit)
